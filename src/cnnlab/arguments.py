@@ -1,0 +1,58 @@
+"""The command line before Hydra reads it: paths taken literally, keys of other libraries accepted as they are."""
+
+import os
+import re
+
+# Paths hold commas, spaces, "=" and umlauts, all of which mean something else, or nothing, in Hydra's grammar.
+_LITERAL = {"run", "resume", "images", "image", "out", "data.root", "data.path"}
+_MADE_ABSOLUTE = {"resume", "data.root", "data.path"}
+
+# These groups hold arguments of other libraries' classes, far more than their YAML files list. `++` lets any be
+# given; the class's signature then refuses the unknown ones with the nearest name.
+_OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.")
+
+_OVERRIDE = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[\w./@]+)=(?P<value>.*)", re.DOTALL)
+
+
+def for_hydra(arguments: list[str]) -> list[str]:
+    """Rewrite the overrides among `arguments` so that Hydra reads what the user meant; a second time changes nothing."""
+    return [_rewrite(argument) for argument in arguments]
+
+
+def value_of(key: str, arguments: list[str]) -> str | None:
+    """Return the last value given to `key`, without quotes; None if it is not given or null."""
+    for argument in reversed(arguments):
+        match = _OVERRIDE.fullmatch(argument)
+        if match and match["key"] == key:
+            value = unquoted(match["value"])
+            return None if value in ("null", "") else value
+    return None
+
+
+def quoted(value: str) -> str:
+    """Quote a value such that Hydra's parser gives back exactly the same string."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return "'" + escaped.replace("${", "\\${") + "'"
+
+
+def unquoted(value: str) -> str:
+    if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
+        return value
+    inner = re.sub(r"(\\+)(?=" + value[0] + r"|$)", lambda match: "\\" * (len(match[1]) // 2), value[1:-1])
+    return inner.replace("\\${", "${")
+
+
+def _rewrite(argument: str) -> str:
+    match = _OVERRIDE.fullmatch(argument)
+    if match is None:
+        return argument
+    prefix, key, value = match["prefix"], match["key"], match["value"]
+    if key in _LITERAL and value not in ("null", ""):
+        value = unquoted(value)
+        if key in _MADE_ABSOLUTE and value != "latest":
+            value = os.path.abspath(os.path.expanduser(value))
+        return f"{prefix}{key}={quoted(value)}"
+    if key.startswith(_OPEN_GROUPS) and not prefix:
+        return f"++{argument}"
+    return argument

@@ -1,0 +1,101 @@
+"""best.ckpt and last.ckpt: weights, everything needed to resume to the bit, and what the weights were trained on."""
+
+import os
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+class Checkpoint(ModelCheckpoint):
+    """Save <run>/checkpoints/last.ckpt after every epoch and best.ckpt when `monitor` has improved.
+
+    Beyond Lightning's checkpoint: the random number generators' states, the data set's description under the key
+    "data", and the epoch and metrics of the best checkpoint. A run folder may be moved and resumed.
+
+    Args:
+        monitor: a logged number that chooses the best epoch.
+        mode: "max" or "min".
+    """
+
+    def __init__(self, monitor: str = "val/accuracy", mode: str = "max") -> None:
+        super().__init__(
+            filename="best",
+            monitor=monitor,
+            mode=mode,
+            save_last=True,
+            save_on_train_epoch_end=True,  # a checkpoint from the middle of an epoch cannot resume EarlyStopping
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+        )
+        self.best_epoch: int | None = None
+        self.best_metrics: dict[str, float] = {}
+        self._generators: dict[str, Any] | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.dirpath = os.path.join(os.path.realpath(trainer.default_root_dir), "checkpoints")
+        super().setup(trainer, pl_module, stage)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if self._generators is not None:
+            _restore_generators(self._generators)
+            self._generators = None
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "step"}
+        if self.monitor in metrics and self.check_monitor_top_k(trainer, torch.tensor(metrics[self.monitor])):
+            self.best_epoch = trainer.current_epoch + 1
+            self.best_metrics = metrics
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["generators"] = _generator_states()
+        describe = getattr(getattr(trainer, "datamodule", None), "description", None)
+        if describe is not None:
+            checkpoint["data"] = describe()
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._generators = checkpoint.get("generators")
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"best_epoch": self.best_epoch, "best_metrics": self.best_metrics}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the best so far, also when the run folder has another path than when it was saved."""
+        assert self.dirpath is not None, "setup comes first"
+        here = {
+            key: os.path.join(self.dirpath, os.path.basename(path)) if path else path
+            for key, path in state_dict.items()
+            if key in ("best_model_path", "kth_best_model_path", "last_model_path")
+        }
+        scores = {
+            os.path.join(self.dirpath, os.path.basename(path)): score
+            for path, score in state_dict["best_k_models"].items()
+        }
+        super().load_state_dict(state_dict | here | {"dirpath": self.dirpath, "best_k_models": scores})
+        self.best_epoch = state_dict["best_epoch"]
+        self.best_metrics = state_dict["best_metrics"]
+
+
+def _generator_states() -> dict[str, Any]:
+    """States of every global generator as tensors and plain containers, which weights-only loading accepts."""
+    _, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": (keys.tolist(), int(position), int(has_gauss), float(gauss)),  # type: ignore[union-attr]
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _restore_generators(states: dict[str, Any]) -> None:
+    random.setstate(states["python"])
+    keys, *rest = states["numpy"]
+    np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), *rest))
+    torch.set_rng_state(states["torch"].cpu())
+    if states["cuda"] and torch.cuda.device_count() == len(states["cuda"]):
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])

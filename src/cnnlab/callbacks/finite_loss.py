@@ -1,0 +1,31 @@
+"""Stop when the loss is no longer a number: nothing learnt after that is worth its time."""
+
+import math
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from cnnlab.errors import UserError
+
+_CHECKS_PER_EPOCH = 10
+
+
+class FiniteLoss(Callback):
+    """Raise UserError when the training loss is NaN or infinite, looked at about ten times an epoch and at its end.
+
+    NaN weights stay NaN, so nothing slips through between looks, and no checkpoint is written of them.
+    """
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        every = max(1, int(min(trainer.num_training_batches, 10_000)) // _CHECKS_PER_EPOCH)
+        if (batch_idx + 1) % every and not trainer.is_last_batch:
+            return
+        loss = float(outputs["loss"])
+        if not math.isfinite(loss):
+            rate = trainer.optimizers[0].param_groups[0]["lr"]
+            raise UserError(
+                f"the training loss became {loss} in epoch {trainer.current_epoch + 1} (learning rate {rate:.2g}); "
+                "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
+            )

@@ -1,0 +1,84 @@
+"""A live bar while training and one clean line per epoch."""
+
+import logging
+import sys
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from tqdm import tqdm
+
+log = logging.getLogger(__name__)
+
+
+class Progress(ProgressBar):
+    """A tqdm bar over the steps of an epoch, on a terminal only, and a logged line when the epoch is over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: tqdm[Any] | None = None
+        self._epoch_began = 0.0
+        self._finished_epoch: int | None = None
+        self._epoch_seconds = 0.0
+
+    def disable(self) -> None:
+        self._close()
+
+    def enable(self) -> None:
+        pass
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._report(trainer)
+        self._epoch_began = time.perf_counter()
+        total = trainer.num_training_batches
+        self._bar = tqdm(
+            total=int(total) if total != float("inf") else None,
+            desc=f"epoch {trainer.current_epoch + 1}{_of(trainer)}",
+            unit=" steps",
+            leave=False,
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+        )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+        self._finished_epoch = trainer.current_epoch + 1
+        self._epoch_seconds = time.perf_counter() - self._epoch_began
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._report(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def _report(self, trainer: Trainer) -> None:
+        """Log the line of the epoch that is over: only now have all others logged their numbers."""
+        if self._finished_epoch is None:
+            return
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "step"}
+        parts = [f"epoch {self._finished_epoch}{_of(trainer)}"]
+        for name in sorted(metrics, key=lambda name: (not name.startswith("train/"), name)):
+            if name.startswith(("train/", "val/")):
+                is_accuracy = name.endswith("/accuracy")
+                parts.append(f"{name} {metrics[name]:.2%}" if is_accuracy else f"{name} {metrics[name]:.4f}")
+        parts.append(f"{self._epoch_seconds:.1f} s")
+        if "throughput/images_per_second" in metrics:
+            parts.append(f"{metrics['throughput/images_per_second']:,.0f} images/s")
+        log.info("  ".join(parts))
+        self._finished_epoch = None
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _of(trainer: Trainer) -> str:
+    return f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""

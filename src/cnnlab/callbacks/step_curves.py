@@ -1,0 +1,38 @@
+"""Curves within the epochs: loss and learning rate at about fifty points a run."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+_NUM_POINTS = 50
+
+
+class StepCurves(Callback):
+    """Logs with the optimizer step as x. Only at these points does a step wait for the device.
+
+    | tag | meaning |
+    | --- | --- |
+    | train/loss_step | loss of that step's batch |
+    | optimizer/learning_rate | of the first parameter group, used in that step |
+    """
+
+    def __init__(self) -> None:
+        self._every = 1
+        self._learning_rate = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        num_steps = trainer.estimated_stepping_batches
+        self._every = max(1, int(num_steps) // _NUM_POINTS) if num_steps != float("inf") else 100
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step % self._every == 0 and trainer.optimizers:
+            self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step - 1
+        if step % self._every == 0:
+            values = {"train/loss_step": float(outputs["loss"]), "optimizer/learning_rate": self._learning_rate}
+            for logger in trainer.loggers:
+                logger.log_metrics(values, step=step)

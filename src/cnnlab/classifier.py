@@ -1,0 +1,144 @@
+"""The LightningModule for any network that maps inputs to class logits."""
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+Batch = tuple[Tensor, Tensor]
+
+# What schedules of a fixed length call their number of optimizer steps.
+_LENGTH_ARGUMENTS = ("total_steps", "T_max")
+
+
+class Classifier(LightningModule):
+    """Cross-entropy training of `model`, with loss and accuracy per epoch.
+
+    Logs <split>/loss and <split>/accuracy for train, val and test with the epoch as x, counted from 1. Sums are kept
+    on the device and read once an epoch, so no step waits for the device. After a test, `test_confusion` holds the
+    counts (num_classes, num_classes): row = true class, column = predicted class.
+
+    Args:
+        model: maps (N, *input_shape) to logits (N, num_classes).
+        optimizer: takes the parameters, returns the optimizer.
+        scheduler: takes the optimizer; an argument total_steps or T_max gets the run's number of steps and makes the
+            schedule advance every step, otherwise it advances every epoch.
+        label_smoothing: share of the target spread evenly over all classes (Szegedy et al., 2016, section 7).
+
+    Raises:
+        ValueError: for a batch whose shape is not (N, *input_shape).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[..., LRScheduler],
+        input_shape: Sequence[int],
+        num_classes: int,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
+        self.model = model
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.input_shape = torch.Size(input_shape)
+        self.label_smoothing = label_smoothing
+        self.train_totals, self.val_totals, self.test_totals = EpochTotals(), EpochTotals(), EpochTotals()
+        self.confusion = MulticlassConfusionMatrix(num_classes)
+        self.test_confusion: Tensor | None = None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.shape[1:] != self.input_shape:
+            expected = ", ".join(["N", *map(str, self.input_shape)])
+            raise ValueError(f"expected ({expected}), got {tuple(inputs.shape)}")
+        logits: Tensor = self.model(inputs)
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        inputs, labels = batch
+        logits = self(inputs)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        self.train_totals.add(loss, logits, labels)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        inputs, labels = batch
+        logits = self(inputs)
+        self.val_totals.add(functional.cross_entropy(logits, labels), logits, labels)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        inputs, labels = batch
+        logits = self(inputs)
+        self.test_totals.add(functional.cross_entropy(logits, labels), logits, labels)
+        self.confusion.update(logits.argmax(dim=1), labels)
+
+    def on_train_epoch_end(self) -> None:
+        self._log_totals("train", self.train_totals)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_totals("val", self.val_totals)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_totals("test", self.test_totals)
+        self.test_confusion = self.confusion.compute().cpu()
+        self.confusion.reset()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = self.optimizer(self.parameters())
+        length = {}
+        if argument := length_argument(self.scheduler):
+            length[argument] = int(self.trainer.estimated_stepping_batches)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {
+                "scheduler": self.scheduler(optimizer, **length),
+                "interval": "step" if length else "epoch",
+                "monitor": "val/loss",  # for schedules that wait for a plateau
+            },
+        }
+
+    def _log_totals(self, split: str, totals: "EpochTotals") -> None:
+        loss, accuracy = totals.compute_and_reset()
+        # Lightning takes a logged "step" as x: epochs line up whatever the batch size.
+        epoch = self.current_epoch + (split != "test")
+        self.log_dict({f"{split}/loss": loss, f"{split}/accuracy": accuracy, "step": float(epoch)})
+
+
+class EpochTotals:
+    """Sums of loss and correct predictions over an epoch, kept on the device without waiting for it."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        self._loss = self._loss + loss.detach() * len(labels)
+        self._num_correct = self._num_correct + (logits.detach().argmax(dim=1) == labels).sum()
+        self._num_samples += len(labels)
+
+    def compute_and_reset(self) -> tuple[float, float]:
+        """Return mean loss and accuracy (0 to 1) of all samples since the last call."""
+        num_samples = max(self._num_samples, 1)
+        loss, accuracy = float(self._loss) / num_samples, float(self._num_correct) / num_samples
+        self._reset()
+        return loss, accuracy
+
+    def _reset(self) -> None:
+        self._loss: Any = 0.0
+        self._num_correct: Any = 0
+        self._num_samples = 0
+
+
+def length_argument(scheduler: Callable[..., LRScheduler]) -> str | None:
+    """Return the argument through which a schedule wants the run's number of steps, None if it has no fixed length."""
+    return next((name for name in _LENGTH_ARGUMENTS if name in inspect.signature(scheduler).parameters), None)

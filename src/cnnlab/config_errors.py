@@ -1,0 +1,76 @@
+"""Hydra's and OmegaConf's errors in one line, with the choices and the nearest valid name."""
+
+import re
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from cnnlab.errors import UserError, did_you_mean
+
+
+def in_one_line(error: Exception) -> str:
+    """What a user needs to know of an error."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        return _unknown_choice(error)
+    if isinstance(error, ConfigCompositionException):
+        return _cannot_compose(error)
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override}: {_first_line(error)}; quote values with special characters: \"key='value'\""
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _first_line(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot use {error.filename}: {error.strerror}; hydra.run.dir= names another folder for a run"
+    if isinstance(error, OSError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    return f"{type(error).__name__}: {_first_line(error)} ({where}; the run folder's traceback.txt has the whole story)"
+
+
+def _unknown_choice(error: MissingConfigException) -> str:
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    options = sorted(error.options or [])
+    return f"unknown {group or 'config'} {choice!r}: choose from {', '.join(options)}{did_you_mean(choice, options)}"
+
+
+def _cannot_compose(error: ConfigCompositionException) -> str:
+    message = str(error)
+    unknown = re.search(r"Could not (?:override|delete) '([^'=]+?)'", message)
+    if unknown is None:
+        return f"{_first_line(error)} {error.__cause__ and _first_line(error.__cause__) or ''}".strip()
+    key = unknown[1].partition("@")[0]
+    return f"unknown key {key}{did_you_mean(key, _known_keys())} (+{key}=… would add a new one)"
+
+
+def _known_keys() -> list[str]:
+    """Every group and every key of the default config."""
+    hydra = GlobalHydra.instance().hydra
+    if hydra is None:
+        return []
+    groups = hydra.config_loader.list_groups("")
+    try:
+        config = hydra.compose_config("train", [], RunMode.RUN, with_log_configuration=False)
+    except HydraException:
+        return groups
+    return [*groups, *(key for key in _keys(config) if not key.startswith("hydra."))]
+
+
+def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name, value in node.items_ex(resolve=False):
+        key = f"{prefix}{name}"
+        yield key
+        if isinstance(value, DictConfig):
+            yield from _keys(value, f"{key}.")
+
+
+def _first_line(error: Any) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,88 @@
+"""Random changes of whole batches as tensors, one draw per sample, for any number of spatial dims."""
+
+import math
+from itertools import combinations
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+
+class Augmentation(Protocol):
+    """Maps a batch (N, C, *spatial) to a batch of the same shape; zero is the background."""
+
+    def __call__(self, batch: Tensor, generator: Generator) -> Tensor: ...
+
+
+class Unchanged:
+    """No augmentation."""
+
+    def __call__(self, batch: Tensor, generator: Generator) -> Tensor:
+        return batch
+
+
+class Shift:
+    """Move each sample by a whole number of pixels, uniform in -max_pixels to max_pixels along every spatial dim."""
+
+    def __init__(self, max_pixels: int = 1) -> None:
+        if max_pixels < 0:
+            raise ValueError(f"max_pixels must not be negative, got {max_pixels}")
+        self.max_pixels = max_pixels
+
+    def __call__(self, batch: Tensor, generator: Generator) -> Tensor:
+        spatial = batch.shape[2:]
+        windows = functional.pad(batch, [self.max_pixels] * 2 * len(spatial))
+        for dim, size in enumerate(spatial, start=2):
+            windows = windows.unfold(dim, size, 1)  # (N, C, offsets…, *spatial)
+        offsets = torch.randint(
+            2 * self.max_pixels + 1, (len(spatial), len(batch)), generator=generator, device=batch.device
+        )
+        samples = torch.arange(len(batch), device=batch.device)
+        return windows[samples, :, *offsets]
+
+
+class Affine:
+    """Rotate, scale and move each sample by its own amount, with linear interpolation and zeros outside.
+
+    Args:
+        degrees: rotation uniform in -degrees to degrees, in every plane of two spatial dims.
+        scale: factor uniform in 1 - scale to 1 + scale.
+        translate: shift uniform in -translate to translate, as a fraction of each side.
+    """
+
+    def __init__(self, degrees: float = 10.0, scale: float = 0.1, translate: float = 0.07) -> None:
+        for name, value in {"degrees": degrees, "scale": scale, "translate": translate}.items():
+            if value < 0 or (name == "scale" and value >= 1):
+                raise ValueError(f"{name} must be at least 0{' and less than 1' * (name == 'scale')}, got {value}")
+        self.degrees, self.scale, self.translate = degrees, scale, translate
+
+    def __call__(self, batch: Tensor, generator: Generator) -> Tensor:
+        if batch.dim() == 3:  # grid_sample has no 1-D form: a signal is an image one pixel high
+            return self(batch.unsqueeze(2), generator).squeeze(2)
+        matrices = self._matrices(batch.shape, batch.device, generator)
+        grid = functional.affine_grid(matrices, list(batch.shape), align_corners=False)
+        return functional.grid_sample(batch.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+    def _matrices(self, shape: torch.Size, device: torch.device, generator: Generator) -> Tensor:
+        """(N, D, D + 1) maps from output to input coordinates, which run from -1 to 1 along every side."""
+        num_samples, sizes = shape[0], torch.tensor(shape[:1:-1], dtype=torch.float32, device=device)  # x, y, z
+        dims = len(sizes)
+
+        def uniform(extent: float, *trailing: int) -> Tensor:
+            draws = torch.rand(num_samples, *trailing, generator=generator, device=device)
+            return (2 * draws - 1) * extent
+
+        matrix = torch.eye(dims, device=device).expand(num_samples, dims, dims)
+        for i, j in combinations(range(dims), 2):
+            if 1 in (shape[-1 - i], shape[-1 - j]):
+                continue
+            angle = uniform(math.radians(self.degrees))
+            turn = torch.eye(dims, device=device).repeat(num_samples, 1, 1)
+            turn[:, i, i] = turn[:, j, j] = angle.cos()
+            turn[:, i, j], turn[:, j, i] = -angle.sin(), angle.sin()
+            matrix = matrix @ turn
+        matrix = matrix / (1 + uniform(self.scale))[:, None, None]
+        matrix = matrix * sizes[None, None, :] / sizes[None, :, None]  # rotate pixels, not the unit square
+        shift = 2 * uniform(self.translate, dims) * (sizes > 1)
+        return torch.cat([matrix, shift[:, :, None]], dim=2)

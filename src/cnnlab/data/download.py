@@ -1,0 +1,80 @@
+"""Download a torchvision data set so that a dead network fails in seconds and half a download never passes for data."""
+
+import contextlib
+import io
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 20.0
+
+
+class DownloadFailed(Exception):
+    """No mirror could be reached, or none gave the right files."""
+
+
+def fetch(mirrors: Sequence[str], download: Callable[[Path], Path], target: Path) -> None:
+    """Run a torchvision download in a temporary folder, then move its finished files to `target`.
+
+    Args:
+        mirrors: addresses, one of which has to answer before anything is tried.
+        download: downloads below the folder it is given, checks what it got, and returns where the files lie.
+        target: gets the files, each moved in one step; made if need be.
+
+    Raises:
+        DownloadFailed: with the reason in one line.
+    """
+    problems = [_unreachable(mirror) for mirror in mirrors]
+    if all(problems):
+        raise DownloadFailed("; ".join(problem for problem in problems if problem))
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=target) as temporary, _socket_timeout(SILENCE_SECONDS):
+        printed = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(printed):
+                folder = download(Path(temporary))
+        except (RuntimeError, OSError, EOFError) as error:
+            raise DownloadFailed(" ".join(str(error).split())) from error
+        for file in folder.iterdir():
+            if file.is_file() and file.suffix not in (".gz", ".zip"):
+                os.replace(file, target / file.name)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unreachable(url: str) -> str | None:
+    """Return None if the address answers, with whatever status, in CONNECT_SECONDS, else why not.
+
+    In a thread, because looking up a name has no timeout of its own.
+    """
+    outcome: list[str | None] = []
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=CONNECT_SECONDS).close()
+            outcome.append(None)
+        except urllib.error.HTTPError:
+            outcome.append(None)
+        except OSError as error:
+            outcome.append(f"{url}: {getattr(error, 'reason', error)}")
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(CONNECT_SECONDS + 1)
+    return outcome[0] if outcome else f"{url}: no answer in {CONNECT_SECONDS:.0f} s"
+
+
+@contextlib.contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    previous = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(previous)

@@ -1,0 +1,15 @@
+"""Kuzushiji-MNIST (Clanuwat et al., Deep learning for classical Japanese literature, 2018)."""
+
+from torchvision import datasets
+
+from cnnlab.data.idx_datamodule import IdxDataModule
+
+
+class KMNIST(IdxDataModule):
+    """Ten cursive characters: 55,000 training, 5,000 validation and 10,000 test images, 1x28x28."""
+
+    dataset_name = "kmnist"
+    source = datasets.KMNIST
+
+    def names_of_classes(self) -> tuple[str, ...]:
+        return tuple(self.source.classes)

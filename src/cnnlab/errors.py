@@ -1,0 +1,31 @@
+"""What the user is told when something is wrong: one line that says what was expected, what came and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in the input, not in the program: printed as one line, without a stack trace."""
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM. Not an Exception, so that neither Hydra nor Lightning takes it for a failed job.
+
+    Args:
+        signum: the signal; the process ends with exit status 128 + signum.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by signal {signum}")
+        self.signum = signum
+        self.advice = ""
+
+    def __str__(self) -> str:
+        name = {2: "Ctrl-C", 15: "SIGTERM"}.get(self.signum, f"signal {self.signum}")
+        return f"stopped by {name}{'; ' + self.advice if self.advice else ''}"
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return "; did you mean X?" for the nearest of the choices, or "" where none is near."""
+    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,86 @@
+"""What the machine has: which device a run uses and the fastest precision it really computes in."""
+
+import platform
+import warnings
+from pathlib import Path
+
+import torch
+
+from cnnlab.errors import UserError
+
+# bfloat16 tensor cores came with Ampere.
+_BF16_CAPABILITY = (8, 0)
+
+
+def resolve_accelerator(requested: str) -> str:
+    """Turn trainer.accelerator into cuda, mps or cpu; "auto" takes the first of these that is usable.
+
+    Raises:
+        UserError: if a GPU is asked for that cannot be used, with the reason and what to use instead.
+    """
+    if requested == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if requested == "gpu":
+        requested = "mps" if torch.backends.mps.is_available() else "cuda"
+    if requested == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"trainer=gpu cannot be used: {why_no_cuda()}; trainer=auto or trainer=cpu will run here")
+    if requested == "mps" and not torch.backends.mps.is_available():
+        raise UserError("trainer=mps needs a Mac with Apple silicon; trainer=auto or trainer=cpu will run here")
+    return requested
+
+
+def why_no_cuda() -> str:
+    """Tell apart a CPU-only build of torch, an old driver, hidden devices and no GPU."""
+    if torch.version.cuda is None and torch.version.hip is None:
+        return (
+            f"this torch ({torch.__version__}) is a CPU-only build; "
+            "install one with CUDA, on Linux plainly: pip install --force-reinstall torch"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        reason = " ".join(str(error).split())
+        if "too old" in reason:
+            return f"the NVIDIA driver is too old for this torch (CUDA {torch.version.cuda}); update the driver"
+        if "NVIDIA driver" in reason:
+            return "there is no NVIDIA GPU here, or no NVIDIA driver"
+        if "No CUDA GPUs" in reason:
+            return "no NVIDIA GPU is visible; is CUDA_VISIBLE_DEVICES hiding it?"
+        return reason
+    return "torch finds no NVIDIA GPU"
+
+
+def resolve_precision(requested: str | int, accelerator: str) -> str:
+    """Turn precision "auto" into bf16-mixed where the hardware computes in bfloat16, else 32-true."""
+    if requested != "auto":
+        return str(requested)
+    if accelerator == "cuda":
+        fast = torch.version.hip is not None or torch.cuda.get_device_capability() >= _BF16_CAPABILITY
+    else:
+        fast = accelerator == "cpu" and cpu_has_bf16()
+    return "bf16-mixed" if fast else "32-true"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies in bfloat16 (AVX512-bf16 or AMX); emulation would be slower than float32."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def device_name(accelerator: str) -> str:
+    """The name a reader knows the hardware by: the GPU's, or the CPU's with the number of threads in use."""
+    if accelerator == "cuda":
+        return torch.cuda.get_device_name()
+    name = "Apple GPU" if accelerator == "mps" else _cpu_name()
+    return name if accelerator == "mps" else f"{name}, {torch.get_num_threads()} threads"
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.split(":", 1)[1].split())
+    return platform.processor() or platform.machine()

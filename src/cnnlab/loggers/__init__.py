@@ -1,0 +1,1 @@
+"""Lightning loggers where the library's own write what would mislead."""

@@ -1,0 +1,66 @@
+"""Run folders: each run gets one of its own, and one that came to nothing leaves none behind."""
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, read_write
+
+from cnnlab.arguments import value_of
+from cnnlab.errors import UserError
+
+
+class ClaimRunFolder(Callback):
+    """Hydra callback that makes the run folder before Hydra writes to it, so that no two runs share one.
+
+    A name that Hydra made up and that is taken gets -2, -3, …; a folder that the user named is taken as it is.
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if value_of("hydra.run.dir", list(config.hydra.overrides.hydra)) is not None:
+            return
+        HydraConfig.instance().set_config(config)  # the folder's name is made of Hydra's choices
+        with contextlib.suppress(OSError), read_write(config.hydra.run):  # Hydra meets the same error next, and reports it
+            config.hydra.run.dir = str(claim(Path(config.hydra.run.dir)))
+
+
+def refuse_used(folder: Path) -> None:
+    """Raise UserError if a folder that the user wants for a new run already holds one."""
+    if (folder / ".hydra").exists():
+        raise UserError(
+            f"hydra.run.dir={folder} already holds a run; name another folder, or continue it with resume={folder}"
+        )
+
+
+def claim(folder: Path) -> Path:
+    """Make `folder`, or the first of folder-2, folder-3, … that does not exist; two claims never get the same."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    number, candidate = 1, folder
+    while True:
+        try:
+            candidate.mkdir()
+            return candidate
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+            number += 1
+            candidate = folder.with_name(f"{folder.name}-{number}")
+
+
+def discard_if_empty(run_dir: Path, config_subdir: str | None, log_name: str) -> None:
+    """Remove a run folder that holds nothing but what Hydra writes before the task begins."""
+    ours = {config_subdir, log_name}
+    if not run_dir.is_dir() or any(entry.name not in ours for entry in run_dir.iterdir()):
+        return
+    for handler in list(logging.getLogger().handlers):
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == run_dir:
+            handler.close()
+            logging.getLogger().removeHandler(handler)
+    for file in [*run_dir.glob(f"{config_subdir}/*"), run_dir / log_name]:
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        (run_dir / str(config_subdir)).rmdir()
+        run_dir.rmdir()

@@ -1,0 +1,139 @@
+"""What a run leaves behind for readers: environment.json, metrics.json, the row of the HPARAMS page, the last table."""
+
+import importlib.metadata
+import json
+import math
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from cnnlab.checkpoint_io import write_atomically
+
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "numpy",
+    "pillow",
+    "tensorboard",
+    "optuna",
+)
+_GROUPS = ("model", "data", "augment", "optimizer", "scheduler")
+_MAX_COLUMNS = 20
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the file's content, or {} if there is no such file."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def environment(device: str, precision: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Everything outside the config that a run's numbers may depend on."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "cuda": torch.version.cuda,
+        "device": device,
+        "precision": precision,
+        "num_threads": torch.get_num_threads(),
+        "git": _git_state(Path(__file__).resolve().parents[2]),
+        "command": shlex.join(["python", *sys.argv]),
+        "dataset": data["dataset"],
+        "data_checksums": data["checksums"],
+    }
+
+
+def hyperparameters(config: DictConfig, **more: str | int | float) -> dict[str, str | int | float | bool]:
+    """At most 20 plain columns that tell runs apart: the class of each group and the model's and optimizer's settings."""
+    columns: dict[str, str | int | float | bool] = {
+        group: config[group]["_target_"].rpartition(".")[2] for group in _GROUPS if config.get(group)
+    }
+    columns |= {
+        "data.batch_size": config.data.get("batch_size", 0),
+        "optimizer.lr": config.optimizer.get("lr", 0.0),
+        "trainer.max_epochs": config.trainer.max_epochs,
+        "seed": config.seed,
+        **more,
+    }
+    for group in ("model", "optimizer"):
+        for name, value in config[group].items():
+            key = f"{group}.{name}"
+            if not str(name).startswith("_") and name != "fused" and key not in columns and len(columns) < _MAX_COLUMNS:
+                columns[key] = value if isinstance(value, bool | int | float) else str(value)
+    return columns
+
+
+def rounded(value: float) -> float | None:
+    """Six decimals: all that float32 sums are good for. NaN and infinities become null, which JSON can hold."""
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def table(metrics: dict[str, Any], run_dir: Path) -> str:
+    """The lines at the end of a run: what came out, on what, and where it lies."""
+    rows = [
+        (split, f"{metrics[f'{split}/accuracy']:.2%} accuracy, loss {metrics[f'{split}/loss']:.4f}")
+        for split in ("test", "val")
+        if metrics.get(f"{split}/accuracy") is not None
+    ]
+    rows += [
+        ("best epoch", f"{metrics['best_epoch']} of {metrics['epochs']}"),
+        ("data", str(metrics["dataset"])),
+        ("parameters", f"{metrics['num_parameters']:,}"),
+        ("training", f"{metrics['train_seconds']:.1f} s, {metrics['images_per_second']:,.0f} images/s"),
+        ("device", f"{metrics['device']}, {metrics['precision']}"),
+        ("run folder", short_path(run_dir)),
+        ("TensorBoard", tensorboard_command(run_dir.parent)),
+    ]
+    return "\n".join(f"  {name:<12} {value}" for name, value in rows)
+
+
+def tensorboard_command(logdir: Path) -> str:
+    program = "tensorboard" if shutil.which("tensorboard") else f"{short_path(Path(sys.executable))} -m tensorboard.main"
+    return f"{program} --logdir {shlex.quote(short_path(logdir))}"
+
+
+def resume_command(run_dir: Path) -> str:
+    return f"python {shlex.quote(sys.argv[0])} {shlex.quote(f'resume={short_path(run_dir)}')}"
+
+
+def short_path(path: Path) -> str:
+    """The path from here if it lies below, else the whole."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_state(project: Path) -> dict[str, Any] | None:
+    """Commit and whether files differ from it; None without git or where the project is not the repository itself."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(project), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != project:
+            return None
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,17 @@
+"""Train a network: python train.py model=tinyvgg data=mnist trainer=auto (python train.py --help lists the choices)."""
+
+from omegaconf import DictConfig
+
+from cnnlab import cli
+
+
+@cli.command(config_name="train")
+def main(config: DictConfig) -> float | None:
+    """Run one training job and return its monitored number."""
+    from cnnlab.training import train
+
+    return train(config, cli.run_dir())
+
+
+if __name__ == "__main__":
+    main()
