@@ -15,7 +15,7 @@ _OVERRIDE = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[\w./@]+)=(?P<value>.*)", re
 
 
 def for_hydra(arguments: list[str]) -> list[str]:
-    """Rewrite the overrides among `arguments` so that Hydra reads what the user meant; a second time changes nothing."""
+    """Rewrite the overrides such that Hydra reads what the user meant; a second time changes nothing."""
     return [_rewrite(argument) for argument in arguments]
 
 

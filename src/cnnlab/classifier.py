@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -119,7 +118,9 @@ class EpochTotals:
     """Sums of loss and correct predictions over an epoch, kept on the device without waiting for it."""
 
     def __init__(self) -> None:
-        self._reset()
+        self._loss: Tensor | float = 0.0
+        self._num_correct: Tensor | int = 0
+        self._num_samples = 0
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         self._loss = self._loss + loss.detach() * len(labels)
@@ -130,13 +131,8 @@ class EpochTotals:
         """Return mean loss and accuracy (0 to 1) of all samples since the last call."""
         num_samples = max(self._num_samples, 1)
         loss, accuracy = float(self._loss) / num_samples, float(self._num_correct) / num_samples
-        self._reset()
+        self._loss, self._num_correct, self._num_samples = 0.0, 0, 0
         return loss, accuracy
-
-    def _reset(self) -> None:
-        self._loss: Any = 0.0
-        self._num_correct: Any = 0
-        self._num_samples = 0
 
 
 def length_argument(scheduler: Callable[..., LRScheduler]) -> str | None:

@@ -24,7 +24,9 @@ def in_one_line(error: Exception) -> str:
     if isinstance(error, ConfigCompositionException):
         return _cannot_compose(error)
     if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override}: {_first_line(error)}; quote values with special characters: \"key='value'\""
+        return (
+            f"cannot read {error.override}: {_first_line(error)}; quote values with special characters: \"key='value'\""
+        )
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _first_line(error)
     if isinstance(error, OSError) and error.filename is not None:
@@ -46,7 +48,7 @@ def _cannot_compose(error: ConfigCompositionException) -> str:
     message = str(error)
     unknown = re.search(r"Could not (?:override|delete) '([^'=]+?)'", message)
     if unknown is None:
-        return f"{_first_line(error)} {error.__cause__ and _first_line(error.__cause__) or ''}".strip()
+        return f"{_first_line(error)} {(error.__cause__ and _first_line(error.__cause__)) or ''}".strip()
     key = unknown[1].partition("@")[0]
     return f"unknown key {key}{did_you_mean(key, _known_keys())} (+{key}=… would add a new one)"
 
@@ -66,7 +68,7 @@ def _known_keys() -> list[str]:
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
     for name, value in node.items_ex(resolve=False):
-        key = f"{prefix}{name}"
+        key = prefix + str(name)
         yield key
         if isinstance(value, DictConfig):
             yield from _keys(value, f"{key}.")

@@ -39,7 +39,7 @@ def why_no_cuda() -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.cuda.init()
+            torch.cuda.init()  # type: ignore[no-untyped-call]
     except (RuntimeError, AssertionError) as error:
         reason = " ".join(str(error).split())
         if "too old" in reason:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -39,7 +39,9 @@ def build(config: DictConfig, key: str, **given: Any) -> Any:
         raise cause from error
 
 
-def check_arguments(key: str, target: Callable[..., Any], node: DictConfig, given: Sequence[str] | dict[str, Any]) -> None:
+def check_arguments(
+    key: str, target: Callable[..., Any], node: DictConfig, given: Sequence[str] | dict[str, Any]
+) -> None:
     """Compare a node's keys and values with the signature of what it configures.
 
     Raises:
@@ -47,14 +49,15 @@ def check_arguments(key: str, target: Callable[..., Any], node: DictConfig, give
     """
     expected, takes_any = _parameters(target)
     for name in node:
-        if str(name).startswith("_"):
+        name = str(name)
+        if name.startswith("_"):
             continue
         if name not in expected:
             if takes_any:
                 continue
             choices = [choice for choice in expected if choice not in given]
             what = getattr(target, "__name__", str(target))
-            raise UserError(f"unknown key {key}.{name}: {what} has no such argument{did_you_mean(str(name), choices)}")
+            raise UserError(f"unknown key {key}.{name}: {what} has no such argument{did_you_mean(name, choices)}")
         try:
             value = node[name]
         except OmegaConfBaseException as error:
@@ -108,7 +111,11 @@ def _parameters(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
     A class whose __init__ hands **keywords on to its base classes accepts theirs.
     """
     accepted: dict[str, Any] = {}
-    functions = [vars(cls)["__init__"] for cls in target.__mro__ if "__init__" in vars(cls)] if isinstance(target, type) else [target]
+    functions = (
+        [vars(cls)["__init__"] for cls in target.__mro__ if "__init__" in vars(cls)]
+        if isinstance(target, type)
+        else [target]
+    )
     takes_any = False
     for function in functions:
         hints = _hints(function)
@@ -155,7 +162,9 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, str)
     if isinstance(origin, type) and issubclass(origin, Sequence):
         items = [argument for argument in arguments if argument is not Ellipsis]
-        return isinstance(value, ListConfig) and all(any(_fits(item, hint) for hint in items or [Any]) for item in value)
+        return isinstance(value, ListConfig) and all(
+            any(_fits(item, hint) for hint in items or [Any]) for item in value
+        )
     is_plain = value is None or isinstance(value, bool | int | float | str | ListConfig)
     return not (is_plain and isinstance(hint, type) and hint is not object)
 

@@ -23,7 +23,10 @@ class ClaimRunFolder(Callback):
         if value_of("hydra.run.dir", list(config.hydra.overrides.hydra)) is not None:
             return
         HydraConfig.instance().set_config(config)  # the folder's name is made of Hydra's choices
-        with contextlib.suppress(OSError), read_write(config.hydra.run):  # Hydra meets the same error next, and reports it
+        with (
+            contextlib.suppress(OSError),
+            read_write(config.hydra.run),
+        ):  # Hydra meets the same error next, and reports it
             config.hydra.run.dir = str(claim(Path(config.hydra.run.dir)))
 
 

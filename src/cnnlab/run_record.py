@@ -59,7 +59,7 @@ def environment(device: str, precision: str, data: dict[str, Any]) -> dict[str, 
 
 
 def hyperparameters(config: DictConfig, **more: str | int | float) -> dict[str, str | int | float | bool]:
-    """At most 20 plain columns that tell runs apart: the class of each group and the model's and optimizer's settings."""
+    """At most 20 plain columns that tell runs apart: each group's class, the model's and the optimizer's settings."""
     columns: dict[str, str | int | float | bool] = {
         group: config[group]["_target_"].rpartition(".")[2] for group in _GROUPS if config.get(group)
     }
@@ -103,7 +103,9 @@ def table(metrics: dict[str, Any], run_dir: Path) -> str:
 
 
 def tensorboard_command(logdir: Path) -> str:
-    program = "tensorboard" if shutil.which("tensorboard") else f"{short_path(Path(sys.executable))} -m tensorboard.main"
+    program = (
+        "tensorboard" if shutil.which("tensorboard") else f"{short_path(Path(sys.executable))} -m tensorboard.main"
+    )
     return f"{program} --logdir {shlex.quote(short_path(logdir))}"
 
 

@@ -1,7 +1,6 @@
 """One training run, from a composed config to metrics.json: the one place where the parts meet."""
 
 import logging
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -85,7 +84,7 @@ def train(config: DictConfig, run_dir: Path) -> float | None:
     metrics = {
         "dataset": datamodule.dataset,
         "model": type(model).__name__,
-        **_scores(trainer, config),
+        **_scores(trainer),
         "num_parameters": num_parameters,
         "batch_size": config.data.get("batch_size"),
         "seed": config.seed,
@@ -135,19 +134,23 @@ def _build_trainer(
     config: DictConfig, run_dir: Path, accelerator: str, precision: str, last: dict[str, Any] | None
 ) -> Trainer:
     ours = ("channels_last", "num_threads", "precision", "accelerator")
-    settings = OmegaConf.masked_copy(config.trainer, [key for key in config.trainer if key not in ours])
-    check_arguments("trainer", Trainer, settings, ())
+    settings = OmegaConf.masked_copy(config.trainer, [str(key) for key in config.trainer if key not in ours])
+    check_arguments("trainer", Trainer, settings, ours)
     max_epochs = config.trainer.max_epochs
     if max_epochs < 1 and max_epochs != -1:
         raise UserError(f"trainer.max_epochs must be at least 1, or -1 for no end, got {max_epochs}")
-    if accelerator == "cuda" and "devices" not in settings:
-        settings = OmegaConf.merge(settings, {"devices": 1})
-    defaults = {"devices": 1, "num_sanity_val_steps": 0, "enable_model_summary": False, "log_every_n_steps": 1}
+    arguments: dict[str, Any] = {
+        "devices": 1,
+        "num_sanity_val_steps": 0,
+        "enable_model_summary": False,
+        "log_every_n_steps": 1,
+        "precision": precision,
+    }
+    arguments |= {str(key): value for key, value in OmegaConf.to_container(settings, resolve=True).items()}  # type: ignore[union-attr]
     try:
         return Trainer(
-            **defaults | dict(OmegaConf.to_container(settings, resolve=True)),  # type: ignore[arg-type]
+            **arguments,
             accelerator=accelerator,
-            precision=precision,
             logger=_build_loggers(config, run_dir, last),
             callbacks=[build(config, f"callbacks.{name}") for name in config.callbacks or {}],
             plugins=[AtomicCheckpointIO()],
@@ -188,21 +191,27 @@ def _check_resume(
     log.info("resume after epoch %d of %s", last["epoch"] + 1, config.trainer.max_epochs)
 
 
-def _scores(trainer: Trainer, config: DictConfig) -> dict[str, Any]:
+def _scores(trainer: Trainer) -> dict[str, Any]:
     """Metrics of the best epoch (the last one without a Checkpoint callback), the test's, and the time it took."""
-    scores: dict[str, Any] = {}
-    checkpoint = trainer.checkpoint_callback
-    throughput = next((callback for callback in trainer.callbacks if isinstance(callback, Throughput)), None)
-    best = checkpoint.best_metrics if isinstance(checkpoint, Checkpoint) else {}
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    for name, value in {**(best or logged), **{k: v for k, v in logged.items() if k.startswith("test/")}}.items():
-        if name.startswith(("train/", "val/", "test/")):
-            scores[name] = run_record.rounded(value)
-    scores["best_epoch"] = checkpoint.best_epoch if isinstance(checkpoint, Checkpoint) else trainer.current_epoch
-    scores["epochs"] = trainer.current_epoch
-    scores["train_seconds"] = run_record.rounded(throughput.train_seconds if throughput else math.nan)
-    scores["images_per_second"] = run_record.rounded(throughput.images_per_second if throughput else math.nan)
-    return dict(sorted(scores.items()))
+    chosen, best_epoch = logged, trainer.current_epoch
+    checkpoint = trainer.checkpoint_callback
+    if isinstance(checkpoint, Checkpoint) and checkpoint.best_epoch is not None:
+        chosen, best_epoch = checkpoint.best_metrics, checkpoint.best_epoch
+    tested = {name: value for name, value in logged.items() if name.startswith("test/")}
+    scores: dict[str, Any] = {
+        name: run_record.rounded(value)
+        for name, value in sorted((chosen | tested).items())
+        if name.startswith(("train/", "val/", "test/"))
+    }
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    throughput = next((callback for callback in callbacks if isinstance(callback, Throughput)), Throughput())
+    return scores | {
+        "best_epoch": best_epoch,
+        "epochs": trainer.current_epoch,
+        "train_seconds": round(throughput.train_seconds, 3),
+        "images_per_second": round(throughput.images_per_second, 1),
+    }
 
 
 @contextmanager

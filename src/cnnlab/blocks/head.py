@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -30,7 +31,7 @@ def flatten_and_classify(
     """
     sizes = [math.prod(output_shape(features, input_shape)), *hidden_units]
     layers: list[nn.Module] = [nn.Flatten()]
-    for num_inputs, num_outputs in zip(sizes, sizes[1:], strict=False):
+    for num_inputs, num_outputs in pairwise(sizes):
         layers += [*_dropout(dropout), nn.Linear(num_inputs, num_outputs), activation(act)]
     return nn.Sequential(*layers, *_dropout(dropout), nn.Linear(sizes[-1], num_classes))
 

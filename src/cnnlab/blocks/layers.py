@@ -3,19 +3,23 @@
 `num_spatial_dims` counts the axes behind (batch, channels): 2 for images in NCHW.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
 Padding = int | str | Sequence[int]
 
-_CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_CONV: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-_POOL = {
+_POOL: dict[str, dict[int, Callable[..., nn.Module]]] = {
     "max": {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d},
     "avg": {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d},
 }
-_GLOBAL_AVG_POOL = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
+_GLOBAL_AVG_POOL: dict[int, Callable[..., nn.Module]] = {
+    1: nn.AdaptiveAvgPool1d,
+    2: nn.AdaptiveAvgPool2d,
+    3: nn.AdaptiveAvgPool3d,
+}
 
 
 def at_least_one(**counts: int) -> None:
@@ -46,12 +50,12 @@ def conv(
             raise ValueError(f"padding must be same, valid, an int or one int per spatial dim, got {padding!r}")
         if padding == "same" and stride > 1:
             raise ValueError(f"padding=same needs stride=1, got stride={stride}; use padding={(kernel_size - 1) // 2}")
-    elif isinstance(padding, Sequence):
-        padding = tuple(padding)
+    else:
+        padding = (padding,) * num_spatial_dims if isinstance(padding, int) else tuple(padding)
         if len(padding) != num_spatial_dims:
             raise ValueError(f"padding must hold {num_spatial_dims} ints, one per spatial dim, got {list(padding)}")
-    if not isinstance(padding, str) and min(padding if isinstance(padding, tuple) else (padding,)) < 0:
-        raise ValueError(f"padding must not be negative, got {padding}")
+        if min(padding) < 0:
+            raise ValueError(f"padding must not be negative, got {list(padding)}")
     layer: nn.Module = _CONV[num_spatial_dims](in_channels, out_channels, kernel_size, stride, padding, bias=bias)
     return layer
 
@@ -64,7 +68,9 @@ def norm(num_spatial_dims: int, kind: str, channels: int) -> nn.Module | None:
         layer: nn.Module = _BATCH_NORM[num_spatial_dims](channels)
         return layer
     if kind == "group":
-        return nn.GroupNorm(next(groups for groups in range(min(8, channels), 0, -1) if channels % groups == 0), channels)
+        return nn.GroupNorm(
+            next(groups for groups in range(min(8, channels), 0, -1) if channels % groups == 0), channels
+        )
     raise ValueError(f"norm must be none, batch or group, got {kind!r}")
 
 

@@ -8,8 +8,9 @@ from cnnlab.blocks.layers import conv, norm
 
 
 class BasicBlock(nn.Module):
-    """relu(F(x) + shortcut(x)), F being two 3-wide convs with batch norm; (N, in_channels, *S) to (N, out_channels, *S / stride).
+    """relu(F(x) + shortcut(x)), F being two 3-wide convs with batch norm.
 
+    (N, in_channels, *S) to (N, out_channels, *S / stride).
     The shortcut is the identity where shapes agree, else a 1-wide conv with batch norm (option B of the paper).
     """
 

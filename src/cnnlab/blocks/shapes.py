@@ -29,7 +29,7 @@ def output_shape(module: nn.Module, input_shape: Sequence[int]) -> tuple[int, ..
 
     for name, layer in probe.named_modules():
         if not any(layer.children()):
-            layer.register_forward_pre_hook(remember(name))  # type: ignore[arg-type]
+            layer.register_forward_pre_hook(remember(name))
     try:
         with torch.no_grad():
             output: Tensor = probe(torch.empty(2, *input_shape, device="meta"))

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
+from torch.jit._trace import TracerWarning
 from torchvision.utils import make_grid
 
 _NUM_SAMPLES = 64
@@ -19,14 +20,15 @@ class Preview(Callback):
         writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if not writers or trainer.current_epoch > 0:
             return
-        inputs, _ = next(iter(trainer.train_dataloader))  # type: ignore[call-overload]
+        assert trainer.train_dataloader is not None
+        inputs, _ = next(iter(trainer.train_dataloader))
         inputs = inputs[:_NUM_SAMPLES].cpu()
         for writer in writers:
             if inputs.dim() == 4 and inputs.shape[1] in (1, 3):
                 writer.add_image("data/training_batch", make_grid(inputs, normalize=True, pad_value=0.5), 0)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*torch.jit.trace", category=FutureWarning)
-                warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+                warnings.filterwarnings("ignore", category=TracerWarning)
                 writer.add_graph(_traceable(pl_module), inputs[:1], verbose=False)
 
 

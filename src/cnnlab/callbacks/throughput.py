@@ -50,7 +50,7 @@ class Throughput(Callback):
         self.train_seconds += self._epoch_seconds
         self.num_images += self._epoch_images
         rate = self._epoch_images / max(self._epoch_seconds, 1e-9)
-        self.log_dict({"throughput/images_per_second": rate, "step": float(trainer.current_epoch + 1)})
+        pl_module.log_dict({"throughput/images_per_second": rate, "step": float(trainer.current_epoch + 1)})
 
     def state_dict(self) -> dict[str, Any]:
         return {"train_seconds": self.train_seconds, "num_images": self.num_images}

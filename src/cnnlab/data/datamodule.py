@@ -123,7 +123,7 @@ class TensorDataModule(LightningDataModule):
         return TensorLoader(data, batch_size, self.mean, self.std, self.scale, order, augment)
 
     def _home(self, data: Labelled) -> torch.device:
-        """The device that holds the data: a copy of every batch to an accelerator costs more than a small net's step."""
+        """The device that holds the data: copying every batch to an accelerator costs more than a small step."""
         if self.device == "cpu" or self.trainer is None:
             return torch.device("cpu")
         device: torch.device = self.trainer.strategy.root_device

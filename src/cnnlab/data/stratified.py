@@ -18,7 +18,7 @@ def stratified_order(labels: Tensor) -> Tensor:
     """
     generator = torch.Generator().manual_seed(_SPLIT_SEED)
     position = torch.empty(len(labels), dtype=torch.float64)
-    for label in labels.unique():
+    for label in torch.unique(labels):
         members = (labels == label).nonzero().flatten()
         members = members[torch.randperm(len(members), generator=generator)]
         position[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)

@@ -98,7 +98,7 @@ class TensorLoader:
             if self.augment is not None and generator is not None:
                 inputs = self.augment(inputs, generator)
             inputs = inputs.to(torch.float32, copy=True).mul_(self._factor).add_(self._offset)
-            yield from zip(inputs.split(self.batch_size), labels.split(self.batch_size), strict=True)
+            yield from zip(torch.split(inputs, self.batch_size), torch.split(labels, self.batch_size), strict=True)
 
     def _samples_per_chunk(self) -> int:
         bytes_per_sample = 4 * self.data.inputs[0].numel()

@@ -14,7 +14,7 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
 
     Args:
         save_dir: the run folder.
-        purge_step: on resume the first step to be written again; TensorBoard forgets what a killed run wrote from there.
+        purge_step: on resume the first step to be written again; TensorBoard forgets what was written from there on.
     """
 
     def __init__(self, save_dir: str | Path, purge_step: int | None = None) -> None:
@@ -23,7 +23,7 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         self._session_ended = False
 
     @rank_zero_only
-    def log_hyperparams(  # type: ignore[override]
+    def log_hyperparams(
         self, params: dict[str, Any] | Namespace, metrics: dict[str, Any] | None = None, step: int | None = None
     ) -> None:
         """Write one row of the HPARAMS page, once per run.
@@ -34,13 +34,13 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         if self._resumed:
             return
         values = vars(params) if isinstance(params, Namespace) else params
-        _, session_start, self._session_end = hparams(values, {})
+        _, session_start, _ = hparams(values, {})  # type: ignore[no-untyped-call]
         self.experiment._get_file_writer().add_summary(session_start)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         if status == "success" and not self._session_ended:
-            _, _, session_end = hparams({}, {})
+            _, _, session_end = hparams({}, {})  # type: ignore[no-untyped-call]
             self.experiment._get_file_writer().add_summary(session_end)
             self._session_ended = True
         self.experiment.flush()

@@ -1,6 +1,7 @@
 """The classifiers of torchvision.models, from AlexNet to Swin, by name and without pretrained weights."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torchvision.models as zoo
 from torch import Tensor, nn
@@ -41,9 +42,7 @@ class Torchvision(nn.Module):
         problem: Exception = ValueError()
         for resize_to in sizes:
             self.resize_to = resize_to
-            self.network = zoo.get_model(
-                name, weights=None, num_classes=num_classes, **_EXTRA_ARGUMENTS.get(name, {})
-            )
+            self.network = zoo.get_model(name, weights=None, num_classes=num_classes, **_EXTRA_ARGUMENTS.get(name, {}))
             _adapt_stem(self.network, channels, keep_resolution=small and resize_to is None)
             try:
                 output_shape(self, input_shape)
@@ -64,7 +63,9 @@ def _adapt_stem(network: nn.Module, channels: int, keep_resolution: bool) -> Non
     convs = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)]
     name, stem = convs[0]
     is_patch_embedding = stem.kernel_size == stem.stride
-    kernel_size, stride, padding = stem.kernel_size, stem.stride, stem.padding
+    kernel_size: Any = stem.kernel_size
+    stride: Any = stem.stride
+    padding: Any = stem.padding
     if keep_resolution and not is_patch_embedding:
         kernel_size, stride, padding = (3, 3), (1, 1), (1, 1)
         _drop_max_pool_before(network, second_conv=convs[1][0])

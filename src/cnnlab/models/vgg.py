@@ -39,9 +39,7 @@ class VGG(nn.Module):
                 channels = width
             layers.append(pool(dims, "max"))
         self.features = nn.Sequential(*layers)
-        self.classifier = flatten_and_classify(
-            self.features, input_shape, [hidden_units], num_classes, dropout=dropout
-        )
+        self.classifier = flatten_and_classify(self.features, input_shape, [hidden_units], num_classes, dropout=dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(x))
