@@ -36,6 +36,8 @@ class Classifier(LightningModule):
         ValueError: for a batch whose shape is not (N, *input_shape).
     """
 
+    monitorable = ("val/accuracy", "val/loss", "train/accuracy", "train/loss")
+
     def __init__(
         self,
         model: nn.Module,

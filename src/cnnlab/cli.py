@@ -51,7 +51,7 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
             except Exception as error:
                 if wants_trace:
                     raise
-                print(f"error: {in_one_line(error)}", file=sys.stderr)
+                print(f"error: {in_one_line(error, conf_dir, config_name, sys.argv[1:])}", file=sys.stderr)
                 sys.exit(1)
 
         return run

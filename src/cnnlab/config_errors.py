@@ -6,23 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from cnnlab.errors import UserError, did_you_mean
 
 
-def in_one_line(error: Exception) -> str:
-    """What a user needs to know of an error."""
+def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: list[str]) -> str:
+    """What a user needs to know of an error.
+
+    Args:
+        conf_dir, config_name, overrides: what was being composed, to find the nearest key.
+    """
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MissingConfigException) and error.options:
         return _unknown_choice(error)
     if isinstance(error, ConfigCompositionException):
-        return _cannot_compose(error)
+        return _cannot_compose(error, conf_dir, config_name, overrides)
     if isinstance(error, OverrideParseException):
         return (
             f"cannot read {error.override}: {_first_line(error)}; quote values with special characters: \"key='value'\""
@@ -44,26 +47,26 @@ def _unknown_choice(error: MissingConfigException) -> str:
     return f"unknown {group or 'config'} {choice!r}: choose from {', '.join(options)}{did_you_mean(choice, options)}"
 
 
-def _cannot_compose(error: ConfigCompositionException) -> str:
+def _cannot_compose(error: ConfigCompositionException, conf_dir: Path, config_name: str, overrides: list[str]) -> str:
     message = str(error)
     unknown = re.search(r"Could not (?:override|delete) '([^'=]+?)'", message)
     if unknown is None:
         return f"{_first_line(error)} {(error.__cause__ and _first_line(error.__cause__)) or ''}".strip()
     key = unknown[1].partition("@")[0]
-    return f"unknown key {key}{did_you_mean(key, _known_keys())} (+{key}=… would add a new one)"
+    nearest = did_you_mean(key, _known_keys(conf_dir, config_name, overrides))
+    return f"unknown key {key}{nearest} (+{key}=… would add a new one)"
 
 
-def _known_keys() -> list[str]:
-    """Every group and every key of the default config."""
-    hydra = GlobalHydra.instance().hydra
-    if hydra is None:
-        return []
-    groups = hydra.config_loader.list_groups("")
+def _known_keys(conf_dir: Path, config_name: str, overrides: list[str]) -> list[str]:
+    """Every group, and every key of the config with the user's choice from each group."""
+    groups = [str(folder.relative_to(conf_dir)) for folder in conf_dir.iterdir() if folder.is_dir()]
+    choices = [override for override in overrides if override.partition("=")[0] in groups]
     try:
-        config = hydra.compose_config("train", [], RunMode.RUN, with_log_configuration=False)
+        with initialize_config_dir(str(conf_dir), version_base="1.3"):
+            config = compose(config_name, choices)
     except HydraException:
         return groups
-    return [*groups, *(key for key in _keys(config) if not key.startswith("hydra."))]
+    return [*groups, *_keys(config)]
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:

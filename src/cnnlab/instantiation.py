@@ -1,5 +1,6 @@
 """From a config node to an object, with every mistake told by the key the user typed."""
 
+import functools
 import inspect
 import os
 import types
@@ -31,12 +32,26 @@ def build(config: DictConfig, key: str, **given: Any) -> Any:
     target = _find(key, node["_target_"])
     check_arguments(key, target, node, given)
     try:
-        return instantiate(node, **given)
+        built = instantiate(node, **given)
+        return _naming_its_key(key, built) if isinstance(built, functools.partial) else built
     except InstantiationException as error:
         cause = error.__cause__ or error
         if isinstance(cause, UserError | ValueError | TypeError | MisconfigurationException | OmegaConfBaseException):
             raise UserError(f"{key}: {' '.join(str(cause).split())}") from error
         raise cause from error
+
+
+def _naming_its_key(key: str, factory: Callable[..., Any]) -> Callable[..., Any]:
+    """A factory whose refusals name the config key it was built from."""
+
+    @functools.wraps(factory)
+    def build_part(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            return factory(*arguments, **keywords)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{key}: {error}") from error
+
+    return build_part
 
 
 def check_arguments(

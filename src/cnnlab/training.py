@@ -21,7 +21,7 @@ from cnnlab.callbacks.throughput import Throughput
 from cnnlab.checkpoint_io import AtomicCheckpointIO, load_checkpoint
 from cnnlab.classifier import length_argument
 from cnnlab.data.datamodule import TensorDataModule
-from cnnlab.errors import Interrupted, UserError
+from cnnlab.errors import Interrupted, UserError, did_you_mean
 from cnnlab.instantiation import build, check_arguments, check_value, refuse_untrusted_targets
 
 log = logging.getLogger(__name__)
@@ -52,15 +52,7 @@ def train(config: DictConfig, run_dir: Path) -> float | None:
 
     datamodule = build_data(config)
     model = build_model(config, datamodule)
-    classifier = build(
-        config,
-        "classifier",
-        model=model,
-        optimizer=build(config, "optimizer"),
-        scheduler=build(config, "scheduler"),
-        input_shape=datamodule.input_shape,
-        num_classes=datamodule.num_classes,
-    )
+    classifier = build_classifier(config, model, datamodule)
     last = load_checkpoint(run_dir / "checkpoints/last.ckpt") if config.resume else None
     if last is not None:
         _check_resume(config, run_dir, datamodule, last, classifier)
@@ -128,6 +120,28 @@ def build_model(config: DictConfig, datamodule: TensorDataModule) -> nn.Module:
     if config.trainer.channels_last and memory_format is not None:
         model = model.to(memory_format=memory_format)
     return model
+
+
+def build_classifier(config: DictConfig, model: nn.Module, datamodule: TensorDataModule) -> LightningModule:
+    """Put the model into its LightningModule; settings that optimizer, scheduler or monitor refuse are found here."""
+    optimizer, scheduler = build(config, "optimizer"), build(config, "scheduler")
+    length = length_argument(scheduler)
+    scheduler(optimizer(model.parameters()), **({length: 100} if length else {}))
+    classifier: LightningModule = build(
+        config,
+        "classifier",
+        model=model,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        input_shape=datamodule.input_shape,
+        num_classes=datamodule.num_classes,
+    )
+    monitorable = getattr(classifier, "monitorable", [config.monitor])
+    if config.monitor not in monitorable:
+        choices = ", ".join(monitorable)
+        nearest = did_you_mean(config.monitor, monitorable)
+        raise UserError(f"monitor must be one of {choices}, got {config.monitor!r}{nearest}")
+    return classifier
 
 
 def _build_trainer(

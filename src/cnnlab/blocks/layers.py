@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from cnnlab.errors import did_you_mean
+
 Padding = int | str | Sequence[int]
 
 _CONV: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -20,6 +22,8 @@ _GLOBAL_AVG_POOL: dict[int, Callable[..., nn.Module]] = {
     2: nn.AdaptiveAvgPool2d,
     3: nn.AdaptiveAvgPool3d,
 }
+
+_NOT_ELEMENTWISE = {"GLU", "LogSoftmax", "MultiheadAttention", "Softmax", "Softmax2d", "Softmin", "Threshold"}
 
 
 def at_least_one(**counts: int) -> None:
@@ -78,9 +82,10 @@ def activation(name: str) -> nn.Module:
     """An activation of torch.nn by its name in any case: relu, tanh, gelu, silu, leakyrelu, …"""
     from torch.nn.modules import activation as known
 
-    classes = {cls.lower(): cls for cls in known.__all__}
+    classes = {cls.lower(): cls for cls in known.__all__ if cls not in _NOT_ELEMENTWISE}
     if name.lower() not in classes:
-        raise ValueError(f"activation must be one of torch.nn's ({', '.join(sorted(classes))}), got {name!r}")
+        nearest = did_you_mean(name.lower(), classes)
+        raise ValueError(f"activation must be one of torch.nn's by name, such as relu or gelu, got {name!r}{nearest}")
     layer: nn.Module = getattr(nn, classes[name.lower()])()
     return layer
 

@@ -1,7 +1,7 @@
 """The LightningDataModule of every data set that fits in memory."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -43,7 +43,7 @@ class TensorDataModule(LightningDataModule):
         eval_batch_size: int = 500,
         train_size: int | None = None,
         val_size: int | None = None,
-        device: str = "auto",
+        device: Literal["auto", "cpu"] = "auto",
         augment: Augmentation | None = None,
         seed: int = 0,
     ) -> None:

@@ -1,0 +1,102 @@
+"""Fixtures for all tests: no network, no user's cache, and `python train.py …` run in this process."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+PROJECT = Path(__file__).resolve().parents[1]
+SMOKE = ["trainer=smoke", "data.train_size=256"]
+
+
+@dataclass
+class Finished:
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+    folder: Path | None
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        assert self.folder is not None, self.err
+        return dict(json.loads((self.folder / "metrics.json").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network_and_an_empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every download, in this process or in one that a test starts, is refused at once by a closed port."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            patch.setenv(name, "http://127.0.0.1:9")
+        patch.setenv("no_proxy", "127.0.0.1,localhost")
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("PYTHONPATH", str(PROJECT / "src"))
+        yield
+
+
+@pytest.fixture
+def without_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No MNIST files anywhere: runs use the 5,000 embedded digits."""
+    monkeypatch.delenv("CNNLAB_DATA_DIR", raising=False)
+
+
+@pytest.fixture
+def train(
+    tmp_path: Path, without_data: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Finished]]:
+    """Run `python train.py <arguments>` in this process, in an empty folder; a second call runs in the same folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(PROJECT))
+    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
+
+    def run(*arguments: str) -> Finished:
+        from train import main
+
+        runs = Path("outputs/runs")
+        before = set(runs.iterdir()) if runs.is_dir() else set()
+        monkeypatch.setattr(sys, "argv", [str(PROJECT / "train.py"), *arguments])
+        capfd.readouterr()
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else 1
+        finally:
+            GlobalHydra.instance().clear()
+            HydraConfig.instance().cfg = None
+        out, err = capfd.readouterr()
+        new = sorted((set(runs.iterdir()) if runs.is_dir() else set()) - before)
+        return Finished(status, out, err, new[-1].absolute() if new else None)
+
+    yield run
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if handler not in handlers:
+            root.removeHandler(handler)
+            handler.close()
+    for handler in handlers:
+        if handler not in root.handlers:
+            root.addHandler(handler)
+    root.setLevel(level)
+
+
+@pytest.fixture
+def smoke(train: Callable[..., Finished]) -> Callable[..., Finished]:
+    """A run of a few batches."""
+    return lambda *arguments: train(*SMOKE, *arguments)
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The environment for a process that a test starts: no data, no network."""
+    return {name: value for name, value in os.environ.items() if name != "CNNLAB_DATA_DIR"}

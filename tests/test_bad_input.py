@@ -1,0 +1,67 @@
+"""Every mistake a user can make ends with one clear line, exit status 1 and no run folder left behind."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import Finished
+
+MISTAKES = {
+    "model=tinyvg": "unknown model 'tinyvg': choose from alexnet, .*did you mean tinyvgg",
+    "data=mnis": "unknown data 'mnis': choose from .*did you mean mnist",
+    "trainer=gpuu": "unknown trainer 'gpuu': choose from .*did you mean gpu",
+    "augment=flip": "unknown augment 'flip': choose from affine, none, shift",
+    "modle=tinyvgg": "unknown key modle; did you mean model",
+    "model.hiden_units=20": "unknown key model.hiden_units; did you mean model.hidden_units",
+    "model=lenet5 model.hidden_units=20": "unknown key model.hidden_units",
+    "label=3": "unknown key label",
+    "data.batch_size=abc": "data.batch_size: expected int, got 'abc'",
+    "data.batch_size=0": "batch_size must be at least 1, got 0",
+    "data.batch_size=-3": "batch_size must be at least 1, got -3",
+    "data.batch_size=512": "batch_size must be at most 256, the number of training images, got 512",
+    "data.train_size=100000": "train_size must be at most 4000, the images in that split, got 100000",
+    "data.device=gpu": "data.device: expected auto or cpu, got 'gpu'",
+    "data=emnist data.split=all": "data.split: expected digits or letters or balanced, got 'all'",
+    "data.allow_subset=false": "mnist is neither under .* nor can it be downloaded .*data.root=",
+    "data=kmnist": "kmnist is neither under .* nor can it be downloaded",
+    "model.kernel_size=31 model.padding=0": r"layer .*Conv2d.*kernel_size=\(31, 31\).* does not fit its input of 1x28x28",
+    "model.num_blocks=9": "layer .*MaxPool2d.* does not fit its input of 10x1x1",
+    "model.hidden_units=0": "hidden_units must be at least 1, got 0",
+    "model.stride=2": "padding=same needs stride=1, got stride=2; use padding=1",
+    "model.activation=rel": "activation must be .*did you mean relu",
+    "model.norm=bach": "norm must be none, batch or group, got 'bach'",
+    "model.dropout=1.5": "dropout must be at least 0 and less than 1, got 1.5",
+    "model=torchvision model.name=resnet19": "no classifier 'resnet19'; did you mean resnet",
+    "optimizer=lion": "unknown optimizer 'lion': choose from adam, adamw, sgd",
+    "optimizer.lrr=0.1": "unknown key optimizer.lrr: AdamW has no such argument; did you mean lr",
+    "optimizer.lr=-1": "optimizer: Invalid learning rate: -1",
+    "optimizer.lr=fast": "optimizer.lr: expected .*float.*, got 'fast'",
+    "scheduler=step scheduler.step_sise=2": "unknown key scheduler.step_sise: StepLR .*did you mean step_size",
+    "classifier.label_smoothing=2": "label_smoothing must be between 0 and 1, got 2",
+    "trainer.max_epochs=-5": "trainer.max_epochs must be at least 1, or -1 for no end, got -5",
+    "trainer.max_epoch=3": "unknown key trainer.max_epoch: Trainer has no such argument; did you mean max_epochs",
+    "trainer.gradient_clip_val=abc": "trainer.gradient_clip_val: expected .*float.*, got 'abc'",
+    "trainer.precision=foo": "trainer: Precision 'foo' is invalid",
+    "seed=-1": "seed must not be negative, got -1",
+    "seed=abc": "seed: expected int, got 'abc'",
+    "mode=up": "mode: expected min or max, got 'up'",
+    "monitor=val/acc": "monitor must be one of val/accuracy, .*got 'val/acc'; did you mean val/accuracy",
+    "resume=nowhere": "resume: .*nowhere is not a run folder",
+    "hydra.run.dir=taken": "hydra.run.dir=taken already holds a run",
+    "hydra.run.dir=a_file/run": "cannot use .*a_file.*: Not a directory; hydra.run.dir= names another folder",
+    "a b": "cannot read a b",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_one_line_and_nothing_left(mistake: str, smoke: Callable[..., Finished], tmp_path: Path) -> None:
+    (tmp_path / "taken/.hydra").mkdir(parents=True)
+    (tmp_path / "a_file").touch()
+    finished = smoke(*([mistake] if mistake == "a b" else mistake.split()))
+    assert finished.status == 1
+    lines = finished.err.splitlines()
+    assert len(lines) == 1, finished.err
+    assert re.search(f"^error: .*{MISTAKES[mistake]}", lines[0]), lines[0]
+    assert finished.folder is None
