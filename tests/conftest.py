@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
@@ -41,6 +42,8 @@ def _no_network_and_an_empty_cache(tmp_path_factory: pytest.TempPathFactory) -> 
         patch.setenv("no_proxy", "127.0.0.1,localhost")
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("PYTHONPATH", str(PROJECT / "src"))
+        patch.setenv("OMP_NUM_THREADS", "1")  # nets this small gain nothing from a second thread, and lose when all do
+        torch.set_num_threads(1)
         yield
 
 

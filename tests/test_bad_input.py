@@ -26,7 +26,7 @@ MISTAKES = {
     "data=emnist data.split=all": "data.split: expected digits or letters or balanced, got 'all'",
     "data.allow_subset=false": "mnist is neither under .* nor can it be downloaded .*data.root=",
     "data=kmnist": "kmnist is neither under .* nor can it be downloaded",
-    "model.kernel_size=31 model.padding=0": r"layer .*Conv2d.*kernel_size=\(31, 31\).* does not fit its input of 1x28x28",
+    "model.kernel_size=31 model.padding=0": r"layer .*Conv2d.*31, 31.* does not fit its input of 1x28x28",
     "model.num_blocks=9": "layer .*MaxPool2d.* does not fit its input of 10x1x1",
     "model.hidden_units=0": "hidden_units must be at least 1, got 0",
     "model.stride=2": "padding=same needs stride=1, got stride=2; use padding=1",

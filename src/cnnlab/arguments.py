@@ -9,7 +9,7 @@ _MADE_ABSOLUTE = {"resume", "data.root", "data.path"}
 
 # These groups hold arguments of other libraries' classes, far more than their YAML files list. `++` lets any be
 # given; the class's signature then refuses the unknown ones with the nearest name.
-_OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.")
+_OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.", "callbacks.", "logger.")
 
 _OVERRIDE = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[\w./@]+)=(?P<value>.*)", re.DOTALL)
 

@@ -1,7 +1,6 @@
 """Checkpoints that a kill cannot tear and that cannot run code."""
 
 import io
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from cnnlab.atomic import write_atomically
 from cnnlab.errors import UserError
 
 
@@ -60,20 +60,6 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return _load(buffer, path)
 
 
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Replace `path` by `content` such that a kill or power cut leaves either the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _load(buffer: io.BytesIO, path: str | Path) -> dict[str, Any]:
     buffer.seek(0)
     try:
@@ -81,8 +67,12 @@ def _load(buffer: io.BytesIO, path: str | Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} is refused: it is damaged or holds more than tensors and plain containers, "
-            f"which would need code to be run ({str(error).splitlines()[0]})"
+            f"which would need code to be run ({_first_line(error)})"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is damaged and cannot be loaded ({str(error).splitlines()[0]})") from error
+        raise UserError(f"{path} is damaged and cannot be loaded ({_first_line(error)})") from error
     return checkpoint
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

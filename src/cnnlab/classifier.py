@@ -137,6 +137,8 @@ class EpochTotals:
         return loss, accuracy
 
 
-def length_argument(scheduler: Callable[..., LRScheduler]) -> str | None:
+def length_argument(scheduler: Callable[..., LRScheduler] | None) -> str | None:
     """Return the argument through which a schedule wants the run's number of steps, None if it has no fixed length."""
+    if scheduler is None:
+        return None
     return next((name for name in _LENGTH_ARGUMENTS if name in inspect.signature(scheduler).parameters), None)

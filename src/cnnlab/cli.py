@@ -4,12 +4,10 @@ import functools
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import hydra
@@ -20,6 +18,7 @@ from omegaconf import DictConfig
 from cnnlab import arguments, resuming, run_folder
 from cnnlab.config_errors import in_one_line
 from cnnlab.errors import Interrupted, UserError
+from cnnlab.signals import signals_raise
 
 Task = Callable[[DictConfig], Any]
 
@@ -40,7 +39,7 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
             failures: list[Exception] = []
             hydra_main = hydra.main(version_base="1.3", config_path=str(conf_dir), config_name=config_name)
             try:
-                with _signals_raise(), _arguments_rewritten(), _environment("HYDRA_FULL_ERROR", "1"):
+                with signals_raise(), _arguments_rewritten(), _environment("HYDRA_FULL_ERROR", "1"):
                     hydra_main(_guarded(task, failures))()
                 if failures:
                     raise failures[0]
@@ -89,25 +88,6 @@ def _guarded(task: Task, failures: list[Exception]) -> Task:
             raise
 
     return guarded
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise Interrupted wherever the program is; a second one ends it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signum, signal.SIG_DFL)
-        raise Interrupted(signum)
-
-    previous = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
 
 
 @contextmanager

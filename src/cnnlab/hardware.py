@@ -2,6 +2,7 @@
 
 import platform
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,6 +11,33 @@ from cnnlab.errors import UserError
 
 # bfloat16 tensor cores came with Ampere.
 _BF16_CAPABILITY = (8, 0)
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run computes on.
+
+    Attributes:
+        accelerator: cuda, mps or cpu.
+        precision: as lightning.Trainer names it.
+        device: the name a reader knows it by.
+    """
+
+    accelerator: str
+    precision: str
+    device: str
+
+
+def choose(accelerator: str, precision: str | int, num_threads: int | None = None) -> Hardware:
+    """Resolve what conf/trainer leaves to the machine, and set the number of CPU threads if one is given.
+
+    Raises:
+        UserError: if a GPU is asked for that cannot be used, with the reason and what to use instead.
+    """
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
+    accelerator = resolve_accelerator(accelerator)
+    return Hardware(accelerator, resolve_precision(precision, accelerator), device_name(accelerator))
 
 
 def resolve_accelerator(requested: str) -> str:

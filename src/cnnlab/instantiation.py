@@ -6,7 +6,7 @@ import os
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -86,6 +86,19 @@ def check_value(key: str, value: Any, hint: Any) -> None:
         raise UserError(f"{key}: expected {_describe(hint)}, got {value!r}")
 
 
+def check_top_level(config: DictConfig) -> None:
+    """Check the types of train.yaml's own keys; every group is checked against the signature of its class."""
+    for key, hint in {"seed": int, "monitor": str, "mode": Literal["min", "max"], "test": bool}.items():
+        check_value(key, config[key], hint)
+    if config.seed < 0:
+        raise UserError(f"seed must not be negative, got {config.seed}")
+    max_epochs = config.trainer.max_epochs
+    if isinstance(max_epochs, int) and max_epochs < 1 and max_epochs != -1:
+        raise UserError(f"trainer.max_epochs must be at least 1, or -1 for no end, got {max_epochs}")
+    for key, hint in {"num_threads": int | None, "channels_last": bool, "accelerator": str, "max_epochs": int}.items():
+        check_value(f"trainer.{key}", config.trainer[key], hint)
+
+
 def refuse_untrusted_targets(config: DictConfig, source: str) -> None:
     """Raise UserError if a config read from a run folder would have something else built than this project's parts.
 
@@ -158,7 +171,7 @@ def _hints(function: Any) -> dict[str, Any]:
 
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a plain config value can be meant for an annotation; what is not plain is left to the class."""
-    if isinstance(value, DictConfig):
+    if hint is Any or isinstance(value, DictConfig):
         return True
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):

@@ -1,12 +1,17 @@
 """What `resume=<run folder>` may be asked and which config it continues with."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from cnnlab.arguments import quoted
+from cnnlab.atomic import write_atomically
 from cnnlab.errors import UserError
+from cnnlab.run_folder import RESUMED_SUBDIR
 
 _MAY_CHANGE = "trainer.max_epochs"
 
@@ -30,18 +35,64 @@ def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
                 f"resume continues a run with its own config, so {argument.lstrip('+')} is refused; "
                 f"only {_MAY_CHANGE} may be given"
             )
-    return [*arguments, f"hydra.run.dir={quoted(str(run_dir))}", "hydra.output_subdir=.hydra/resumed"]
+    return [*arguments, f"hydra.run.dir={quoted(str(run_dir))}", f"hydra.output_subdir={RESUMED_SUBDIR}"]
 
 
 def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> DictConfig:
     """Return the config the run was started with, with the new trainer.max_epochs where one is given."""
+    config = _load(run_dir)
+    config.resume = str(run_dir)
+    if any(override.lstrip("+").startswith(f"{_MAY_CHANGE}=") for override in overrides):
+        config.trainer.max_epochs = composed.trainer.max_epochs
+    return config
+
+
+def check(
+    config: DictConfig, run_dir: Path, dataset: str, checksums: dict[str, str], schedule_has_fixed_length: bool
+) -> None:
+    """Let a run go on with its own data only, and beyond its end only where its schedule allows; remember the new end.
+
+    Raises:
+        UserError: naming both data sets, or the schedule.
+    """
+    before = _read_json(run_dir / "environment.json")
+    if before and (before["dataset"], before["data_checksums"]) != (dataset, checksums):
+        raise UserError(
+            f"resume: the run was trained on {before['dataset']} {before['data_checksums']}, but what is found now is "
+            f"{dataset} {checksums}; give the first data their place back (data.root or CNNLAB_DATA_DIR)"
+        )
+    if not _is_extended(config, run_dir):
+        return
+    if schedule_has_fixed_length:
+        raise UserError(
+            f"resume: {_MAY_CHANGE}={config.trainer.max_epochs} is refused, the run's schedule "
+            f"({config.scheduler['_target_'].rpartition('.')[2]}) was laid out for another number of epochs; "
+            "start a new run, or use scheduler=none or scheduler=step when a run may grow"
+        )
+    saved = _load(run_dir)
+    saved.trainer.max_epochs = config.trainer.max_epochs
+    write_atomically(run_dir / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved).encode())
+    (run_dir / "metrics.json").unlink(missing_ok=True)  # if stopped on the way, the run is unfinished again
+
+
+def finished(config: DictConfig, run_dir: Path) -> dict[str, Any]:
+    """Return the metrics of a run that has nothing left to do, else {}."""
+    return {} if _is_extended(config, run_dir) else _read_json(run_dir / "metrics.json")
+
+
+def _is_extended(config: DictConfig, run_dir: Path) -> bool:
+    return bool(config.trainer.max_epochs != _load(run_dir).trainer.max_epochs)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _load(run_dir: Path) -> DictConfig:
     path = run_dir / ".hydra" / "config.yaml"
     try:
         config = OmegaConf.load(path)
         assert isinstance(config, DictConfig)
-    except (OmegaConfBaseException, AssertionError, ValueError) as error:
-        raise UserError(f"resume: {path} cannot be read ({error})") from error
-    config.resume = str(run_dir)
-    if any(override.lstrip("+").startswith(f"{_MAY_CHANGE}=") for override in overrides):
-        config.trainer.max_epochs = composed.trainer.max_epochs
+    except (OmegaConfBaseException, AssertionError, ValueError, YAMLError) as error:
+        raise UserError(f"resume: {path} cannot be read ({' '.join(str(error).split())})") from error
     return config

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from omegaconf import DictConfig, read_write
 
 from cnnlab.arguments import value_of
 from cnnlab.errors import UserError
+
+# Where Hydra writes the config of a resumed job, beside the one the run was started with.
+RESUMED_SUBDIR = ".hydra/resumed"
 
 
 class ClaimRunFolder(Callback):
@@ -54,7 +58,9 @@ def claim(folder: Path) -> Path:
 
 
 def discard_if_empty(run_dir: Path, config_subdir: str | None, log_name: str) -> None:
-    """Remove a run folder that holds nothing but what Hydra writes before the task begins."""
+    """Remove a run folder that holds nothing but what Hydra writes before the task begins, or a refused resume's part."""
+    if config_subdir == RESUMED_SUBDIR:
+        shutil.rmtree(run_dir / config_subdir, ignore_errors=True)
     ours = {config_subdir, log_name}
     if not run_dir.is_dir() or any(entry.name not in ours for entry in run_dir.iterdir()):
         return

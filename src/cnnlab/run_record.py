@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
-from cnnlab.checkpoint_io import write_atomically
+from cnnlab.atomic import write_atomically
+from cnnlab.callbacks.checkpoint import Checkpoint
+from cnnlab.callbacks.throughput import Throughput
+from cnnlab.hardware import Hardware
 
 _PACKAGES = (
     "torch",
@@ -36,20 +40,15 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the file's content, or {} if there is no such file."""
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
-
-
-def environment(device: str, precision: str, data: dict[str, Any]) -> dict[str, Any]:
+def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
     """Everything outside the config that a run's numbers may depend on."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: _version(name) for name in _PACKAGES},
         "cuda": torch.version.cuda,
-        "device": device,
-        "precision": precision,
+        "device": machine.device,
+        "precision": machine.precision,
         "num_threads": torch.get_num_threads(),
         "git": _git_state(Path(__file__).resolve().parents[2]),
         "command": shlex.join(["python", *sys.argv]),
@@ -78,6 +77,29 @@ def hyperparameters(config: DictConfig, **more: str | int | float) -> dict[str, 
     return columns
 
 
+def scores(trainer: Trainer) -> dict[str, Any]:
+    """Metrics of the best epoch (the last one without a Checkpoint callback), the test's, and the time it took."""
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    chosen, best_epoch = logged, trainer.current_epoch
+    checkpoint = trainer.checkpoint_callback
+    if isinstance(checkpoint, Checkpoint) and checkpoint.best_epoch is not None:
+        chosen, best_epoch = checkpoint.best_metrics, checkpoint.best_epoch
+    tested = {name: value for name, value in logged.items() if name.startswith("test/")}
+    metrics: dict[str, Any] = {
+        name: rounded(value)
+        for name, value in sorted((chosen | tested).items())
+        if name.startswith(("train/", "val/", "test/"))
+    }
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    throughput = next((callback for callback in callbacks if isinstance(callback, Throughput)), Throughput())
+    return metrics | {
+        "best_epoch": best_epoch,
+        "epochs": trainer.current_epoch,
+        "train_seconds": round(throughput.train_seconds, 3),
+        "images_per_second": round(throughput.images_per_second, 1),
+    }
+
+
 def rounded(value: float) -> float | None:
     """Six decimals: all that float32 sums are good for. NaN and infinities become null, which JSON can hold."""
     return round(float(value), 6) if math.isfinite(value) else None
@@ -103,14 +125,20 @@ def table(metrics: dict[str, Any], run_dir: Path) -> str:
 
 
 def tensorboard_command(logdir: Path) -> str:
-    program = (
-        "tensorboard" if shutil.which("tensorboard") else f"{short_path(Path(sys.executable))} -m tensorboard.main"
-    )
+    has_script = (Path(sys.executable).parent / "tensorboard").exists() and shutil.which("tensorboard")
+    program = "tensorboard" if has_script else f"{_python()} -m tensorboard.main"
     return f"{program} --logdir {shlex.quote(short_path(logdir))}"
 
 
 def resume_command(run_dir: Path) -> str:
-    return f"python {shlex.quote(sys.argv[0])} {shlex.quote(f'resume={short_path(run_dir)}')}"
+    return f"{_python()} {shlex.quote(sys.argv[0])} {shlex.quote(f'resume={short_path(run_dir)}')}"
+
+
+def _python() -> str:
+    """How to call this interpreter from the user's shell: the short way if that is the same one."""
+    found = shutil.which("python")
+    same = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
+    return "python" if same else shlex.quote(short_path(Path(sys.executable)))
 
 
 def short_path(path: Path) -> str:

@@ -45,10 +45,12 @@ def conv(
     """Cross-correlation, which deep learning calls convolution: (N, in_channels, *S) to (N, out_channels, *S').
 
     Raises:
-        ValueError: for a count below 1, a padding torch does not know, or padding="same" with a stride, which
-            torch does not define.
+        ValueError: for a count below 1, a number of dims or a padding torch does not know, or padding="same" with a
+            stride, which torch does not define.
     """
     at_least_one(kernel_size=kernel_size, stride=stride)
+    if num_spatial_dims not in _CONV:
+        raise ValueError(f"convolutions need data with 1, 2 or 3 spatial dims, got {num_spatial_dims}")
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
             raise ValueError(f"padding must be same, valid, an int or one int per spatial dim, got {padding!r}")

@@ -3,13 +3,13 @@
 import contextlib
 import io
 import os
-import shutil
 import socket
 import tempfile
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from http.client import HTTPException
 from pathlib import Path
 
 CONNECT_SECONDS = 5.0
@@ -34,18 +34,19 @@ def fetch(mirrors: Sequence[str], download: Callable[[Path], Path], target: Path
     problems = [_unreachable(mirror) for mirror in mirrors]
     if all(problems):
         raise DownloadFailed("; ".join(problem for problem in problems if problem))
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=target) as temporary, _socket_timeout(SILENCE_SECONDS):
-        printed = io.StringIO()
-        try:
-            with contextlib.redirect_stdout(printed):
-                folder = download(Path(temporary))
-        except (RuntimeError, OSError, EOFError) as error:
-            raise DownloadFailed(" ".join(str(error).split())) from error
-        for file in folder.iterdir():
-            if file.is_file() and file.suffix not in (".gz", ".zip"):
-                os.replace(file, target / file.name)
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(prefix=".download-", dir=target) as temporary,
+            _socket_timeout(SILENCE_SECONDS),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
+            folder = download(Path(temporary))
+            for file in folder.iterdir():
+                if file.is_file() and file.suffix not in (".gz", ".zip"):
+                    os.replace(file, target / file.name)
+    except (RuntimeError, OSError, EOFError, HTTPException) as error:
+        raise DownloadFailed(" ".join(str(error).split())) from error
 
 
 def _unreachable(url: str) -> str | None:
@@ -59,9 +60,10 @@ def _unreachable(url: str) -> str | None:
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=CONNECT_SECONDS).close()
             outcome.append(None)
-        except urllib.error.HTTPError:
+        except urllib.error.HTTPError as answer:
+            answer.close()
             outcome.append(None)
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             outcome.append(f"{url}: {getattr(error, 'reason', error)}")
 
     thread = threading.Thread(target=ask, daemon=True)

@@ -35,10 +35,10 @@ def check(path: Path, num_items: int, md5: str | None) -> str:
     expected_length = len(expected_header) + math.prod(sizes)
     remedy = "delete the file to download it again, or put the original in its place"
     if content[: len(expected_header)] != expected_header:
-        came = content[: len(expected_header)].hex(" ", 4) or "nothing"
+        came = content[: len(expected_header)].hex(" ", -4) or "nothing"
         raise UserError(
             f"{path} is not the file of {num_items} {'28x28 images' if is_images else 'labels'} it should be: "
-            f"expected the header {expected_header.hex(' ', 4)}, got {came}; {remedy}"
+            f"expected the header {expected_header.hex(' ', -4)}, got {came}; {remedy}"
         )
     if len(content) != expected_length:
         raise UserError(f"{path} is damaged: expected {expected_length} bytes, got {len(content)}; {remedy}")

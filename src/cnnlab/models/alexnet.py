@@ -24,7 +24,7 @@ class AlexNet(nn.Module):
         self,
         input_shape: Sequence[int],
         num_classes: int,
-        widths: Sequence[int] = (12, 32, 48, 48, 32),
+        widths: Sequence[int] = (12, 28, 44, 44, 28),
         hidden_units: int = 128,
         dropout: float = 0.2,
     ) -> None:

@@ -1,0 +1,69 @@
+# Everything a fresh machine needs is Python 3.11-3.13 and make; `make help` lists the targets.
+# On Windows use the plain commands in CONTRIBUTING.md.
+
+VENV ?= .venv
+# The interpreter that runs everything. Give another (make test RUN=python) and nothing is installed.
+RUN ?= $(VENV)/bin/python
+
+INSTALLED := $(VENV)/.installed
+ifeq ($(origin RUN),file)
+ENVIRONMENT := $(INSTALLED)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test lint format smoke tensorboard clean moved
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo "Options: ARGS='model=lenet5 seed=1' (for train, test, smoke, tensorboard), PYTHON=python3.12 (for setup), VENV=folder"
+
+setup: $(INSTALLED) ## create .venv and install the tested versions; done once
+
+train: $(ENVIRONMENT) ## train TinyVGG on MNIST (setup included); ARGS="model=lenet5" for anything else
+	"$(RUN)" train.py $(ARGS)
+
+test: lint ## lint, types and tests (setup included)
+	"$(RUN)" -m pytest $(ARGS)
+
+lint: $(ENVIRONMENT) ## check style, formatting and types
+	"$(RUN)" -m ruff check .
+	"$(RUN)" -m ruff format --check .
+	"$(RUN)" -m mypy
+
+format: $(ENVIRONMENT) ## fix style and formatting
+	"$(RUN)" -m ruff check --fix .
+	"$(RUN)" -m ruff format .
+
+smoke: $(ENVIRONMENT) ## does it run? a few batches of every stage on the CPU
+	"$(RUN)" train.py trainer=smoke data.train_size=256 $(ARGS)
+
+tensorboard: $(ENVIRONMENT) ## show the curves of all runs
+	"$(RUN)" -m tensorboard.main --logdir outputs/runs $(ARGS)
+
+clean: ## remove caches; .venv and outputs stay
+	rm -rf .mypy_cache .pytest_cache .ruff_cache __pycache__ build
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- The environment ------------------------------------------------------------------------------------------------
+
+# A name on the PATH need not work (pyenv leaves shims of absent versions, Debian leaves out ensurepip): run it and see.
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+first_that_fits = $(shell for python in $(1); do \
+	if "$$python" -c '$(FITS)' >/dev/null 2>&1; then echo "\"$$python\""; break; fi; done)
+
+NAMES = $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
+NONE = $(if $(PYTHON),PYTHON=$(PYTHON) is no,found no) Python 3.11, 3.12 or 3.13 with the modules venv and ensurepip: \
+	install one (apt install python3-venv, brew install python@3.13, or python.org) or name it (make setup PYTHON=...)
+BROKEN = $(VENV) holds no working Python 3.11, 3.12 or 3.13: remove that folder and call make again
+create = $(if $(wildcard $(VENV)/pyvenv.cfg),$(error $(BROKEN)),$(or $(call first_that_fits,$(NAMES)),$(error $(NONE))))
+
+# An environment is tied to its folder: in a copied or moved project it would still import the old one.
+STALE := $(shell test "$$(cat '$(INSTALLED)' 2>/dev/null)" = "$$(pwd -P)" || echo moved)
+
+# The stamp goes first and comes back last, so that an install that was cut short is done again.
+$(INSTALLED): pyproject.toml constraints.txt $(STALE)
+	@rm -f "$@"
+	$(if $(call first_that_fits,"$(VENV)/bin/python"),@:,$(create) -m venv "$(VENV)")
+	@"$(VENV)/bin/python" -m ensurepip --default-pip >/dev/null
+	"$(VENV)/bin/python" -m pip install --editable '.[dev]' --constraint constraints.txt
+	@pwd -P > "$@"

@@ -1,0 +1,56 @@
+"""The reason why a GPU cannot be used is the one that applies."""
+
+import pytest
+import torch
+
+from cnnlab import hardware
+from cnnlab.errors import UserError
+
+DRIVER_TOO_OLD = "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver"
+NO_DRIVER = "Found no NVIDIA driver on your system."
+HIDDEN = "No CUDA GPUs are available"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "failure", "expected"),
+    [
+        (None, None, "CPU-only build"),
+        ("13.0", DRIVER_TOO_OLD, "driver is too old for this torch"),
+        ("13.0", NO_DRIVER, "no NVIDIA GPU here, or no NVIDIA driver"),
+        ("13.0", HIDDEN, "CUDA_VISIBLE_DEVICES"),
+    ],
+)
+def test_why_no_cuda(cuda: str | None, failure: str | None, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError(failure)
+
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", fail)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match=f"trainer=gpu cannot be used: .*{expected}.*trainer=cpu will run here"):
+        hardware.resolve_accelerator("cuda")
+    assert hardware.resolve_accelerator("auto") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "capability", "cpu", "expected"),
+    [
+        ("cuda", (9, 0), {}, "bf16-mixed"),
+        ("cuda", (8, 0), {}, "bf16-mixed"),
+        ("cuda", (7, 5), {}, "32-true"),
+        ("cpu", (0, 0), {"avx512_bf16": True}, "bf16-mixed"),
+        ("cpu", (0, 0), {"amx_bf16": True}, "bf16-mixed"),
+        ("cpu", (0, 0), {"avx2": True}, "32-true"),
+        ("mps", (0, 0), {"avx512_bf16": True}, "32-true"),
+    ],
+)
+def test_the_fastest_precision_the_hardware_has(
+    accelerator: str, capability: tuple[int, int], cpu: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
+    assert hardware.resolve_precision("auto", accelerator) == expected
+    assert hardware.resolve_precision("16-mixed", accelerator) == "16-mixed"

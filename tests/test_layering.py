@@ -1,0 +1,84 @@
+"""The borders between the parts, as imports: this table is the architecture diagram."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import PROJECT
+
+SOURCE = PROJECT / "src/cnnlab"
+
+# Part: what of this package it may import, and which libraries it must never see. Everything may use `errors`.
+BORDERS: dict[str, tuple[set[str], set[str]]] = {
+    "errors": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
+    "atomic": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
+    "arguments": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
+    "blocks": ({"blocks"}, {"lightning", "hydra", "omegaconf", "torchvision"}),
+    "models": ({"blocks"}, {"lightning", "hydra", "omegaconf"}),
+    "data": ({"data"}, {"hydra", "omegaconf", "torchmetrics", "optuna"}),
+    "classifier": (set(), {"hydra", "omegaconf", "torchvision"}),
+    "callbacks": ({"callbacks"}, {"hydra", "omegaconf", "optuna"}),
+    "loggers": (set(), {"hydra", "omegaconf", "optuna"}),
+    "cli": ({"arguments", "config_errors", "resuming", "run_folder", "signals"}, {"torch", "lightning"}),
+    "signals": (set(), {"torch", "lightning", "hydra"}),
+    "config_errors": (set(), {"torch", "lightning"}),
+    "resuming": ({"arguments", "atomic", "run_folder"}, {"torch", "lightning"}),
+    "run_folder": ({"arguments"}, {"torch", "lightning"}),
+    "hardware": (set(), {"lightning", "hydra", "omegaconf"}),
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_stay_within_the_borders(path: Path) -> None:
+    part = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    if part not in BORDERS:
+        assert part in {"__init__", "training", "run_record", "instantiation", "checkpoint_io"}, f"{part} has no border"
+        return
+    allowed, forbidden = BORDERS[part]
+    for name in imports(path):
+        library, _, rest = name.partition(".")
+        if library != "cnnlab":
+            assert library not in forbidden, f"{part} must not know {library}"
+            continue
+        used = rest.split(".")[0]
+        assert used in {*allowed, "errors"}, f"{part} must not know {used}"
+
+
+def test_only_training_knows_every_part() -> None:
+    """training.py names no concrete class of the zoo: the config does."""
+    for name in imports(SOURCE / "training.py"):
+        assert not name.startswith(("cnnlab.models", "cnnlab.loggers"))
+
+
+def test_from_the_doorbell_to_the_gradient_step_in_seven_files_and_500_lines() -> None:
+    way = ["train.py", *(f"src/cnnlab/{name}.py" for name in ("cli", "training", "classifier"))]
+    way += ["src/cnnlab/models/tinyvgg.py", "src/cnnlab/blocks/conv_block.py"]
+    yaml = ["conf/train.yaml", "conf/model/tinyvgg.yaml", "conf/data/mnist.yaml", "conf/optimizer/adamw.yaml"]
+    yaml += ["conf/scheduler/onecycle.yaml", "conf/trainer/auto.yaml"]
+    assert len(way) <= 7
+    assert len(yaml) <= 6
+    code = sum(lines_of_code(PROJECT / name) for name in way + yaml)
+    assert code <= 500, code
+
+
+def lines_of_code(path: Path) -> int:
+    """Lines that are neither blank, comment nor docstring."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    count = sum(bool(line) and not line.startswith("#") for line in lines)
+    if path.suffix == ".py":
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+                docstring = node.body[0]
+                assert docstring.end_lineno is not None
+                count -= sum(map(bool, lines[docstring.lineno - 1 : docstring.end_lineno]))
+    return count

@@ -1,0 +1,198 @@
+"""A run that is killed, stopped or finished goes on where it was, and refuses to become another run."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from conftest import PROJECT, Finished
+
+# Everything that could drift apart: batch norm, dropout, augmentation, a schedule over the whole run.
+SETTINGS = [
+    "trainer=cpu",
+    "trainer.num_threads=1",
+    "trainer.max_epochs=4",
+    "model.norm=batch",
+    "model.dropout=0.3",
+    "augment=affine",
+    "data.train_size=640",
+    "data.val_size=100",
+]
+
+
+def weights(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(folder / f"checkpoints/{name}.ckpt")["state_dict"]
+    return state
+
+
+def wait_for_epoch(folder: Path, epoch: int, seconds: float = 60) -> None:
+    """Wait until the run has begun the epoch after `epoch`."""
+    deadline = time.monotonic() + seconds
+    log = folder / "train.log"
+    while time.monotonic() < deadline:
+        if log.is_file() and f"epoch {epoch}/" in log.read_text(encoding="utf-8"):
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"no epoch {epoch} in {seconds} s")
+
+
+def test_a_killed_run_ends_with_the_same_bits(
+    train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    whole = train(*SETTINGS, "hydra.run.dir=outputs/runs/whole")
+    assert whole.status == 0, whole.err
+
+    killed = tmp_path / "outputs/runs/killed, (1) é"
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "train.py"), *SETTINGS, f"hydra.run.dir='{killed}'"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+    wait_for_epoch(killed, 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "metrics.json").exists()
+    moved = killed.rename(tmp_path / "outputs/runs/moved = é, (2)")
+
+    resumed = train(f"resume={moved}")
+    assert resumed.status == 0, resumed.err
+    expected, actual = weights(whole.folder), weights(moved)
+    assert expected.keys() == actual.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, actual[name]), name
+    for name, value in weights(whole.folder, "best").items():
+        assert torch.equal(value, weights(moved, "best")[name]), name
+    resumed.folder = moved
+    times = {"train_seconds", "images_per_second"}
+    assert {k: v for k, v in resumed.metrics.items() if k not in times} == {
+        k: v for k, v in whole.metrics.items() if k not in times
+    }
+    epochs = [(event.step, event.value) for event in scalars(moved, "val/accuracy")]
+    assert dict(epochs) == {event.step: event.value for event in scalars(whole.folder, "val/accuracy")}
+    steps = [event.step for event in scalars(moved, "train/loss_step")]
+    assert steps == sorted(set(steps))
+
+
+def scalars(folder: Path | None, tag: str) -> list[object]:
+    assert folder is not None
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return list(events.Scalars(tag))
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_by_a_signal(
+    signum: signal.Signals, status: int, train: Callable[..., Finished], tmp_path: Path
+) -> None:
+    folder = tmp_path / "outputs/runs/stopped"
+
+    def stop() -> None:
+        wait_for_epoch(folder, 2)
+        os.kill(os.getpid(), signum)
+
+    threading.Thread(target=stop, daemon=True).start()
+    stopped = train(*SETTINGS, "trainer.max_epochs=500", f"hydra.run.dir={folder}")
+    assert stopped.status == status
+    assert len(stopped.err.splitlines()) == 1
+    assert "resume=outputs/runs/stopped" in stopped.err
+    assert (folder / "checkpoints/last.ckpt").is_file()
+    assert not (folder / "metrics.json").exists()
+    assert torch.load(folder / "checkpoints/last.ckpt")["epoch"] >= 1
+
+
+def test_a_finished_run_is_extended_if_its_schedule_has_no_fixed_length(
+    smoke: Callable[..., Finished], train: Callable[..., Finished]
+) -> None:
+    first = smoke("scheduler=step")
+    longer = train(f"resume={first.folder}", "trainer.max_epochs=3")
+    assert longer.status == 0, longer.err
+    assert first.metrics["epochs"] == 3
+    assert "epoch 3/3" in longer.out
+    assert "epoch 1/3" not in longer.out
+
+
+def test_a_finished_run_as_it_is_stays_as_it_is(smoke: Callable[..., Finished], train: Callable[..., Finished]) -> None:
+    first = smoke()
+    before = first.metrics
+    again = train(f"resume={first.folder}")
+    assert again.status == 0, again.err
+    assert "is finished" in again.out
+    assert first.metrics == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "overrides", "reason"),
+    [
+        (["scheduler=onecycle"], ["trainer.max_epochs=3"], "OneCycleLR.* was laid out for another"),
+        (["scheduler=cosine"], ["trainer.max_epochs=3"], "CosineAnnealingLR.* was laid out for another"),
+        (["scheduler=step"], ["optimizer.lr=1"], "optimizer.lr=1 is refused"),
+        (["scheduler=step"], ["model=vgg"], "model=vgg is refused"),
+        (["scheduler=step"], ["-m"], "cannot be combined with --multirun"),
+    ],
+)
+def test_refused_by_name(
+    settings: list[str],
+    overrides: list[str],
+    reason: str,
+    smoke: Callable[..., Finished],
+    train: Callable[..., Finished],
+) -> None:
+    first = smoke("logger=none", "test=false", *settings)
+    before = sorted(first.folder.rglob("*")), (first.folder / "metrics.json").read_text()
+    refused = train(f"resume={first.folder}", *overrides)
+    assert refused.status == 1
+    assert re.search(reason, refused.err), refused.err
+    assert len(refused.err.splitlines()) == 1
+    after = sorted(first.folder.rglob("*"))
+    assert (after, (first.folder / "metrics.json").read_text()) == before
+
+
+def test_damaged_or_dangerous_checkpoint_is_refused(
+    smoke: Callable[..., Finished], train: Callable[..., Finished]
+) -> None:
+    first = smoke("logger=none", "test=false", "trainer.max_epochs=2")
+    (first.folder / "metrics.json").unlink()
+    last = first.folder / "checkpoints/last.ckpt"
+    content = last.read_bytes()
+
+    last.write_bytes(content[: len(content) // 2])
+    damaged = train(f"resume={first.folder}")
+    assert damaged.status == 1
+    assert re.fullmatch(r"error: .*last.ckpt is damaged.*\n", damaged.err), damaged.err
+
+    torch.save({"model": torch.nn.Linear(1, 1)}, last)
+    dangerous = train(f"resume={first.folder}")
+    assert dangerous.status == 1
+    assert re.fullmatch(r"error: .*last.ckpt is refused.*\n", dangerous.err), dangerous.err
+
+    last.unlink()
+    assert "has no checkpoints/last.ckpt" in train(f"resume={first.folder}").err
+
+
+def test_a_saved_config_builds_nothing_foreign(smoke: Callable[..., Finished], train: Callable[..., Finished]) -> None:
+    first = smoke("logger=none", "test=false", "trainer.max_epochs=2")
+    (first.folder / "metrics.json").unlink()
+    config = first.folder / ".hydra/config.yaml"
+    config.write_text(config.read_text().replace("torch.optim.AdamW", "os.system"))
+    refused = train(f"resume={first.folder}")
+    assert refused.status == 1
+    assert "asks for os.system" in refused.err
+
+
+def test_other_data_are_refused(smoke: Callable[..., Finished], train: Callable[..., Finished]) -> None:
+    first = smoke("logger=none", "test=false", "scheduler=step")
+    record = first.folder / "environment.json"
+    record.write_text(record.read_text().replace("mnist-5k", "mnist"))
+    refused = train(f"resume={first.folder}", "trainer.max_epochs=2")
+    assert refused.status == 1
+    assert re.search("trained on mnist .* found now is mnist-5k", refused.err), refused.err

@@ -1,0 +1,242 @@
+"""What one run does and leaves behind, on real digits."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from conftest import SMOKE, Finished
+
+
+def test_it_learns_real_digits_and_leaves_everything_behind(train: Callable[..., Finished]) -> None:
+    run = train("trainer=cpu", "trainer.max_epochs=2", "data.batch_size=16", "optimizer.lr=0.01")
+    assert run.status == 0, run.err
+    folder, metrics = run.folder, run.metrics
+    assert folder is not None
+    assert folder.name.endswith("_mnist-tinyvgg")
+    present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {
+        ".hydra/config.yaml",
+        "metrics.json",
+        "environment.json",
+        "train.log",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "evaluation/test/confusion_counts.csv",
+        "evaluation/test/per_class_accuracy.csv",
+    } <= present
+
+    assert metrics["test/accuracy"] > 0.85
+    assert metrics["val/accuracy"] > 0.85
+    assert metrics["num_parameters"] == 7740
+    assert metrics["dataset"] == "mnist-5k"
+    assert metrics["best_epoch"] == metrics["epochs"] == 2
+    assert metrics["images_per_second"] == pytest.approx(8000 / metrics["train_seconds"], rel=1e-2)
+    assert not any(isinstance(value, dict | list) for value in metrics.values())
+
+    counts = pd.read_csv(folder / "evaluation/test/confusion_counts.csv", index_col=0).to_numpy()
+    assert counts.sum() == 500
+    assert counts.sum(axis=1).tolist() == [50] * 10
+    assert counts.trace() / 500 == pytest.approx(metrics["test/accuracy"])
+
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["dataset"] == "mnist-5k"
+    assert environment["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert set(environment["data_checksums"]) == {"mnist_5k.csv.gz"}
+
+    assert run.err.count("\n") == 0, run.err
+    assert "WARNING: this is not MNIST but 5,000 of its 70,000 digits" in run.out
+    assert "epoch 1/2" in run.out
+    assert "epoch 2/2" in run.out
+    assert f"outputs/runs/{folder.name}" in run.out
+    assert "--logdir outputs/runs" in run.out
+
+
+def test_checkpoints_are_plain_and_say_what_they_were_trained_on(smoke: Callable[..., Finished]) -> None:
+    folder = smoke("test=false").folder
+    assert folder is not None
+    checkpoint = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)
+    assert checkpoint["data"]["dataset"] == "mnist-5k"
+    assert checkpoint["data"]["input_shape"] == [1, 28, 28]
+    assert checkpoint["data"]["class_names"] == list("0123456789")
+    assert checkpoint["data"]["preprocessing"] == "digits"
+    assert checkpoint["data"]["mean"][0] == pytest.approx(0.13, abs=0.02)
+    saved = OmegaConf.load(folder / ".hydra/config.yaml")
+    assert "${hydra:" not in OmegaConf.to_yaml(saved)
+    assert "${now:" not in OmegaConf.to_yaml(saved)
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(smoke: Callable[..., Finished]) -> None:
+    def numbers(*arguments: str) -> dict[str, object]:
+        run = smoke("model.dropout=0.2", "augment=shift", *arguments)
+        return {key: value for key, value in run.metrics.items() if key not in ("train_seconds", "images_per_second")}
+
+    first = numbers()
+    assert numbers() == first
+    assert numbers("seed=1")["train/loss"] != first["train/loss"]
+
+
+def test_tensorboard_has_the_curves_pictures_and_hyperparameters(smoke: Callable[..., Finished]) -> None:
+    run = smoke("trainer.max_epochs=2", "data.batch_size=16")
+    assert run.folder is not None
+    assert [path.name for path in (run.folder / "tensorboard").iterdir() if path.is_dir()] == []
+    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    by_epoch = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "throughput/images_per_second"}
+    assert by_epoch | {"test/accuracy", "test/loss", "train/loss_step", "optimizer/learning_rate"} <= set(
+        tags["scalars"]
+    )
+    assert not {"hp_metric", "step", "epoch"} & (set(tags["scalars"]) - {"epoch"})
+    for tag in by_epoch:
+        assert [event.step for event in events.Scalars(tag)] == [1, 2], tag
+    assert events.Scalars("val/accuracy")[1].value == pytest.approx(run.metrics["val/accuracy"], abs=0.2)
+    assert "data/training_batch" in tags["images"]
+    assert tags["graph"]
+
+    start = HParamsPluginData.FromString(
+        events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    ).session_start_info.hparams
+    assert len(start) <= 20
+    assert start["data.batch_size"].number_value == 16
+    assert start["dataset"].string_value == "mnist-5k"
+    assert start["model"].string_value == "TinyVGG"
+    assert not any("_target_" in name for name in start)
+
+
+def test_two_runs_started_in_the_same_second_do_not_collide(
+    smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "hydra.job.chdir=false"  # any override; the folder's name is Hydra's
+    first = smoke("test=false", "logger=none", name)
+    assert first.folder is not None
+    taken = first.folder
+    from cnnlab.run_folder import claim
+
+    assert claim(taken) == taken.with_name(f"{taken.name}-2")
+    assert claim(taken) == taken.with_name(f"{taken.name}-3")
+
+
+def test_a_grid_of_runs(train: Callable[..., Finished], tmp_path: Path) -> None:
+    grid = train("-m", *SMOKE, "test=false", "logger=none", "data.batch_size=16,64")
+    assert grid.status == 0, grid.err
+    folders = sorted(tmp_path.glob("outputs/multiruns/*/*/metrics.json"))
+    assert [path.parent.name for path in folders] == ["0", "1"]
+    assert [json.loads(path.read_text())["batch_size"] for path in folders] == [16, 64]
+    assert all((path.parent / "checkpoints/best.ckpt").is_file() for path in folders)
+
+
+def test_one_batch_is_learnt_by_heart(train: Callable[..., Finished]) -> None:
+    run = train("trainer=overfit", "trainer.accelerator=cpu", "model.hidden_units=16", "logger=none")
+    assert run.status == 0, run.err
+    assert run.metrics["train/accuracy"] == 1.0
+    assert run.metrics["epochs"] < 200
+    assert "test/accuracy" not in run.metrics
+
+
+def test_early_stopping_and_gradient_clipping(smoke: Callable[..., Finished]) -> None:
+    run = smoke(
+        "callbacks=early_stopping",
+        "callbacks.early_stopping.patience=1",
+        "callbacks.early_stopping.min_delta=1",
+        "trainer.gradient_clip_val=0.5",
+        "trainer.max_epochs=9",
+        "logger=csv",
+        "scheduler=none",
+    )
+    assert run.status == 0, run.err
+    assert run.metrics["epochs"] == 2
+    assert run.folder is not None
+    assert (run.folder / "csv/metrics.csv").is_file()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("scheduler", ["none", "cosine", "onecycle", "step"])
+def test_every_schedule_with_every_optimizer(optimizer: str, scheduler: str, smoke: Callable[..., Finished]) -> None:
+    run = smoke(f"optimizer={optimizer}", f"scheduler={scheduler}", "trainer.max_epochs=2", "test=false")
+    assert run.status == 0, run.err
+    events = EventAccumulator(str(run.folder / "tensorboard"))  # type: ignore[operator]
+    events.Reload()
+    rates = [event.value for event in events.Scalars("optimizer/learning_rate")]
+    assert len(rates) == 16
+    peak = {"sgd": 0.05, "adam": 0.005, "adamw": 0.005}[optimizer]
+    if scheduler in ("none", "step"):
+        assert rates == pytest.approx([peak] * 16)
+    elif scheduler == "cosine":
+        assert rates == pytest.approx([peak * (1 + math.cos(math.pi * step / 16)) / 2 for step in range(16)], rel=1e-4)
+    else:
+        assert max(rates) == pytest.approx(peak, rel=0.05)
+        assert rates[-1] < peak / 100
+
+
+def test_a_loss_that_is_no_number_ends_the_run(smoke: Callable[..., Finished]) -> None:
+    run = smoke("optimizer=sgd", "optimizer.lr=1e12", "scheduler=none")
+    assert run.status == 1
+    assert "error: the training loss became nan" in run.err
+    assert "lower optimizer.lr" in run.err
+    assert len(run.err.splitlines()) == 1
+    assert not list(Path("outputs").rglob("*.ckpt"))
+
+
+def test_an_unexpected_failure_keeps_its_stack_trace_in_the_run_folder(
+    smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object, batch: object, batch_idx: int) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("cnnlab.classifier.Classifier.training_step", broken)
+    run = smoke()
+    assert run.status == 1
+    assert len(run.err.splitlines()) == 1
+    assert "KeyError: 'a bug' (test_training.py:" in run.err
+    assert run.folder is not None
+    assert "in broken" in (run.folder / "traceback.txt").read_text()
+
+
+def test_a_full_disk_ends_with_one_line_and_leaves_the_old_checkpoint(
+    smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    real, calls = os.fsync, []
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) > 4:  # environment.json, then best.ckpt and last.ckpt of the first epoch, best.ckpt of the second
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr("os.fsync", full)
+    run = smoke("trainer.max_epochs=5", "logger=none")
+    assert run.status == 1
+    assert "No space left on device" in run.err
+    assert len(run.err.splitlines()) == 1
+    assert run.folder is not None
+    assert torch.load(run.folder / "checkpoints/last.ckpt")["epoch"] >= 0
+    assert not list(run.folder.rglob("*.tmp"))
+
+
+def test_out_of_memory_suggests_a_batch_size(smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(self: object, batch: object, batch_idx: int) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("cnnlab.classifier.Classifier.training_step", out_of_memory)
+    run = smoke("data.batch_size=64")
+    assert run.err == "error: out of GPU memory with data.batch_size=64; try data.batch_size=32\n"
+    assert run.status == 1
+
+
+def test_a_batch_in_another_layout_is_refused() -> None:
+    from cnnlab.classifier import Classifier
+    from cnnlab.models.linear import Linear
+
+    classifier = Classifier(Linear((1, 28, 28), 10), torch.optim.SGD, torch.optim.lr_scheduler.StepLR, (1, 28, 28), 10)
+    with pytest.raises(ValueError, match=r"expected \(N, 1, 28, 28\), got \(32, 28, 28, 1\)"):
+        classifier(torch.zeros(32, 28, 28, 1))
