@@ -113,7 +113,7 @@ class Bench:
         self.steps = steps
         with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
             limits = ["trainer.max_epochs=1", f"+trainer.limit_train_batches={steps}", "+trainer.limit_val_batches=1"]
-            self.config: DictConfig = compose("train", ["~callbacks.progress", *limits, *overrides])
+            self.config: DictConfig = compose("train", [*limits, *overrides])
         self.machine = hardware.choose(
             self.config.trainer.accelerator, self.config.trainer.precision, self.config.trainer.num_threads
         )

@@ -33,14 +33,6 @@ def test_composes_and_fits_its_class(path: Path) -> None:
         check_arguments(key, get_object(node["_target_"]), node, ())
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "model").glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_word_is_a_file_and_a_class(path: Path) -> None:
-    target = composed(f"model={path.stem}").model["_target_"]
-    module, _, name = target.rpartition(".")
-    assert module == f"cnnlab.models.{path.stem}"
-    assert name.lower() == path.stem
-
-
 def test_the_defaults_are_tinyvgg_mnist_auto() -> None:
     config = composed()
     assert config.model["_target_"].endswith("TinyVGG")

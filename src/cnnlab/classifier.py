@@ -120,20 +120,20 @@ class EpochTotals:
     """Sums of loss and correct predictions over an epoch, kept on the device without waiting for it."""
 
     def __init__(self) -> None:
-        self._loss: Tensor | float = 0.0
-        self._num_correct: Tensor | int = 0
+        self._loss = self._num_correct = torch.zeros(())
         self._num_samples = 0
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self._loss = self._loss + loss.detach() * len(labels)
-        self._num_correct = self._num_correct + (logits.detach().argmax(dim=1) == labels).sum()
+        self._loss = torch.add(self._loss.to(loss.device), loss.detach(), alpha=len(labels))
+        self._num_correct = (logits.detach().argmax(dim=1) == labels).sum() + self._num_correct
         self._num_samples += len(labels)
 
     def compute_and_reset(self) -> tuple[float, float]:
         """Return mean loss and accuracy (0 to 1) of all samples since the last call."""
         num_samples = max(self._num_samples, 1)
         loss, accuracy = float(self._loss) / num_samples, float(self._num_correct) / num_samples
-        self._loss, self._num_correct, self._num_samples = 0.0, 0, 0
+        self._loss = self._num_correct = torch.zeros(())
+        self._num_samples = 0
         return loss, accuracy
 
 

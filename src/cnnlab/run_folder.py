@@ -58,7 +58,7 @@ def claim(folder: Path) -> Path:
 
 
 def discard_if_empty(run_dir: Path, config_subdir: str | None, log_name: str) -> None:
-    """Remove a run folder that holds nothing but what Hydra writes before the task begins, or a refused resume's part."""
+    """Remove what Hydra wrote before a task that came to nothing: its part of a resumed run, or the whole folder."""
     if config_subdir == RESUMED_SUBDIR:
         shutil.rmtree(run_dir / config_subdir, ignore_errors=True)
     ours = {config_subdir, log_name}

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -23,6 +24,7 @@ from cnnlab.classifier import length_argument
 from cnnlab.data.datamodule import TensorDataModule
 from cnnlab.errors import Interrupted, UserError, did_you_mean
 from cnnlab.instantiation import build, check_arguments, check_top_level, refuse_untrusted_targets
+from cnnlab.unprofiled import Unprofiled
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +152,9 @@ def build_trainer(config: DictConfig, run_dir: Path, machine: hardware.Hardware,
     settings = OmegaConf.masked_copy(config.trainer, [str(key) for key in config.trainer if key not in ours])
     check_arguments("trainer", Trainer, settings, ours)
     arguments: dict[str, Any] = {"devices": 1, "num_sanity_val_steps": 0, "enable_model_summary": False}
+    arguments["profiler"] = Unprofiled()
     arguments |= OmegaConf.to_container(settings, resolve=True)  # type: ignore[arg-type]
+    callbacks = [build(config, f"callbacks.{name}") for name in config.callbacks or {}]
     try:
         return Trainer(
             **arguments,
@@ -158,7 +162,8 @@ def build_trainer(config: DictConfig, run_dir: Path, machine: hardware.Hardware,
             precision=machine.precision,  # type: ignore[arg-type]
             logger=_build_loggers(config, run_dir, steps_done) or False,
             log_every_n_steps=1,  # what is logged is logged once an epoch
-            callbacks=[build(config, f"callbacks.{name}") for name in config.callbacks or {}],
+            callbacks=callbacks,
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             plugins=[AtomicCheckpointIO()],
             default_root_dir=run_dir,
         )

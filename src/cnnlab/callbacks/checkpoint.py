@@ -35,6 +35,11 @@ class Checkpoint(ModelCheckpoint):
         self.best_metrics: dict[str, float] = {}
         self._generators: dict[str, Any] | None = None
 
+    @property
+    def state_key(self) -> str:
+        """A constant: Lightning asks for it six times a step and would put together its own each time."""
+        return "Checkpoint"
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.dirpath = os.path.join(os.path.realpath(trainer.default_root_dir), "checkpoints")
         super().setup(trainer, pl_module, stage)

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from cnnlab.errors import UserError
 
 _CHECKS_PER_EPOCH = 10
+_LONG_EPOCH = 10_000
 
 
 class FiniteLoss(Callback):
@@ -16,11 +17,17 @@ class FiniteLoss(Callback):
     NaN weights stay NaN, so nothing slips through between looks, and no checkpoint is written of them.
     """
 
+    def __init__(self) -> None:
+        self._every = 1
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        num_batches = min(trainer.num_training_batches, _LONG_EPOCH)
+        self._every = max(1, int(num_batches) // _CHECKS_PER_EPOCH)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        every = max(1, int(min(trainer.num_training_batches, 10_000)) // _CHECKS_PER_EPOCH)
-        if (batch_idx + 1) % every and not trainer.is_last_batch:
+        if (batch_idx + 1) % self._every and not trainer.is_last_batch:
             return
         loss = float(outputs["loss"])
         if not math.isfinite(loss):

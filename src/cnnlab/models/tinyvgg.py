@@ -20,7 +20,7 @@ class TinyVGG(nn.Module):
         padding: "same" (stride 1 only), "valid", an int, or one int per spatial dim.
 
     Raises:
-        ValueError: if a block leaves nothing of the input, naming the layer and the sizes.
+        ValueError: if the kernel is larger than the data or a block leaves nothing of the input, naming the layer and the sizes.
     """
 
     def __init__(
@@ -41,6 +41,9 @@ class TinyVGG(nn.Module):
         super().__init__()
         at_least_one(hidden_units=hidden_units, num_blocks=num_blocks, convs_per_block=convs_per_block)
         num_spatial_dims = len(input_shape) - 1
+        if kernel_size > min(input_shape[1:], default=kernel_size):
+            sizes = "x".join(map(str, input_shape[1:]))
+            raise ValueError(f"kernel_size={kernel_size} is larger than the data ({sizes})")
         channels = input_shape[0]
         blocks = []
         for _ in range(num_blocks):

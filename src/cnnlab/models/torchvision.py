@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torchvision.models as zoo
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -36,26 +37,32 @@ class Torchvision(nn.Module):
             raise ValueError(f"torchvision has no classifier {name!r}{did_you_mean(name, names)}")
         if len(input_shape) != 3:
             raise ValueError(f"torchvision's classifiers take images (C, H, W), got data of shape {tuple(input_shape)}")
-        channels, height, width = input_shape
-        small = min(height, width) < SMALL_IMAGE
-        sizes: list[tuple[int, int] | None] = [None, *((size, size) for size in _SIZES_TO_TRY)]
-        problem: Exception = ValueError()
-        for resize_to in sizes:
+        problem: Exception | None = None
+        for resize_to in (None, *_SIZES_TO_TRY):
             self.resize_to = resize_to
-            self.network = zoo.get_model(name, weights=None, num_classes=num_classes, **_EXTRA_ARGUMENTS.get(name, {}))
-            _adapt_stem(self.network, channels, keep_resolution=small and resize_to is None)
+            with torch.device("meta"):  # a trial costs neither memory nor the time to draw weights
+                self.network = _adapted(name, input_shape, num_classes, resize_to)
             try:
                 output_shape(self, input_shape)
-                return
+                break
             except ValueError as error:
                 problem = error
-        raise ValueError(f"torchvision's {name} cannot take data of shape {tuple(input_shape)}: {problem}")
+        else:
+            raise ValueError(f"torchvision's {name} cannot take data of shape {tuple(input_shape)}: {problem}")
+        self.network = _adapted(name, input_shape, num_classes, self.resize_to)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.resize_to is not None:
-            x = interpolate(x, size=self.resize_to, mode="bilinear", align_corners=False)
+            x = interpolate(x, size=(self.resize_to, self.resize_to), mode="bilinear", align_corners=False)
         logits: Tensor = self.network(x)
         return logits
+
+
+def _adapted(name: str, input_shape: Sequence[int], num_classes: int, resize_to: int | None) -> nn.Module:
+    network = zoo.get_model(name, weights=None, num_classes=num_classes, **_EXTRA_ARGUMENTS.get(name, {}))
+    is_small = min(input_shape[1:]) < SMALL_IMAGE and resize_to is None
+    _adapt_stem(network, input_shape[0], keep_resolution=is_small)
+    return network
 
 
 def _adapt_stem(network: nn.Module, channels: int, keep_resolution: bool) -> None:
