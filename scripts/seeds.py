@@ -24,10 +24,11 @@ BEGIN, END = "<!-- seeds: begin -->", "<!-- seeds: end -->"
 
 def main() -> None:
     arguments = parse_arguments()
+    seeds = arguments.seeds[:2] if arguments.smoke else arguments.seeds
     out = arguments.out or Path("outputs/seeds") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    for seed in tqdm(arguments.seeds, desc="seeds", disable=not sys.stderr.isatty()):
+    for seed in tqdm(seeds, desc="seeds", disable=not sys.stderr.isatty()):
         train(seed, out / str(seed), arguments.overrides, arguments.smoke)
-    runs = pd.DataFrame([{**read_metrics(out / str(seed)), "seed": seed} for seed in arguments.seeds])
+    runs = pd.DataFrame([{**read_metrics(out / str(seed)), "seed": seed} for seed in seeds])
     out.mkdir(parents=True, exist_ok=True)
     runs.to_csv(out / "seeds.csv", index=False)
     columns = ["seed", "best_epoch", "val/accuracy", "test/accuracy", "train_seconds", "images_per_second"]
@@ -44,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=seed_list, default=seed_list("0-4"), help="0-4, or 0,3,7 (default 0-4)")
     parser.add_argument("--out", type=Path, help="folder of the runs (default outputs/seeds/<date>_<time>)")
     parser.add_argument("--results", type=Path, help="also put the row into this Markdown file's table")
-    parser.add_argument("--smoke", action="store_true", help="a few batches a run: does it work?")
+    parser.add_argument("--smoke", action="store_true", help="two seeds, a few batches each: does it work?")
     parser.add_argument("overrides", nargs="*", help="after --, what train.py is to be given")
     return parser.parse_args()
 

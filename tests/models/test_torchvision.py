@@ -68,7 +68,7 @@ def test_small_images_keep_their_resolution() -> None:
 def test_fixed_size_networks_see_enlarged_images() -> None:
     with torch.device("meta"):
         network = Torchvision((1, 28, 28), 10, "vit_b_32")
-    assert network.resize_to == (224, 224)
+    assert network.resize_to == 224
     assert (network.network.conv_proj.in_channels, network.network.conv_proj.stride) == (1, (32, 32))
 
 

@@ -59,7 +59,7 @@ def test_name_file_and_class_are_one(name: str) -> None:
     config = OmegaConf.load(CONF / f"{name}.yaml")
     module, _, class_name = config._target_.rpartition(".")
     assert module == f"cnnlab.models.{name}"
-    assert class_name.lower() == name
+    assert class_name.lower() == name.replace("_", "")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,7 +20,7 @@ class TinyVGG(nn.Module):
         padding: "same" (stride 1 only), "valid", an int, or one int per spatial dim.
 
     Raises:
-        ValueError: if the kernel is larger than the data or a block leaves nothing of the input, naming the layer and the sizes.
+        ValueError: if the kernel is larger than the data, or a layer leaves nothing of its input; both with the sizes.
     """
 
     def __init__(

@@ -59,7 +59,7 @@ class Torchvision(nn.Module):
 
 
 def _adapted(name: str, input_shape: Sequence[int], num_classes: int, resize_to: int | None) -> nn.Module:
-    network = zoo.get_model(name, weights=None, num_classes=num_classes, **_EXTRA_ARGUMENTS.get(name, {}))
+    network: nn.Module = zoo.get_model(name, weights=None, num_classes=num_classes, **_EXTRA_ARGUMENTS.get(name, {}))
     is_small = min(input_shape[1:]) < SMALL_IMAGE and resize_to is None
     _adapt_stem(network, input_shape[0], keep_resolution=is_small)
     return network
