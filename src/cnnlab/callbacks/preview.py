@@ -27,7 +27,7 @@ class Preview(Callback):
             if inputs.dim() == 4 and inputs.shape[1] in (1, 3):
                 writer.add_image("data/training_batch", make_grid(inputs, normalize=True, pad_value=0.5), 0)
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*torch.jit.trace", category=FutureWarning)
+                warnings.filterwarnings("ignore", message=".*torch.jit.trace")
                 warnings.filterwarnings("ignore", category=TracerWarning)
                 writer.add_graph(_traceable(pl_module), inputs[:1], verbose=False)
 
