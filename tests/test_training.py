@@ -104,7 +104,8 @@ def test_tensorboard_has_the_curves_pictures_and_hyperparameters(smoke: Callable
     start = HParamsPluginData.FromString(
         events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     ).session_start_info.hparams
-    assert len(start) <= 20
+    assert len(start) <= 22
+    assert {"model.activation", "model.dropout", "optimizer.weight_decay"} <= set(start)
     assert start["data.batch_size"].number_value == 16
     assert start["dataset"].string_value == "mnist-5k"
     assert start["model"].string_value == "TinyVGG"

@@ -33,7 +33,7 @@ def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: l
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _first_line(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return f"cannot use {error.filename}: {error.strerror}; hydra.run.dir= names another folder for a run"
+        return f"cannot use {error.filename}: {error.strerror}; hydra.run.dir= names another folder"
     if isinstance(error, OSError):
         return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -102,7 +102,8 @@ def device_name(accelerator: str) -> str:
     if accelerator == "cuda":
         return torch.cuda.get_device_name()
     name = "Apple GPU" if accelerator == "mps" else _cpu_name()
-    return name if accelerator == "mps" else f"{name}, {torch.get_num_threads()} threads"
+    num_threads = torch.get_num_threads()
+    return name if accelerator == "mps" else f"{name}, {num_threads} thread{'s' * (num_threads > 1)}"
 
 
 def _cpu_name() -> str:

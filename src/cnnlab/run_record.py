@@ -32,8 +32,8 @@ _PACKAGES = (
     "tensorboard",
     "optuna",
 )
-_GROUPS = ("model", "data", "augment", "optimizer", "scheduler")
-_MAX_COLUMNS = 20
+_GROUPS = ("model", "augment", "optimizer", "scheduler")
+_MAX_COLUMNS = 22
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -57,17 +57,19 @@ def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def hyperparameters(config: DictConfig, **more: str | int | float) -> dict[str, str | int | float | bool]:
-    """At most 20 plain columns that tell runs apart: each group's class, the model's and the optimizer's settings."""
+def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict[str, str | int | float | bool]:
+    """At most 22 plain columns that tell runs apart: each group's class, the model's and the optimizer's settings."""
     columns: dict[str, str | int | float | bool] = {
         group: config[group]["_target_"].rpartition(".")[2] for group in _GROUPS if config.get(group)
     }
     columns |= {
+        "dataset": dataset,
         "data.batch_size": config.data.get("batch_size", 0),
         "optimizer.lr": config.optimizer.get("lr", 0.0),
         "trainer.max_epochs": config.trainer.max_epochs,
         "seed": config.seed,
-        **more,
+        "precision": machine.precision,
+        "device": machine.device,
     }
     for group in ("model", "optimizer"):
         for name, value in config[group].items():
@@ -95,7 +97,7 @@ def scores(trainer: Trainer) -> dict[str, Any]:
     return metrics | {
         "best_epoch": best_epoch,
         "epochs": trainer.current_epoch,
-        "train_seconds": round(throughput.train_seconds, 3),
+        "train_seconds": round(throughput.train_seconds, 6),
         "images_per_second": round(throughput.images_per_second, 1),
     }
 

@@ -4,7 +4,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,7 @@ def train(config: DictConfig, run_dir: Path) -> float | None:
     log.info("model  %s, %s parameters", type(model).__name__, f"{num_parameters:,}")
     log.info("device %s, %s", machine.device, machine.precision)
     for logger in trainer.loggers:
-        logger.log_hyperparams(run_record.hyperparameters(config, dataset=datamodule.dataset, **asdict(machine)))
+        logger.log_hyperparams(run_record.hyperparameters(config, datamodule.dataset, machine))
 
     with _explain(config, run_dir):
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)

@@ -1,0 +1,29 @@
+"""Looking at the data and the graph changes nothing of the training."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from conftest import Finished
+
+
+def test_training_is_the_same_with_and_without(smoke: Callable[..., Finished]) -> None:
+    settings = ["model.dropout=0.5", "model.norm=batch", "augment=affine", "test=false"]
+    seen, unseen = smoke(*settings), smoke(*settings, "~callbacks.preview")
+    for name in ("train/loss", "val/loss"):
+        assert seen.metrics[name] == unseen.metrics[name]
+
+
+def test_the_grid_shows_the_batch(smoke: Callable[..., Finished]) -> None:
+    run = smoke("test=false", "data.batch_size=16")
+    assert run.folder is not None
+    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    (picture,) = events.Images("data/training_batch")
+    pixels = np.asarray(Image.open(io.BytesIO(picture.encoded_image_string)))
+    assert pixels.shape[:2] == (2 * 30 + 2, 8 * 30 + 2)
+    assert pixels.min() == 0
+    assert pixels.max() == 255

@@ -1,0 +1,36 @@
+"""A bar where someone watches, clean lines everywhere."""
+
+import io
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from conftest import Finished
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_on_a_terminal(smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    run = smoke("logger=none", "test=false")
+    assert run.status == 0
+    assert "epoch 1/1:" in terminal.getvalue()
+    assert "8/8" in terminal.getvalue() or "0/8" in terminal.getvalue()
+
+
+def test_one_clean_line_per_epoch_elsewhere(smoke: Callable[..., Finished]) -> None:
+    run = smoke("logger=none", "test=false", "trainer.max_epochs=3", "scheduler=none")
+    lines = [line for line in run.out.splitlines() if line.startswith("epoch")]
+    assert [line.split()[1] for line in lines] == ["1/3", "2/3", "3/3"]
+    for line in lines:
+        assert "train/loss" in line
+        assert "val/accuracy" in line
+        assert "images/s" in line
+    assert run.err == ""
+    assert run.folder is not None
+    assert all(line in (run.folder / "train.log").read_text(encoding="utf-8") for line in lines)

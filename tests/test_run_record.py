@@ -1,0 +1,43 @@
+"""Records a reader can rely on, wherever the project lies."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cnnlab import run_record
+
+
+def test_git_state_is_the_projects_own(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    assert run_record._git_state(project) is None
+
+    def git(*arguments: str, cwd: Path = project) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True)
+
+    git("init", cwd=tmp_path)
+    assert run_record._git_state(project) is None, "a repository around the project is not the project's"
+    git("init")
+    (project / "file").write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    state = run_record._git_state(project)
+    assert state is not None
+    assert state["dirty"] is False
+    assert len(state["commit"]) == 40
+    (project / "file").write_text("2")
+    assert run_record._git_state(project) == {"commit": state["commit"], "dirty": True}
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.98839998, 0.9884), (float("nan"), None), (float("inf"), None)])
+def test_numbers_that_json_can_hold(value: float, expected: float | None) -> None:
+    assert run_record.rounded(value) == expected
+
+
+def test_commands_to_copy_survive_odd_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["my train.py"])
+    assert run_record.resume_command(tmp_path / "a b").endswith("'my train.py' 'resume=a b'")
+    assert run_record.tensorboard_command(tmp_path / "a b").endswith("--logdir 'a b'")
