@@ -17,7 +17,7 @@ def test_a_write_cut_short_leaves_the_previous_checkpoint(tmp_path: Path, monkey
     before = path.read_bytes()
 
     def cut(*arguments: object) -> None:
-        raise OSError("power cut")
+        raise OSError(5, "power cut")
 
     for call in ("fsync", "replace"):
         with monkeypatch.context() as patch:

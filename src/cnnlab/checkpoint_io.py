@@ -34,7 +34,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if not self._proven_loadable:
             _load(buffer, path)
             self._proven_loadable = True
-        write_atomically(Path(path), buffer.getbuffer())
+        with buffer.getbuffer() as content:
+            write_atomically(Path(path), content)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
