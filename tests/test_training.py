@@ -112,17 +112,32 @@ def test_tensorboard_has_the_curves_pictures_and_hyperparameters(smoke: Callable
     assert not any("_target_" in name for name in start)
 
 
-def test_two_runs_started_in_the_same_second_do_not_collide(
-    smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = "hydra.job.chdir=false"  # any override; the folder's name is Hydra's
-    first = smoke("test=false", "logger=none", name)
-    assert first.folder is not None
-    taken = first.folder
-    from cnnlab.run_folder import claim
+class Noon:
+    """A clock that stands still: every run starts in the same second."""
 
-    assert claim(taken) == taken.with_name(f"{taken.name}-2")
-    assert claim(taken) == taken.with_name(f"{taken.name}-3")
+    @classmethod
+    def now(cls) -> "Noon":
+        return cls()
+
+    def strftime(self, pattern: str) -> str:
+        return "noon"
+
+
+def test_runs_started_in_the_same_second_do_not_collide(
+    train: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("hydra.core.utils.datetime", Noon)
+    for _ in range(3):
+        assert train(*SMOKE, "test=false", "logger=none", "model=linear").status == 0
+    names = {path.parent.name for path in tmp_path.glob("outputs/runs/*/metrics.json")}
+    assert names == {"noon_mnist-linear", "noon_mnist-linear-2", "noon_mnist-linear-3"}
+    for _ in range(2):
+        assert train("-m", *SMOKE, "test=false", "logger=none", "model=linear,mlp").status == 0
+    models = {
+        str(path.parent.relative_to(tmp_path / "outputs/multiruns")): json.loads(path.read_text())["model"]
+        for path in tmp_path.glob("outputs/multiruns/*/*/metrics.json")
+    }
+    assert models == {"noon/0": "Linear", "noon/1": "MLP", "noon-2/0": "Linear", "noon-2/1": "MLP"}
 
 
 def test_a_grid_of_runs(train: Callable[..., Finished], tmp_path: Path) -> None:

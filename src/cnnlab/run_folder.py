@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
-from cnnlab.arguments import value_of
+from cnnlab.arguments import quoted, value_of
 from cnnlab.errors import UserError
 
 # Where Hydra writes the config of a resumed job, beside the one the run was started with.
@@ -32,6 +32,16 @@ class ClaimRunFolder(Callback):
             read_write(config.hydra.run),
         ):  # Hydra meets the same error next, and reports it
             config.hydra.run.dir = str(claim(Path(config.hydra.run.dir)))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        given = list(config.hydra.overrides.hydra)
+        is_plain_grid = config.hydra.sweeper["_target_"].endswith("BasicSweeper")
+        if not is_plain_grid or value_of("hydra.sweep.dir", given) is not None:
+            return
+        with contextlib.suppress(OSError), read_write(config.hydra):
+            folder = str(claim(Path(config.hydra.sweep.dir)))
+            config.hydra.sweep.dir = folder
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")  # each job is composed anew
 
 
 def refuse_used(folder: Path) -> None:
