@@ -42,6 +42,7 @@ MISTAKES = {
     "scheduler=step scheduler.step_sise=2": "unknown key scheduler.step_sise: StepLR .*did you mean step_size",
     "classifier.label_smoothing=2": "label_smoothing must be between 0 and 1, got 2",
     "trainer.max_epochs=-5": "trainer.max_epochs must be at least 1, or -1 for no end, got -5",
+    "trainer.max_epochs=-1": r"a run without an end .* needs scheduler=none or scheduler=step",
     "trainer.max_epoch=3": "unknown key trainer.max_epoch: Trainer has no such argument; did you mean max_epochs",
     "trainer.gradient_clip_val=abc": "trainer.gradient_clip_val: expected .*float.*, got 'abc'",
     "trainer.precision=foo": "trainer: Precision 'foo' is invalid",

@@ -256,3 +256,13 @@ def test_a_batch_in_another_layout_is_refused() -> None:
     classifier = Classifier(Linear((1, 28, 28), 10), torch.optim.SGD, torch.optim.lr_scheduler.StepLR, (1, 28, 28), 10)
     with pytest.raises(ValueError, match=r"expected \(N, 1, 28, 28\), got \(32, 28, 28, 1\)"):
         classifier(torch.zeros(32, 28, 28, 1))
+
+
+def test_without_callbacks_it_still_trains_and_tests(smoke: Callable[..., Finished]) -> None:
+    names = ["checkpoint", "progress", "throughput", "step_curves", "finite_loss", "preview", "confusion_counts"]
+    run = smoke("logger=none", *(f"~callbacks.{name}" for name in names))
+    assert run.status == 0, run.err
+    assert run.err == ""
+    assert 0 < run.metrics["test/accuracy"] <= 1
+    assert run.metrics["val/accuracy"] > 0
+    assert not list(Path("outputs").rglob("*.ckpt"))

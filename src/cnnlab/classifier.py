@@ -120,7 +120,7 @@ class EpochTotals:
     """Sums of loss and correct predictions over an epoch, kept on the device without waiting for it."""
 
     def __init__(self) -> None:
-        self._loss = self._num_correct = torch.zeros(())
+        self._loss, self._num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
         self._num_samples = 0
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
@@ -132,7 +132,7 @@ class EpochTotals:
         """Return mean loss and accuracy (0 to 1) of all samples since the last call."""
         num_samples = max(self._num_samples, 1)
         loss, accuracy = float(self._loss) / num_samples, float(self._num_correct) / num_samples
-        self._loss = self._num_correct = torch.zeros(())
+        self._loss, self._num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
         self._num_samples = 0
         return loss, accuracy
 

@@ -80,26 +80,32 @@ def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict
 
 
 def scores(trainer: Trainer) -> dict[str, Any]:
-    """Metrics of the best epoch (the last one without a Checkpoint callback), the test's, and the time it took."""
-    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    chosen, best_epoch = logged, trainer.current_epoch
+    """Metrics of the best epoch, or of the last one without a Checkpoint callback, and the time training took."""
+    metrics, best_epoch = _logged(trainer), trainer.current_epoch
     checkpoint = trainer.checkpoint_callback
     if isinstance(checkpoint, Checkpoint) and checkpoint.best_epoch is not None:
-        chosen, best_epoch = checkpoint.best_metrics, checkpoint.best_epoch
-    tested = {name: value for name, value in logged.items() if name.startswith("test/")}
-    metrics: dict[str, Any] = {
-        name: rounded(value)
-        for name, value in sorted((chosen | tested).items())
-        if name.startswith(("train/", "val/", "test/"))
-    }
+        metrics, best_epoch = checkpoint.best_metrics, checkpoint.best_epoch
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     throughput = next((callback for callback in callbacks if isinstance(callback, Throughput)), Throughput())
-    return metrics | {
+    return _of_splits(metrics, "train/", "val/") | {
         "best_epoch": best_epoch,
         "epochs": trainer.current_epoch,
         "train_seconds": round(throughput.train_seconds, 6),
         "images_per_second": round(throughput.images_per_second, 1),
     }
+
+
+def test_scores(trainer: Trainer) -> dict[str, float | None]:
+    """Metrics of the test that has just run."""
+    return _of_splits(_logged(trainer), "test/")
+
+
+def _logged(trainer: Trainer) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def _of_splits(metrics: dict[str, float], *splits: str) -> dict[str, float | None]:
+    return {name: rounded(value) for name, value in sorted(metrics.items()) if name.startswith(splits)}
 
 
 def rounded(value: float) -> float | None:

@@ -10,14 +10,13 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from cnnlab import hardware, resuming, run_record
 from cnnlab.blocks.shapes import output_shape
-from cnnlab.callbacks.checkpoint import Checkpoint
 from cnnlab.checkpoint_io import AtomicCheckpointIO, load_checkpoint
 from cnnlab.classifier import length_argument
 from cnnlab.data.datamodule import TensorDataModule
@@ -60,8 +59,7 @@ def train(config: DictConfig, run_dir: Path) -> float | None:
         fixed_length = length_argument(getattr(classifier, "scheduler", None)) is not None
         resuming.check(config, run_dir, datamodule.dataset, datamodule.checksums, fixed_length)
     trainer = build_trainer(config, run_dir, machine, steps_done)
-    environment = run_record.environment(machine, datamodule.description())
-    run_record.write_json(run_dir / "environment.json", environment)
+    run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("model  %s, %s parameters", type(model).__name__, f"{num_parameters:,}")
     log.info("device %s, %s", machine.device, machine.precision)
@@ -70,14 +68,15 @@ def train(config: DictConfig, run_dir: Path) -> float | None:
 
     with _explain(config, run_dir):
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)
-        checkpoint = trainer.checkpoint_callback
-        best = checkpoint.best_model_path if isinstance(checkpoint, Checkpoint) else None
+        scores = run_record.scores(trainer)
         if config.test:
+            best = getattr(trainer.checkpoint_callback, "best_model_path", None)
             trainer.test(classifier, datamodule=datamodule, ckpt_path=best or None, verbose=False)
+            scores |= run_record.test_scores(trainer)
     metrics = {
         "dataset": datamodule.dataset,
         "model": type(model).__name__,
-        **run_record.scores(trainer),
+        **scores,
         "num_parameters": num_parameters,
         "batch_size": config.data.get("batch_size"),
         "seed": config.seed,
@@ -127,6 +126,8 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: TensorDat
     """Put the model into its LightningModule; settings that optimizer, scheduler or monitor refuse are found here."""
     optimizer, scheduler = build(config, "optimizer"), build(config, "scheduler")
     length = length_argument(scheduler)
+    if length and config.trainer.max_epochs == config.trainer.get("max_steps", -1) == -1:
+        raise UserError("a run without an end (trainer.max_epochs=-1) needs scheduler=none or scheduler=step")
     scheduler(optimizer(model.parameters()), **({length: 100} if length else {}))
     classifier: LightningModule = build(
         config,
@@ -162,6 +163,7 @@ def build_trainer(config: DictConfig, run_dir: Path, machine: hardware.Hardware,
             logger=_build_loggers(config, run_dir, steps_done) or False,
             log_every_n_steps=1,  # what is logged is logged once an epoch
             callbacks=callbacks,
+            enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             plugins=[AtomicCheckpointIO()],
             default_root_dir=run_dir,
