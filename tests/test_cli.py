@@ -78,3 +78,13 @@ def test_from_another_folder_through_a_process_of_its_own(tmp_path: Path, enviro
     assert "\r" not in run.stdout
     (folder,) = (tmp_path / "outputs/runs").iterdir()
     assert (folder / "metrics.json").is_file()
+
+
+def test_two_processes_share_one_run(tmp_path: Path, environment: dict[str, str]) -> None:
+    """trainer.devices=2 is never the default, but whoever asks for it gets one run, told once."""
+    command = [sys.executable, str(PROJECT / "train.py"), "trainer=smoke", "trainer.devices=2", "data.train_size=256"]
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("epoch 1/1") == 1
+    assert run.stdout.count("WARNING: this is not MNIST") == 1
+    assert len(list(tmp_path.rglob("metrics.json"))) == 1

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from cnnlab.atomic import write_atomically
@@ -36,6 +37,7 @@ _GROUPS = ("model", "augment", "optimizer", "scheduler")
 _MAX_COLUMNS = 22
 
 
+@rank_zero_only
 def write_json(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 

@@ -1,7 +1,6 @@
 """One training run, from a composed config to metrics.json: the one place where the parts meet."""
 
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from cnnlab.classifier import length_argument
 from cnnlab.data.datamodule import TensorDataModule
 from cnnlab.errors import Interrupted, UserError, did_you_mean
 from cnnlab.instantiation import build, check_arguments, check_top_level, refuse_untrusted_targets
+from cnnlab.quiet import quieten_libraries
 from cnnlab.unprofiled import Unprofiled
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def train(config: DictConfig, run_dir: Path) -> float | None:
         UserError: for bad input, in one line.
         Interrupted: after Ctrl-C or SIGTERM, with the command that continues the run.
     """
-    _quieten_libraries()
+    quieten_libraries()
     check_top_level(config)
     if config.resume:
         refuse_untrusted_targets(config, f"the config saved in {run_record.short_path(run_dir)}")
@@ -199,11 +199,3 @@ def _explain(config: DictConfig, run_dir: Path) -> Iterator[None]:
         if (run_dir / "checkpoints/last.ckpt").is_file():
             stop.advice = f"continue with: {run_record.resume_command(run_dir)}"
         raise
-
-
-def _quieten_libraries() -> None:
-    """Hide what libraries say of their own future, of choices made here on purpose, and of other products."""
-    for message in (".*LeafSpec.*", ".*Checkpoint directory .* exists.*", ".*does not have many workers.*"):
-        warnings.filterwarnings("ignore", message=message)
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)

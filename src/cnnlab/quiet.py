@@ -1,0 +1,17 @@
+"""What users are spared: talk of libraries' own future, of choices made here on purpose, and of other products."""
+
+import logging
+import os
+import warnings
+
+_ON_PURPOSE = ("LeafSpec", "Checkpoint directory .* exists", "does not have many workers", "sync_dist=True")
+
+
+def quieten_libraries() -> None:
+    """Let Lightning speak from WARNING on, less a few known messages, and only the first of a run's processes."""
+    for message in _ON_PURPOSE:
+        warnings.filterwarnings("ignore", message=f".*{message}")
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    logging.disable(logging.NOTSET if is_first else logging.WARNING)
