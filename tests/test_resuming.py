@@ -130,6 +130,15 @@ def test_a_finished_run_as_it_is_stays_as_it_is(smoke: Callable[..., Finished], 
     assert first.metrics == before
 
 
+def test_a_run_killed_during_its_test_is_tested(smoke: Callable[..., Finished], train: Callable[..., Finished]) -> None:
+    first = smoke("trainer.max_epochs=2")
+    before = first.metrics
+    (first.folder / "metrics.json").unlink()
+    resumed = train(f"resume={first.folder}")
+    assert resumed.status == 0, resumed.err
+    assert first.metrics == before
+
+
 @pytest.mark.parametrize(
     ("settings", "overrides", "reason"),
     [

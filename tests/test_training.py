@@ -149,6 +149,14 @@ def test_a_grid_of_runs(train: Callable[..., Finished], tmp_path: Path) -> None:
     assert all((path.parent / "checkpoints/best.ckpt").is_file() for path in folders)
 
 
+def test_a_grid_does_not_overwrite_another(train: Callable[..., Finished], tmp_path: Path) -> None:
+    settings = ["-m", *SMOKE, "test=false", "logger=none", "model=linear", "seed=0,1", "hydra.sweep.dir=grid"]
+    assert train(*settings).status == 0
+    again = train(*settings)
+    assert again.status == 1
+    assert again.err == "error: hydra.sweep.dir=grid already holds a grid of runs; name another folder\n"
+
+
 def test_one_batch_is_learnt_by_heart(train: Callable[..., Finished]) -> None:
     run = train("trainer=overfit", "trainer.accelerator=cpu", "model.hidden_units=16", "logger=none")
     assert run.status == 0, run.err

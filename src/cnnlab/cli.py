@@ -97,8 +97,8 @@ def _arguments_rewritten() -> Iterator[None]:
     resume = arguments.value_of("resume", overrides)
     if resume is not None:
         overrides = resuming.arguments_for_resume(Path(resume), overrides)
-    elif (folder := arguments.value_of("hydra.run.dir", overrides)) and "LOCAL_RANK" not in os.environ:
-        run_folder.refuse_used(Path(folder))  # a second process of the same run is told to share the folder
+    elif "LOCAL_RANK" not in os.environ:  # a second process of the same run is told to share its folder
+        run_folder.refuse_used(overrides)
     sys.argv = [given[0], *overrides]
     try:
         yield

@@ -38,7 +38,7 @@ def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: l
         return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}:{frame.lineno}"
-    return f"{type(error).__name__}: {_first_line(error)} ({where}; the run folder's traceback.txt has the whole story)"
+    return f"{type(error).__name__}: {_first_line(error)} ({where}; HYDRA_FULL_ERROR=1 shows the stack trace)"
 
 
 def _unknown_choice(error: MissingConfigException) -> str:

@@ -27,10 +27,8 @@ class ClaimRunFolder(Callback):
         if value_of("hydra.run.dir", list(config.hydra.overrides.hydra)) is not None:
             return
         HydraConfig.instance().set_config(config)  # the folder's name is made of Hydra's choices
-        with (
-            contextlib.suppress(OSError),
-            read_write(config.hydra.run),
-        ):  # Hydra meets the same error next, and reports it
+        # Hydra meets the same OSError next, and reports it.
+        with contextlib.suppress(OSError), read_write(config.hydra.run):
             config.hydra.run.dir = str(claim(Path(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -44,12 +42,17 @@ class ClaimRunFolder(Callback):
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")  # each job is composed anew
 
 
-def refuse_used(folder: Path) -> None:
-    """Raise UserError if a folder that the user wants for a new run already holds one."""
-    if (folder / ".hydra").exists():
+def refuse_used(overrides: list[str]) -> None:
+    """Raise UserError if a folder that the user names for a new run, or for a grid of runs, already holds one."""
+    folder = value_of("hydra.run.dir", overrides)
+    if folder and (Path(folder) / ".hydra").exists():
         raise UserError(
             f"hydra.run.dir={folder} already holds a run; name another folder, or continue it with resume={folder}"
         )
+    folder = value_of("hydra.sweep.dir", overrides)
+    is_plain_grid = not any(override.startswith(("sweep=", "hydra/sweeper")) for override in overrides)
+    if folder and is_plain_grid and (Path(folder) / "multirun.yaml").exists():
+        raise UserError(f"hydra.sweep.dir={folder} already holds a grid of runs; name another folder")
 
 
 def claim(folder: Path) -> Path:

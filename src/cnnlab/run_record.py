@@ -135,8 +135,9 @@ def table(metrics: dict[str, Any], run_dir: Path) -> str:
 
 
 def tensorboard_command(logdir: Path) -> str:
-    has_script = (Path(sys.executable).parent / "tensorboard").exists() and shutil.which("tensorboard")
-    program = "tensorboard" if has_script else f"{_python()} -m tensorboard.main"
+    found = shutil.which("tensorboard")
+    is_ours = found is not None and Path(found).parent == Path(sys.executable).parent
+    program = "tensorboard" if is_ours else f"{_python()} -m tensorboard.main"
     return f"{program} --logdir {shlex.quote(short_path(logdir))}"
 
 
