@@ -10,7 +10,8 @@ median of the repeats is printed with the smallest and largest. Tables go to out
 
 Loops: "plain" is what a course teaches (torchvision's dataset sample by sample through a DataLoader, eager float32,
 accuracy read every step); "bare" runs the project's own batches, precision, memory layout and threads without a
-Trainer; "template" is what train.py runs, with its callbacks, TensorBoard and schedule.
+Trainer; "barebones" runs them through Lightning's Trainer with everything off; "template" is what train.py runs, with
+its callbacks, TensorBoard and schedule.
 """
 
 import argparse
@@ -27,9 +28,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 from hydra import compose, initialize_config_dir
+from lightning.pytorch import LightningModule, Trainer
 from omegaconf import DictConfig
 from torch import nn
 from torch.nn import functional
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from tqdm import tqdm
@@ -78,11 +81,11 @@ def overhead(repeats: int, steps: int, overrides: list[str]) -> pd.DataFrame:
     rows = []
     for model in ("linear", "tinyvgg"):
         bench = Bench([f"model={model}", *overrides], steps)
-        seconds = take_turns({"bare": bench.bare, "template": bench.template}, repeats, f"overhead {model}")
-        row = {"model": model, "batch": bench.batch_size}
-        for name in ("bare", "template"):
-            row[f"{name} ms/step"] = spread(seconds[name] / steps * 1e3, 3)
-        row["overhead ms/step"] = spread((seconds["template"] - seconds["bare"]) / steps * 1e3, 3)
+        loops = {"bare": bench.bare, "barebones": bench.barebones, "template": bench.template}
+        seconds = take_turns(loops, repeats, f"overhead {model}")
+        row = {"model": model, "batch": bench.batch_size, "bare ms/step": spread(seconds["bare"] / steps * 1e3, 3)}
+        for name in ("barebones", "template"):
+            row[f"{name}, ms/step more"] = spread((seconds[name] - seconds["bare"]) / steps * 1e3, 3)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -148,6 +151,21 @@ class Bench:
             optimizer.step()
         return self.clock() - began
 
+    def barebones(self) -> float:
+        """Lightning's Trainer with everything off around the bare step: what the library alone costs."""
+        model = training.build_model(self.config, self.data)
+        step = BareStep(model, training.build(self.config, "optimizer"), self.clock)
+        trainer = Trainer(
+            barebones=True,
+            max_epochs=1,
+            limit_train_batches=self.steps,
+            accelerator=self.machine.accelerator,
+            devices=1,
+            precision=self.machine.precision,
+        )
+        trainer.fit(step, self.data.train_dataloader())
+        return step.seconds
+
     def plain(self) -> float:
         """The loop of a course: samples one by one, eager float32, accuracy every step."""
         model: nn.Module = training.build(
@@ -171,6 +189,28 @@ class Bench:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter()
+
+
+class BareStep(LightningModule):
+    """The least a LightningModule can be."""
+
+    def __init__(self, model: nn.Module, optimizer: Callable[..., Optimizer], clock: Callable[[], float]) -> None:
+        super().__init__()
+        self.model, self.optimizer, self.clock = model, optimizer, clock
+        self.seconds = 0.0
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        inputs, labels = batch
+        return functional.cross_entropy(self.model(inputs), labels)
+
+    def configure_optimizers(self) -> Optimizer:
+        return self.optimizer(self.parameters())
+
+    def on_train_epoch_start(self) -> None:
+        self.seconds -= self.clock()
+
+    def on_train_epoch_end(self) -> None:
+        self.seconds += self.clock()
 
 
 class Samples(Dataset):
