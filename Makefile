@@ -23,7 +23,7 @@ train: $(ENVIRONMENT) ## train TinyVGG on MNIST (setup included); ARGS="model=le
 	"$(RUN)" train.py $(ARGS)
 
 test: lint ## lint, types and tests (setup included)
-	"$(RUN)" -m pytest $(ARGS)
+	"$(RUN)" -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: $(ENVIRONMENT) ## check style, formatting and types
 	"$(RUN)" -m ruff check .
