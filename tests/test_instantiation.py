@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from cnnlab.errors import UserError
 from cnnlab.instantiation import build, check_value, refuse_untrusted_targets
+from conftest import PROJECT
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,18 @@ def test_foreign_targets_of_a_saved_config_are_refused(monkeypatch: pytest.Monke
         refuse_untrusted_targets(config, "that run")
     monkeypatch.setenv("CNNLAB_TRUSTED_TARGETS", "timm.")
     refuse_untrusted_targets(config, "that run")
+
+
+@pytest.mark.parametrize(
+    "target", ["cnnlab.atomic.os.system", "cnnlab.signals.signal.raise_signal", "torch.nn.nothing"]
+)
+def test_a_trusted_prefix_does_not_lead_to_foreign_code(target: str) -> None:
+    with pytest.raises(UserError, match=f"{target}"):
+        refuse_untrusted_targets(OmegaConf.create({"optimizer": {"_target_": target}}), "that run")
+
+
+def test_every_target_of_the_projects_own_configs_is_trusted() -> None:
+    for path in (PROJECT / "conf").rglob("*.yaml"):
+        config = OmegaConf.load(path)
+        config.pop("hydra", None)
+        refuse_untrusted_targets(config, path.name)

@@ -106,7 +106,11 @@ def refuse_untrusted_targets(config: DictConfig, source: str) -> None:
     """
     extra = tuple(prefix for prefix in os.environ.get(TRUST_VARIABLE, "").split(",") if prefix)
     for target in _targets(config):
-        if not target.startswith(_TRUSTED + extra):
+        if target.startswith(extra):
+            continue
+        # A trusted prefix is not enough: cnnlab.atomic.os.system begins well, and lives in another module.
+        home = getattr(_find(source, target), "__module__", None) if target.startswith(_TRUSTED) else None
+        if not f"{home}.".startswith(_TRUSTED):
             raise UserError(
                 f"{source} asks for {target}, which is not among {', '.join(_TRUSTED)}; "
                 f"if you trust that run, set {TRUST_VARIABLE}={target.rpartition('.')[0]}."

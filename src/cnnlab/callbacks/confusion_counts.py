@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 
@@ -17,6 +16,8 @@ class ConfusionCounts(Callback):
         names = getattr(getattr(trainer, "datamodule", None), "class_names", None)
         if counts is None or names is None:
             return
+        import pandas as pd  # costs every start a moment, and only a test needs it
+
         folder = Path(trainer.default_root_dir) / "evaluation" / "test"
         folder.mkdir(parents=True, exist_ok=True)
         table = pd.DataFrame(counts.numpy(), index=pd.Index(names, name="true \\ predicted"), columns=list(names))

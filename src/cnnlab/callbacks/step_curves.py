@@ -19,6 +19,7 @@ class StepCurves(Callback):
     def __init__(self) -> None:
         self._every = 1
         self._learning_rate = 0.0
+        self._last_step = -1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         num_steps = trainer.estimated_stepping_batches
@@ -32,7 +33,9 @@ class StepCurves(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step - 1
-        if step % self._every == 0:
-            values = {"train/loss_step": float(outputs["loss"]), "optimizer/learning_rate": self._learning_rate}
+        if step % self._every == 0 and step > self._last_step:  # with accumulated gradients many batches make a step
+            self._last_step = step
+            loss = float(outputs["loss"]) * trainer.accumulate_grad_batches  # Lightning has divided by it
+            values = {"train/loss_step": loss, "optimizer/learning_rate": self._learning_rate}
             for logger in trainer.loggers:
                 logger.log_metrics(values, step=step)
