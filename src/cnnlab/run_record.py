@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from cnnlab.atomic import write_atomically
 from cnnlab.callbacks.checkpoint import Checkpoint
 from cnnlab.callbacks.throughput import Throughput
+from cnnlab.commands import python, short_path, this_script
 from cnnlab.hardware import Hardware
 
 _PACKAGES = (
@@ -137,24 +138,12 @@ def table(metrics: dict[str, Any], run_dir: Path) -> str:
 def tensorboard_command(logdir: Path) -> str:
     found = shutil.which("tensorboard")
     is_ours = found is not None and Path(found).parent == Path(sys.executable).parent
-    program = "tensorboard" if is_ours else f"{_python()} -m tensorboard.main"
+    program = "tensorboard" if is_ours else f"{python()} -m tensorboard.main"
     return f"{program} --logdir {shlex.quote(short_path(logdir))}"
 
 
 def resume_command(run_dir: Path) -> str:
-    return f"{_python()} {shlex.quote(sys.argv[0])} {shlex.quote(f'resume={short_path(run_dir)}')}"
-
-
-def _python() -> str:
-    """How to call this interpreter from the user's shell: the short way if that is the same one."""
-    found = shutil.which("python")
-    same = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
-    return "python" if same else shlex.quote(short_path(Path(sys.executable)))
-
-
-def short_path(path: Path) -> str:
-    """The path from here if it lies below, else the whole."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return this_script([f"resume={short_path(run_dir)}"])
 
 
 def _version(package: str) -> str | None:

@@ -1,0 +1,74 @@
+"""A task without data or network, to try searches on: python scripts/sweep_toy.py -m hydra.sweeper.n_trials=20
+
+It sleeps for `seconds` in `steps` steps, reports after each where it is asked to, and returns (x - 1)² + y.
+"""
+
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig
+
+
+@dataclass
+class Config:
+    """`fail`: an exception, nan, none, kill (SIGKILL to itself) or pruned; `report`: report after every step."""
+
+    defaults: list[Any] = field(default_factory=lambda: ["_self_", {"override hydra/sweeper": "async_optuna"}])
+    x: float = 0.0
+    y: float = 0.0
+    z: str = "a"
+    seconds: float = 0.0
+    steps: int = 1
+    report: bool = False
+    fail: str = ""
+    two_objectives: bool = False
+    hydra: Any = field(
+        default_factory=lambda: {
+            "sweep": {"dir": "outputs/sweeps/${hydra.sweeper.study_name}", "subdir": "${hydra.job.num}"},
+            "run": {"dir": "outputs/toy"},
+            "sweeper": {"study_name": "toy", "params": {"x": "interval(-5.0, 5.0)"}},
+            "output_subdir": ".hydra",
+        }
+    )
+
+
+ConfigStore.instance().store("toy", Config)
+
+
+@hydra.main(version_base="1.3", config_path=None, config_name="toy")
+def main(config: DictConfig) -> Any:
+    """Return the distance from the optimum."""
+    print(f"{time.time():.6f} begins", flush=True)
+    for step in range(1, config.steps + 1):
+        time.sleep(config.seconds / config.steps)
+        if config.report and asked_to_stop(config, step):
+            break
+    if config.fail == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if config.fail == "pruned":
+        from optuna import TrialPruned
+
+        raise TrialPruned("the task said so")
+    if config.fail in ("nan", "none"):
+        return float("nan") if config.fail == "nan" else None
+    if config.fail:
+        raise RuntimeError(f"fail={config.fail}")
+    value = (config.x - 1) ** 2 + config.y
+    return (value, abs(config.x)) if config.two_objectives else value
+
+
+def asked_to_stop(config: DictConfig, step: int) -> bool:
+    from cnnlab.sweep import trial
+
+    current = trial.current()
+    value = (config.x - 1) ** 2 + 1 / step
+    return current is not None and current.report(value, step) is not None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The trial that this process is running, if it is: the one thing of a search that a run may see."""
+
+from collections.abc import Callable
+
+Report = Callable[[float, int], str | None]
+
+
+class RunningTrial:
+    """Lets a run report its progress and hear whether to go on.
+
+    Args:
+        number: the trial's number.
+        ask: takes (value, step) and returns the reason to stop, None to go on.
+
+    Attributes:
+        pruned: why the run was told to stop, None if it was not.
+    """
+
+    def __init__(self, number: int, ask: Report) -> None:
+        self.number = number
+        self.pruned: str | None = None
+        self._ask = ask
+
+    def report(self, value: float, step: int) -> str | None:
+        """Report the value reached after `step` (counted from 1); a returned reason asks the run to end in order."""
+        self.pruned = self._ask(value, step)
+        return self.pruned
+
+
+_current: RunningTrial | None = None
+
+
+def current() -> RunningTrial | None:
+    """The trial this process runs, None outside a search."""
+    return _current
+
+
+def enter(trial: RunningTrial | None) -> None:
+    global _current
+    _current = trial

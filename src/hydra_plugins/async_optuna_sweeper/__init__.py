@@ -1,0 +1,1 @@
+"""Hydra sweeper that runs Optuna trials in asynchronous slots."""

@@ -1,0 +1,99 @@
+"""One trial as Hydra runs a job. Preloaded by the process that all trials are forked from."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hydra import version
+from hydra._internal.callbacks import Callbacks
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
+from hydra.types import HydraContext
+from omegaconf import DictConfig, open_dict
+
+from cnnlab.sweep.worker import Job
+
+Plugins.instance()  # finds and imports every plugin's config groups: once, instead of in every trial
+
+
+@dataclass(frozen=True)
+class TaskReference:
+    """Where another process finds a task: behind so many decorators of a module's function."""
+
+    module: str
+    name: str
+    depth: int
+
+    @classmethod
+    def of(cls, task: Callable[..., Any]) -> "TaskReference | None":
+        """Return None for a task that another process could not import."""
+        module, name = getattr(task, "__module__", None), getattr(task, "__qualname__", "<locals>")
+        found = getattr(sys.modules.get(str(module)), name, None)
+        if found is None or (module == "__main__" and not hasattr(sys.modules["__main__"], "__file__")):
+            return None
+        wanted = list(_unwrapped(task))
+        for depth, candidate in enumerate(_unwrapped(found)):
+            if any(candidate is function for function in wanted):
+                return cls(str(module), name, depth)
+        return None
+
+    def find(self) -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(importlib.import_module(self.module), self.name)
+        for depth, candidate in enumerate(_unwrapped(function)):
+            if depth == self.depth:
+                return candidate
+        raise LookupError(f"{self.module}.{self.name} has changed")
+
+
+@dataclass(frozen=True)
+class HydraJob:
+    """Runs a trial's task under Hydra, in whatever process it is called."""
+
+    task: TaskReference | Callable[..., Any]
+    config_loader: ConfigLoader
+    config: DictConfig
+    version_base: Any
+    script: str
+
+    def __call__(self, job: Job) -> Any:
+        """Compose the trial's config and run the task in the trial's folder; raise what the task raises."""
+        result = self._run(job)
+        if result.status == JobStatus.FAILED:
+            raise result._return_value
+        return result._return_value
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        self._set_up()
+        return self.config_loader.load_sweep_config(self.config, overrides)
+
+    def _run(self, job: Job) -> JobReturn:
+        config = self.compose(list(job.overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = job.number
+            config.hydra.sweep.dir, config.hydra.sweep.subdir = str(job.folder.parent), job.folder.name
+        is_own_process = isinstance(self.task, TaskReference)
+        task = self.task.find() if isinstance(self.task, TaskReference) else self.task
+        if is_own_process:
+            # A launcher that starts this command again on another device must start this trial, not the search.
+            sys.argv = [self.script, *job.overrides, "hydra.mode=RUN", f"hydra.run.dir='{job.folder}'"]
+        return run_job(
+            task_function=task,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+            hydra_context=HydraContext(config_loader=self.config_loader, callbacks=Callbacks(config)),
+        )
+
+    def _set_up(self) -> None:
+        setup_globals()
+        version.VersionBase.instance().setbase(self.version_base)
+        JobRuntime.instance().set("name", self.config.hydra.job.name)
+
+
+def _unwrapped(function: Any) -> Iterator[Any]:
+    while function is not None:
+        yield function
+        function = getattr(function, "__wrapped__", None)

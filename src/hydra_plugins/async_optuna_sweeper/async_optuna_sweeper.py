@@ -1,0 +1,29 @@
+"""The class Hydra finds. Light, because Hydra imports it at every start; the work is in _impl.py."""
+
+from typing import Any
+
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from hydra_plugins.async_optuna_sweeper.config import AsyncOptunaSweeperConf  # registers the config groups
+
+__all__ = ["AsyncOptunaSweeper", "AsyncOptunaSweeperConf"]
+
+
+class AsyncOptunaSweeper(Sweeper):
+    """Optuna under --multirun: `hydra/sweeper=async_optuna`; see AsyncOptunaSweeperConf for its settings."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.launcher = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    def sweep(self, arguments: list[str]) -> None:
+        from hydra_plugins.async_optuna_sweeper._impl import sweep
+
+        sweep(self, arguments)

@@ -1,0 +1,124 @@
+"""What `hydra/sweeper=async_optuna` may be told; the keys of hydra-optuna-sweeper keep their meaning and default."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+_PROVIDER = "async_optuna_sweeper"
+
+
+@dataclass
+class AsyncOptunaSweeperConf:
+    """Settings of a search."""
+
+    _target_: str = "hydra_plugins.async_optuna_sweeper.async_optuna_sweeper.AsyncOptunaSweeper"
+    _recursive_: bool = False  # sampler and pruner stay configs: each process builds its own
+    defaults: list[Any] = field(default_factory=lambda: [{"sampler": "tpe"}, {"pruner": "none"}])
+
+    sampler: Any = MISSING
+    pruner: Any = MISSING
+    # minimize, maximize, or a list of them: then the task returns as many numbers.
+    direction: Any = "minimize"
+    # What the objectives are called, for reports.
+    metric: Any = None
+    # null: a journal in the sweep folder; else an Optuna URL or a storage's _target_ and arguments.
+    storage: Any = None
+    study_name: str | None = None
+    # Finished trials to reach, over all calls and processes.
+    n_trials: int = 20
+    # Trials at once; auto: one per GPU, without GPUs one per core.
+    n_jobs: Any = 2
+    workers_per_gpu: int = 1
+    gpus_per_trial: int = 1
+    max_failure_rate: float = 0.0
+    # How often a trial whose process died is run again.
+    max_retries: int = 2
+    timeout_seconds: float | None = None
+    # The search space: a key of the config and Hydra's sweep syntax, or a fixed value.
+    params: dict[str, Any] = field(default_factory=dict)
+    # {"key=value": {params that exist only then}}.
+    conditional: dict[str, Any] = field(default_factory=dict)
+    # Dotted path of a function (config, trial) that suggests more.
+    custom_search_space: str | None = None
+    # Points to run first: a list of {key: value}; keys left out keep the config's value.
+    enqueue: list[Any] = field(default_factory=list)
+    enqueue_defaults: bool = False
+    # Modules that the process from which trials are forked imports once.
+    preload: list[str] = field(default_factory=list)
+
+    # --- What an app may plug in ---
+    # Dotted path of a function that sees the config of each choice before the first trial, and pins the data.
+    prepare: str | None = None
+    # Dotted path of a function that draws up a report of the sweep folder and returns its text.
+    report: str | None = None
+    # The key through which the app takes its number of CPU threads.
+    threads_key: str | None = None
+    # The key through which a trial that is run again is given its predecessor's folder.
+    restart_key: str | None = None
+    # Keys of fixed overrides that may differ between calls on one study.
+    may_differ: list[str] = field(default_factory=list)
+    # Overrides that make a full training of the best trial.
+    retrain: list[str] = field(default_factory=list)
+
+
+# Arguments left at null keep Optuna's own defaults; they are listed so that they can be set without a `+`.
+_SAMPLERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "tpe": (
+        "TPESampler",
+        (
+            "seed",
+            "n_startup_trials",
+            "n_ei_candidates",
+            "multivariate",
+            "group",
+            "constant_liar",
+            "prior_weight",
+            "consider_endpoints",
+            "consider_prior",
+            "consider_magic_clip",
+            "warn_independent_sampling",
+        ),
+    ),
+    "random": ("RandomSampler", ("seed",)),
+    "grid": ("GridSampler", ("seed",)),
+    "gp": ("GPSampler", ("seed", "n_startup_trials", "deterministic_objective")),
+    "qmc": ("QMCSampler", ("seed", "qmc_type", "scramble")),
+    "bruteforce": ("BruteForceSampler", ("seed",)),
+    "cmaes": ("CmaEsSampler", ("seed", "x0", "sigma0", "n_startup_trials", "consider_pruned_trials")),
+    "nsgaii": ("NSGAIISampler", ("seed", "population_size", "mutation_prob", "crossover_prob", "swapping_prob")),
+    "nsgaiii": ("NSGAIIISampler", ("seed", "population_size", "mutation_prob", "crossover_prob", "swapping_prob")),
+}
+
+_PRUNERS: dict[str, tuple[str | None, tuple[str, ...]]] = {
+    "none": (None, ()),
+    "median": ("MedianPruner", ("n_startup_trials", "n_warmup_steps", "interval_steps", "n_min_trials")),
+    "percentile": ("PercentilePruner", ("n_startup_trials", "n_warmup_steps", "interval_steps")),
+    "hyperband": ("HyperbandPruner", ("min_resource", "max_resource", "reduction_factor", "bootstrap_count")),
+    "successive_halving": (
+        "SuccessiveHalvingPruner",
+        ("min_resource", "reduction_factor", "min_early_stopping_rate", "bootstrap_count"),
+    ),
+    "patient": ("PatientPruner", ("wrapped_pruner", "patience", "min_delta")),
+    "threshold": ("ThresholdPruner", ("lower", "upper", "n_warmup_steps", "interval_steps")),
+}
+
+
+def register() -> None:
+    store = ConfigStore.instance()
+    store.store(group="hydra/sweeper", name="async_optuna", node=AsyncOptunaSweeperConf, provider=_PROVIDER)
+    for name, (cls, arguments) in _SAMPLERS.items():
+        node: dict[str, Any] = {"_target_": f"optuna.samplers.{cls}"} | dict.fromkeys(arguments)
+        store.store(group="hydra/sweeper/sampler", name=name, node=node, provider=_PROVIDER)
+    for pruner, (pruner_cls, arguments) in _PRUNERS.items():
+        target = f"optuna.pruners.{pruner_cls}" if pruner_cls else None
+        node = {"_target_": target} | dict.fromkeys(arguments)
+        if pruner == "percentile":
+            node["percentile"] = 25.0
+        if pruner == "patient":
+            node |= {"wrapped_pruner": {"_target_": "optuna.pruners.MedianPruner"}, "patience": 2}
+        store.store(group="hydra/sweeper/pruner", name=pruner, node=node, provider=_PROVIDER)
+
+
+register()
