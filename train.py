@@ -1,13 +1,15 @@
 """Train a network: python train.py model=tinyvgg data=mnist trainer=auto (python train.py --help lists the choices)."""
 
+from typing import Any
+
 from omegaconf import DictConfig
 
 from cnnlab import cli
 
 
 @cli.command(config_name="train")
-def main(config: DictConfig) -> float | None:
-    """Run one training job and return its monitored number."""
+def main(config: DictConfig) -> Any:
+    """Run one training job and return its monitored number, which a search optimises."""
     from cnnlab.training import train
 
     return train(config, cli.run_dir())

@@ -4,8 +4,8 @@ import os
 import re
 
 # Paths hold commas, spaces, "=" and umlauts, all of which mean something else, or nothing, in Hydra's grammar.
-_LITERAL = {"run", "resume", "images", "image", "out", "data.root", "data.path"}
-_MADE_ABSOLUTE = {"resume", "data.root", "data.path"}
+_LITERAL = {"run", "resume", "init_from", "images", "image", "out", "data.root", "data.path"}
+_MADE_ABSOLUTE = {"resume", "init_from", "data.root", "data.path"}
 
 # These groups hold arguments of other libraries' classes, far more than their YAML files list. `++` lets any be
 # given; the class's signature then refuses the unknown ones with the nearest name.

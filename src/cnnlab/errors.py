@@ -8,6 +8,12 @@ class UserError(Exception):
     """A mistake in the input, not in the program: printed as one line, without a stack trace."""
 
 
+class Infeasible(UserError):
+    """Settings that no network can be built from. A search drops such a point instead of counting a failure."""
+
+    infeasible = True
+
+
 class Interrupted(BaseException):
     """Ctrl-C or SIGTERM. Not an Exception, so that neither Hydra nor Lightning takes it for a failed job.
 

@@ -1,6 +1,9 @@
 """What `resume=<run folder>` may be asked and which config it continues with."""
 
 import json
+import logging
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,11 @@ from cnnlab.errors import UserError
 from cnnlab.run_folder import RESUMED_SUBDIR
 
 _MAY_CHANGE = "trainer.max_epochs"
+
+# Keys in which a run and the one it begins where another stopped may differ.
+_SAME_RESULT = ("resume", "init_from", "test", "trainer.num_threads", "data.root", "data.device")
+
+log = logging.getLogger(__name__)
 
 
 def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
@@ -47,6 +55,29 @@ def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> D
     return config
 
 
+def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
+    """Return the checkpoint to go on from: the run's own with resume, a copy of another run's with init_from.
+
+    Raises:
+        UserError: if the other run was made with other settings.
+    """
+    if config.resume:
+        return run_dir / "checkpoints" / "last.ckpt"
+    if not config.init_from:
+        return None
+    source = Path(config.init_from).absolute()
+    if not (source / "checkpoints" / "last.ckpt").is_file():
+        log.info("init_from: %s had not finished an epoch, so this run starts from the beginning", source)
+        return None
+    for key, before, now in _differences(_load(source), config):
+        if key not in _SAME_RESULT:
+            raise UserError(f"init_from goes on with the same settings, but {key} was {before} and is {now}")
+    for part in ("checkpoints", "tensorboard"):
+        if (source / part).is_dir():
+            shutil.copytree(source / part, run_dir / part, dirs_exist_ok=True)
+    return run_dir / "checkpoints" / "last.ckpt"
+
+
 def check(
     config: DictConfig, run_dir: Path, dataset: str, checksums: dict[str, str], schedule_has_fixed_length: bool
 ) -> None:
@@ -55,7 +86,7 @@ def check(
     Raises:
         UserError: naming both data sets, or the schedule.
     """
-    before = _read_json(run_dir / "environment.json")
+    before = _read_json(Path(config.init_from or run_dir) / "environment.json")
     if before and (before["dataset"], before["data_checksums"]) != (dataset, checksums):
         raise UserError(
             f"resume: the run was trained on {before['dataset']} {before['data_checksums']}, but what is found now is "
@@ -78,6 +109,16 @@ def check(
 def finished(config: DictConfig, run_dir: Path) -> dict[str, Any]:
     """Return the metrics of a run that has nothing left to do, else {}."""
     return {} if _is_extended(config, run_dir) else _read_json(run_dir / "metrics.json")
+
+
+def _differences(before: DictConfig, now: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    for name in [*before, *(name for name in now if name not in before)]:
+        key = f"{prefix}{name}"
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, DictConfig) and isinstance(new, DictConfig):
+            yield from _differences(old, new, f"{key}.")
+        elif old != new:
+            yield key, old, new
 
 
 def _is_extended(config: DictConfig, run_dir: Path) -> bool:

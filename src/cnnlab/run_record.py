@@ -37,6 +37,11 @@ _PACKAGES = (
 _GROUPS = ("model", "augment", "optimizer", "scheduler")
 _MAX_COLUMNS = 22
 
+Objective = float | list[float | None] | None
+
+# Numbers of metrics.json that a search may optimise beside what the classifier monitors.
+COUNTABLE = ("num_parameters", "train_seconds", "images_per_second")
+
 
 @rank_zero_only
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -101,6 +106,12 @@ def scores(trainer: Trainer) -> dict[str, Any]:
 def test_scores(trainer: Trainer) -> dict[str, float | None]:
     """Metrics of the test that has just run."""
     return _of_splits(_logged(trainer), "test/")
+
+
+def objective(config: DictConfig, metrics: dict[str, Any]) -> Objective:
+    """What a search optimises: the monitored number, or those that config.objectives names."""
+    names = config.get("objectives")
+    return [metrics.get(name) for name in names] if names else metrics.get(config.monitor)
 
 
 def _logged(trainer: Trainer) -> dict[str, float]:

@@ -4,36 +4,35 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
-from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, OmegaConf
+from lightning.pytorch import LightningModule, seed_everything
+from omegaconf import DictConfig
 from torch import nn
 
 from cnnlab import hardware, resuming, run_record
 from cnnlab.blocks.shapes import output_shape
-from cnnlab.checkpoint_io import AtomicCheckpointIO, load_checkpoint
+from cnnlab.checkpoint_io import load_checkpoint
 from cnnlab.classifier import length_argument
+from cnnlab.commands import short_path
 from cnnlab.data.datamodule import TensorDataModule
-from cnnlab.errors import Interrupted, UserError, did_you_mean
-from cnnlab.instantiation import build, check_arguments, check_top_level, refuse_untrusted_targets
+from cnnlab.errors import Infeasible, Interrupted, UserError, did_you_mean
+from cnnlab.instantiation import build, check_top_level, refuse_untrusted_targets
 from cnnlab.quiet import quieten_libraries
-from cnnlab.unprofiled import Unprofiled
+from cnnlab.trainer import build_trainer
 
 log = logging.getLogger(__name__)
 
 _CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
-def train(config: DictConfig, run_dir: Path) -> float | None:
+def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     """Train, test the best epoch once, and leave everything in `run_dir`; with config.resume continue what is there.
 
     Returns:
-        The value of config.monitor at the best epoch, which is also what metrics.json holds.
+        The value of config.monitor at the best epoch, which is also what metrics.json holds; if config.objectives
+        names several of its numbers, a list of those.
 
     Raises:
         UserError: for bad input, in one line.
@@ -42,17 +41,17 @@ def train(config: DictConfig, run_dir: Path) -> float | None:
     quieten_libraries()
     check_top_level(config)
     if config.resume:
-        refuse_untrusted_targets(config, f"the config saved in {run_record.short_path(run_dir)}")
+        refuse_untrusted_targets(config, f"the config saved in {short_path(run_dir)}")
         if finished := resuming.finished(config, run_dir):
-            log.info("%s is finished; trainer.max_epochs= would extend it", run_record.short_path(run_dir))
+            log.info("%s is finished; trainer.max_epochs= would extend it", short_path(run_dir))
             log.info(run_record.table(finished, run_dir))
-            return finished.get(config.monitor)
+            return run_record.objective(config, finished)
     seed_everything(config.seed, verbose=False)
     machine = hardware.choose(config.trainer.accelerator, config.trainer.precision, config.trainer.num_threads)
     datamodule = build_data(config)
     model = build_model(config, datamodule)
     classifier = build_classifier(config, model, datamodule)
-    last = run_dir / "checkpoints/last.ckpt" if config.resume else None
+    last = resuming.checkpoint(config, run_dir)
     steps_done = 0
     if last is not None:
         steps_done = load_checkpoint(last)["global_step"]
@@ -85,7 +84,7 @@ def train(config: DictConfig, run_dir: Path) -> float | None:
     }
     run_record.write_json(run_dir / "metrics.json", metrics)
     log.info(run_record.table(metrics, run_dir))
-    return metrics.get(config.monitor)
+    return run_record.objective(config, metrics)
 
 
 def build_data(config: DictConfig) -> TensorDataModule:
@@ -107,13 +106,19 @@ def build_data(config: DictConfig) -> TensorDataModule:
 
 
 def build_model(config: DictConfig, datamodule: TensorDataModule) -> nn.Module:
-    """Build the network for the data's shape and check that it maps it to one logit per class."""
+    """Build the network for the data's shape and check that it maps it to one logit per class.
+
+    Raises:
+        Infeasible: if no network comes of these settings.
+    """
     shape, num_classes = datamodule.input_shape, datamodule.num_classes
-    model: nn.Module = build(config, "model", input_shape=shape, num_classes=num_classes)
     try:
+        model: nn.Module = build(config, "model", input_shape=shape, num_classes=num_classes)
         logits = output_shape(model, shape)
+    except UserError as error:
+        raise Infeasible(str(error)) from error
     except ValueError as error:
-        raise UserError(f"model: {error}") from error
+        raise Infeasible(f"model: {error}") from error
     if logits != (num_classes,):
         raise UserError(f"model: expected logits of shape (N, {num_classes}), got (N, {', '.join(map(str, logits))})")
     memory_format = _CHANNELS_LAST.get(len(shape) - 1)
@@ -144,42 +149,6 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: TensorDat
         nearest = did_you_mean(config.monitor, monitorable)
         raise UserError(f"monitor must be one of {choices}, got {config.monitor!r}{nearest}")
     return classifier
-
-
-def build_trainer(config: DictConfig, run_dir: Path, machine: hardware.Hardware, steps_done: int = 0) -> Trainer:
-    """The Trainer with its callbacks and loggers; conf/trainer's keys are its arguments, but for those named here."""
-    ours = ("channels_last", "num_threads", "precision", "accelerator")
-    settings = OmegaConf.masked_copy(config.trainer, [str(key) for key in config.trainer if key not in ours])
-    check_arguments("trainer", Trainer, settings, ours)
-    arguments: dict[str, Any] = {"devices": 1, "num_sanity_val_steps": 0, "enable_model_summary": False}
-    arguments["profiler"] = Unprofiled()
-    arguments |= OmegaConf.to_container(settings, resolve=True)  # type: ignore[arg-type]
-    callbacks = [build(config, f"callbacks.{name}") for name in config.callbacks or {}]
-    try:
-        return Trainer(
-            **arguments,
-            accelerator=machine.accelerator,
-            precision=machine.precision,  # type: ignore[arg-type]
-            logger=_build_loggers(config, run_dir, steps_done) or False,
-            log_every_n_steps=1,  # what is logged is logged once an epoch
-            callbacks=callbacks,
-            enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-            plugins=[AtomicCheckpointIO()],
-            default_root_dir=run_dir,
-        )
-    except (MisconfigurationException, ValueError, TypeError) as error:
-        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-
-
-def _build_loggers(config: DictConfig, run_dir: Path, steps_done: int) -> list[Logger]:
-    loggers = []
-    for name, node in (config.logger or {}).items():
-        given: dict[str, Any] = {"save_dir": str(run_dir)}
-        if steps_done and node["_target_"].endswith("TensorBoardLogger"):
-            given["purge_step"] = steps_done + 1
-        loggers.append(build(config, f"logger.{name}", **given))
-    return loggers
 
 
 @contextmanager

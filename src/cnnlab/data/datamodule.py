@@ -71,10 +71,7 @@ class TensorDataModule(LightningDataModule):
         splits = self.read()
         self.training = _subset("train_size", splits.training, self.train_size)
         self.validation = _subset("val_size", splits.validation, self.val_size)
-        if self.batch_size > len(self.training):
-            raise UserError(
-                f"batch_size must be at most {len(self.training)}, the number of training images, got {self.batch_size}"
-            )
+        self.check_batch_size(self.batch_size)
         self.dataset = splits.dataset
         self.class_names = splits.class_names
         self.num_classes = len(splits.class_names)
@@ -83,6 +80,13 @@ class TensorDataModule(LightningDataModule):
         self.scale = 1 / 255 if self.training.inputs.dtype == torch.uint8 else 1.0
         self.mean, self.std = mean_and_std(self.training.inputs, self.scale)
         self._splits = splits
+
+    def check_batch_size(self, batch_size: int) -> None:
+        """Raise UserError if an epoch would not hold a single batch."""
+        if batch_size > len(self.training):
+            raise UserError(
+                f"batch_size must be at most {len(self.training)}, the number of training images, got {batch_size}"
+            )
 
     def description(self) -> dict[str, Any]:
         """What best.ckpt needs to say of its data, so that a prediction needs no data set: plain values only."""

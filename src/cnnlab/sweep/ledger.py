@@ -152,7 +152,10 @@ class Ledger:
     # --- While it runs, and after -----------------------------------------------------------------------------------
 
     def report(self, claim: Claim, value: float, step: int) -> str | None:
-        """Write down an intermediate value; return the reason if the pruner wants the trial to end."""
+        """Write down an intermediate value; return the reason if the pruner wants the trial to end.
+
+        The defaults' trial is what there is to beat, so it may always run to its end.
+        """
         if len(self.study.directions) > 1:
             return None
         for earlier, old in claim.earlier_reports.items():
@@ -160,7 +163,7 @@ class Ledger:
                 claim.trial.report(old, earlier)
         claim.earlier_reports = {}
         claim.trial.report(value, step)
-        if not claim.trial.should_prune():
+        if claim.trial.user_attrs.get("source") == "defaults" or not claim.trial.should_prune():
             return None
         name = (self.study.metric_names or ["value"])[0]
         return f"{type(self.study.pruner).__name__} after step {step}: {name} {value:.6g}"

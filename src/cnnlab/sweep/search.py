@@ -175,8 +175,8 @@ class Search:
         if enough and counts.failed / counts.finished > rate:
             failure = self._first_failure(with_traceback=True)
             raise UserError(
-                f"{counts.failed} of {counts.finished} trials failed, more than hydra.sweeper.max_failure_rate={rate:g} "
-                f"allows; the first: {failure}"
+                f"{counts.failed} of {counts.finished} trials failed, more than "
+                f"hydra.sweeper.max_failure_rate={rate:g} allows; the first: {failure}"
             )
 
     def _first_failure(self, with_traceback: bool = False) -> str:

@@ -68,12 +68,11 @@ def plan(
         for start in range(0, len(gpus) - gpus_per_trial + 1, gpus_per_trial)
         for _ in range(workers_per_gpu)
     ]
-    if n_jobs == "auto":
-        n_jobs = len(groups) or min(num_cores, _MAX_CPU_SLOTS)
+    num_slots = (len(groups) or min(num_cores, _MAX_CPU_SLOTS)) if n_jobs == "auto" else int(n_jobs)
     # Neighbouring slots get different GPUs.
     spread = [*groups[::workers_per_gpu]] * workers_per_gpu if groups else [()]
-    num_threads = max(1, num_cores // n_jobs)
-    return [Slot(index, spread[index % len(spread)], num_threads) for index in range(n_jobs)]
+    num_threads = max(1, num_cores // num_slots)
+    return [Slot(index, spread[index % len(spread)], num_threads) for index in range(num_slots)]
 
 
 def visible_gpus() -> list[str]:

@@ -82,6 +82,5 @@ def duration(seconds: float) -> str:
 
 
 def _changed(claim: Claim) -> list[str]:
-    return [
-        override for override in claim.overrides if override.lstrip("+").partition("=")[0].lstrip("+") in claim.point
-    ]
+    short = {name: f"{value:.4g}" for name, value in claim.point.items() if isinstance(value, float)}
+    return [f"{name}={short.get(name, value)}" for name, value in claim.point.items()]

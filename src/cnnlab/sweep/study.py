@@ -1,4 +1,4 @@
-"""Opening a study: a new one is checked before anything is written, an old one is joined only if it is the same search."""
+"""Opening a study: a new one is checked before anything is written, an old one joined only as the same search."""
 
 import contextlib
 import warnings
@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 
 from cnnlab.errors import UserError
 from cnnlab.sweep.locks import FileLock
@@ -85,7 +86,7 @@ def _create(
         study = optuna.create_study(
             storage=storage,
             study_name=name,
-            directions=list(directions),
+            directions=[StudyDirection[direction.upper()] for direction in directions],
             load_if_exists=True,
             pruner=pruner or NopPruner(),
         )

@@ -1,0 +1,69 @@
+"""Before a search: the data are there, and every choice of its space makes a run that could start."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from cnnlab import hardware, run_record
+from cnnlab.data.datamodule import TensorDataModule
+from cnnlab.errors import Infeasible, UserError, did_you_mean
+from cnnlab.instantiation import check_top_level
+from cnnlab.quiet import quieten_libraries
+from cnnlab.training import build_classifier, build_data, build_model
+
+# What may change between trials on the same images.
+_LOADING = ("batch_size", "eval_batch_size", "device")
+
+
+def check_search(candidates: Iterable[tuple[str, Iterable[DictConfig]]]) -> dict[str, Any]:
+    """Read the data once, downloading what is missing, and build every part once for every choice.
+
+    Args:
+        candidates: a label such as model.norm=batch, and configs that hold this choice, likely ones first. A choice
+            is refused if no config with it makes a network.
+
+    Returns:
+        What all trials of a study must share beyond their configs: the data set and its files' checksums.
+
+    Raises:
+        UserError: naming the choice and what is wrong with it.
+    """
+    quieten_libraries()
+    data: dict[str, TensorDataModule] = {}
+    for label, configs in candidates:
+        _check_choice(label, iter(configs), data)
+    first = next(iter(data.values()))
+    return {"dataset": first.dataset, "checksums": dict(first.checksums)}
+
+
+def _check_choice(label: str, configs: Iterator[DictConfig], data: dict[str, TensorDataModule]) -> None:
+    refusals: list[Infeasible] = []
+    for config in configs:
+        try:
+            _check(config, data)
+            return
+        except Infeasible as refusal:
+            refusals.append(refusal)
+        except UserError as error:
+            raise UserError(f"{label}: {error}") from error
+    raise UserError(f"{label}: {refusals[0]}")
+
+
+def _check(config: DictConfig, data: dict[str, TensorDataModule]) -> None:
+    check_top_level(config)
+    if config.test:
+        raise UserError("test=true: a search must not see the test images; the command it ends with tests the best")
+    hardware.resolve_accelerator(config.trainer.accelerator)
+    settings = {name: value for name, value in config.data.items() if name not in _LOADING}
+    key = repr(OmegaConf.to_container(OmegaConf.create(settings), resolve=True))
+    if key not in data:
+        data[key] = build_data(config)
+    datamodule = data[key]
+    datamodule.check_batch_size(config.data.batch_size)
+    classifier = build_classifier(config, build_model(config, datamodule), datamodule)
+    possible = [*getattr(classifier, "monitorable", [config.monitor]), *run_record.COUNTABLE]
+    for name in config.objectives or []:
+        if name not in possible:
+            nearest = did_you_mean(name, possible)
+            raise UserError(f"objectives: expected some of {', '.join(possible)}, got {name}{nearest}")
