@@ -11,16 +11,19 @@ ENVIRONMENT := $(INSTALLED)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint format smoke tensorboard clean moved
+.PHONY: help setup train sweep test lint format smoke tensorboard clean moved
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
-	@echo "Options: ARGS='model=lenet5 seed=1' (for train, test, smoke, tensorboard), PYTHON=python3.12 (for setup), VENV=folder"
+	@echo "Options: ARGS='model=lenet5 seed=1' (for train, sweep, test, smoke, tensorboard), PYTHON=python3.12 (for setup), VENV=folder"
 
 setup: $(INSTALLED) ## create .venv and install the tested versions; done once
 
 train: $(ENVIRONMENT) ## train TinyVGG on MNIST (setup included); ARGS="model=lenet5" for anything else
 	"$(RUN)" train.py $(ARGS)
+
+sweep: $(ENVIRONMENT) ## search TinyVGG's settings in 10 minutes or less; the same command goes on
+	"$(RUN)" train.py -m sweep=tinyvgg data.allow_subset=true hydra.sweeper.timeout_seconds=480 $(ARGS)
 
 test: lint ## lint, types and tests (setup included)
 	"$(RUN)" -m pytest -n 2 --dist worksteal $(ARGS)

@@ -5,6 +5,7 @@ It sleeps for `seconds` in `steps` steps, reports after each where it is asked t
 
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,9 @@ from omegaconf import DictConfig
 
 @dataclass
 class Config:
-    """`fail`: an exception, nan, none, kill (SIGKILL to itself) or pruned; `report`: report after every step."""
+    """`fail`: an exception, nan, none, kill (SIGKILL to itself) or pruned; `report`: report after every step;
+    `must_be_loaded`: modules that must have been imported before the first line.
+    """
 
     defaults: list[Any] = field(default_factory=lambda: ["_self_", {"override hydra/sweeper": "async_optuna"}])
     x: float = 0.0
@@ -27,6 +30,7 @@ class Config:
     report: bool = False
     fail: str = ""
     two_objectives: bool = False
+    must_be_loaded: list[str] = field(default_factory=list)
     hydra: Any = field(
         default_factory=lambda: {
             "sweep": {"dir": "outputs/sweeps/${hydra.sweeper.study_name}", "subdir": "${hydra.job.num}"},
@@ -44,6 +48,8 @@ ConfigStore.instance().store("toy", Config)
 def main(config: DictConfig) -> Any:
     """Return the distance from the optimum."""
     print(f"{time.time():.6f} begins", flush=True)
+    if missing := set(config.must_be_loaded) - set(sys.modules):
+        raise RuntimeError(f"not loaded: {missing}")
     for step in range(1, config.steps + 1):
         time.sleep(config.seconds / config.steps)
         if config.report and asked_to_stop(config, step):

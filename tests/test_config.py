@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from conftest import PROJECT
 
 CONF = PROJECT / "conf"
-GROUPS = ["model", "data", "augment", "optimizer", "scheduler", "trainer", "callbacks", "logger", "experiment"]
+GROUPS = ["model", "data", "augment", "optimizer", "scheduler", "trainer", "callbacks", "logger", "experiment", "sweep"]
 FILES = sorted(path for group in GROUPS for path in (CONF / group).glob("*.yaml"))
 
 

@@ -23,9 +23,10 @@ def commands() -> list[str]:
 
 
 TRAIN = [line for line in commands() if line.startswith("python train.py")]
-SCRIPTS = [line for line in commands() if line.startswith("python scripts/")]
+SCRIPTS = [line for line in commands() if line.startswith("python scripts/") and "report.py" not in line]
+REPORT = "python scripts/report.py outputs/sweeps/tinyvgg"
 MAKE = [line for line in commands() if line.startswith("make")]
-OTHERS = {'eval "$(python train.py -sc install=bash)"', "tensorboard --logdir outputs/runs"}
+OTHERS = {REPORT, 'eval "$(python train.py -sc install=bash)"', "tensorboard --logdir outputs/runs"}
 
 
 def test_every_command_is_tried_below() -> None:
@@ -46,6 +47,11 @@ def test_train(line: str, train: Callable[..., Finished], tmp_path: Path, monkey
         resumed = train(f"resume={folder}")
         assert resumed.status == 0, resumed.err
         return
+    if any(argument.startswith("sweep=") for argument in arguments):
+        search = train(*arguments, *SMALL_SEARCH)
+        assert search.status == 0, search.err
+        assert list(tmp_path.glob("outputs/sweeps/*/leaderboard.md"))
+        return
     run = train(*arguments, *smoke_for(arguments))
     if "trainer=gpu" in arguments and not torch.cuda.is_available():
         assert run.status == 1
@@ -53,6 +59,11 @@ def test_train(line: str, train: Callable[..., Finished], tmp_path: Path, monkey
         return
     assert run.status == 0, run.err
     assert list(tmp_path.glob("outputs/*/**/metrics.json"))
+
+
+# Two trials of one batch each.
+SMALL_SEARCH = ["data.allow_subset=true", "data.train_size=512", "data.val_size=100", "hydra.sweeper.n_trials=2"]
+SMALL_SEARCH += ["trainer.max_epochs=1", "trainer.limit_train_batches=1"]
 
 
 def smoke_for(arguments: list[str]) -> list[str]:
@@ -79,7 +90,16 @@ def test_make(line: str, environment: dict[str, str]) -> None:
     command = [*shlex.split(line), "--dry-run", f"RUN={sys.executable}", f"-C{PROJECT}"]
     plan = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert plan.returncode == 0, plan.stderr
-    assert {"make train": "train.py", "make test": "pytest"}[line] in plan.stdout
+    assert {"make train": "train.py", "make test": "pytest", "make sweep": "sweep=tinyvgg"}[line] in plan.stdout
+
+
+def test_the_report_of_a_search(train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]) -> None:
+    assert train("-m", "sweep=tinyvgg", *SMALL_SEARCH).status == 0
+    (tmp_path / "outputs/sweeps/tinyvgg/leaderboard.md").unlink()
+    command = [sys.executable, str(PROJECT / "scripts/report.py"), REPORT.split()[-1]]
+    report = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert report.returncode == 0, report.stderr
+    assert (tmp_path / "outputs/sweeps/tinyvgg/leaderboard.md").is_file()
 
 
 def test_the_tab_completion_installs_itself(train: Callable[..., Finished]) -> None:

@@ -64,6 +64,12 @@ def test_a_killed_run_ends_with_the_same_bits(
     assert not (killed / "metrics.json").exists()
     moved = killed.rename(tmp_path / "outputs/runs/moved = é, (2)")
 
+    again = train(*SETTINGS, f"init_from={moved}", "hydra.run.dir=outputs/runs/again")
+    assert again.status == 0, again.err
+    assert all(torch.equal(value, weights(again.folder)[name]) for name, value in weights(whole.folder).items())
+    assert len(scalars(again.folder, "val/accuracy")) == 4
+    assert not (moved / "metrics.json").exists()
+
     resumed = train(f"resume={moved}")
     assert resumed.status == 0, resumed.err
     expected, actual = weights(whole.folder), weights(moved)
@@ -205,3 +211,17 @@ def test_other_data_are_refused(smoke: Callable[..., Finished], train: Callable[
     refused = train(f"resume={first.folder}", "trainer.max_epochs=2")
     assert refused.status == 1
     assert re.search("trained on mnist .* found now is mnist-5k", refused.err), refused.err
+
+
+def test_init_from_goes_on_with_the_same_settings_and_data_only(smoke: Callable[..., Finished], tmp_path: Path) -> None:
+    first = smoke("logger=none", "test=false", "scheduler=step")
+    other = smoke("logger=none", "test=false", "scheduler=step", "model.hidden_units=5", f"init_from={first.folder}")
+    assert other.status == 1
+    assert "init_from goes on with the same settings, but model.hidden_units was 10 and is 5" in other.err
+    missing = smoke("init_from=nowhere")
+    assert missing.status == 1
+    assert f"there is no run folder {tmp_path / 'nowhere'}" in missing.err
+    (first.folder / "checkpoints/last.ckpt").unlink()
+    anew = smoke("logger=none", "test=false", "scheduler=step", f"init_from={first.folder}")
+    assert anew.status == 0, anew.err
+    assert "had not finished an epoch" in anew.out

@@ -66,6 +66,8 @@ def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
     if not config.init_from:
         return None
     source = Path(config.init_from).absolute()
+    if not source.is_dir():
+        raise UserError(f"init_from: there is no run folder {source}")
     if not (source / "checkpoints" / "last.ckpt").is_file():
         log.info("init_from: %s had not finished an epoch, so this run starts from the beginning", source)
         return None

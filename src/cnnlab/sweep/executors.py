@@ -13,7 +13,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from cnnlab.errors import UserError
 from cnnlab.sweep.outcome import Outcome
 from cnnlab.sweep.slots import Slot
-from cnnlab.sweep.worker import Job, Task, die_with_parent, run, run_in_process
+from cnnlab.sweep.worker import Job, Task, become, die_with_parent, run, run_in_process
 
 OnReport = Callable[[int, float, int], str | None]
 
@@ -98,7 +98,7 @@ class ProcessExecutor:
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_call_and_send, args=(there, function, arguments))
+        process = self._context.Process(target=_call_and_send, args=(there, dict(os.environ), function, arguments))
         process.start()
         there.close()
         try:
@@ -115,6 +115,8 @@ class ProcessExecutor:
 
     def start(self, slot: Slot, job: Job) -> None:
         here, there = self._context.Pipe()
+        # The process that trials are forked from has the environment of its own start.
+        job = replace(job, environment={**os.environ, **job.environment})
         process = self._context.Process(
             target=run_in_process, args=(self._task, job, there), name=f"trial-{job.number}"
         )
@@ -155,9 +157,12 @@ class ProcessExecutor:
     def _answer(self, running: _Running) -> None:
         try:
             value, step = running.connection.recv()
-            running.connection.send(self.on_report(running.job.number, value, step))
         except (EOFError, OSError):  # it died; its sentinel says so
             running.connection.close()
+            return
+        answer = self.on_report(running.job.number, value, step)
+        with suppress(OSError):
+            running.connection.send(answer)
 
     def _collect(self, running: _Running) -> Ended:
         running.process.join()
@@ -187,7 +192,7 @@ class InlineExecutor:
     """One trial after the other in this very process: for tasks that no other process can import."""
 
     def __init__(self, task: Task) -> None:
-        self.slots = [Slot(0)]
+        self.slots: Sequence[Slot] = [Slot(0)]
         self.on_report: OnReport = _go_on
         self._task = task
         self._ended: deque[Ended] = deque()
@@ -228,8 +233,11 @@ def _go_on(number: int, value: float, step: int) -> None:
     """Before a search listens, every trial may go on."""
 
 
-def _call_and_send(connection: Connection, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+def _call_and_send(
+    connection: Connection, environment: dict[str, str], function: Callable[..., Any], arguments: Sequence[Any]
+) -> None:
     os.setsid()
+    become(environment)
     threading.Thread(target=die_with_parent, daemon=True).start()
     try:
         connection.send((function(*arguments), None))

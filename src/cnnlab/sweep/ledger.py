@@ -29,6 +29,7 @@ class Claim:
     folder: Path
     restart_from: Path | None = None
     earlier_reports: Mapping[int, float] = field(default_factory=dict)
+    reported: set[int] = field(default_factory=set)
 
     @property
     def number(self) -> int:
@@ -114,7 +115,12 @@ class Ledger:
                 trial.set_user_attr("retry", False)
                 self._interrupt(trial.number, "not needed: others had taken the last trials")
                 return None
-            claim = self._describe(trial)
+            try:
+                claim = self._describe(trial)
+            except BaseException:
+                trial.set_user_attr("retry", False)
+                self._interrupt(trial.number, "its point could not be chosen")
+                raise
             trial.set_user_attr("overrides", claim.overrides)
             trial.set_user_attr("folder", str(claim.number))
             trial.set_user_attr("owner", self._owner.name)
@@ -156,8 +162,11 @@ class Ledger:
 
         The defaults' trial is what there is to beat, so it may always run to its end.
         """
-        if len(self.study.directions) > 1:
+        if len(self.study.directions) > 1 or step in claim.reported:
             return None
+        if self._storage.get_trial(claim.trial._trial_id).state.is_finished():
+            return "another controller took this one for dead and settled its trials"
+        claim.reported.add(step)
         for earlier, old in claim.earlier_reports.items():
             if earlier < step:
                 claim.trial.report(old, earlier)
@@ -189,7 +198,8 @@ class Ledger:
             return self._bury(number, reason, uses_a_retry)
 
     def leave(self) -> None:
-        self._owner.leave()
+        with self._lock:
+            self._owner.leave()
 
     def refresh(self) -> None:
         """Read what has happened since the last call, by whomever."""
@@ -267,7 +277,10 @@ class Ledger:
 
     def _bury(self, number: int, reason: str, uses_a_retry: bool) -> bool:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
-        retries = self._storage.get_trial(trial_id).user_attrs.get("retries", 0)
+        trial = self._storage.get_trial(trial_id)
+        if trial.state.is_finished():  # somebody took this controller for dead
+            return False
+        retries = trial.user_attrs.get("retries", 0)
         if uses_a_retry and retries >= self._max_retries:
             times = f"{retries + 1} times" if retries else "once"
             self.finish(number, Outcome("FAIL", reason=f"{reason} ({times}; no retry left)"))

@@ -1,15 +1,21 @@
 """Optuna's samplers and pruners by name: the config says which class, and its arguments."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from optuna import pruners, samplers
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler
 
 from cnnlab.errors import UserError, did_you_mean
+
+# What Optuna itself does without.
+_PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
 
 
 def sampler_factory(config: Mapping[str, Any]) -> tuple[Callable[[int | None], BaseSampler] | None, int | None]:
@@ -34,6 +40,9 @@ def sampler_factory(config: Mapping[str, Any]) -> tuple[Callable[[int | None], B
         sampler: BaseSampler = _construct("sampler", cls, arguments | ({"seed": chosen} if takes_seed else {}))
         return sampler
 
+    package = _PACKAGES.get(cls.__name__)
+    if package and find_spec(package) is None:
+        raise UserError(f"hydra.sweeper.sampler: {cls.__name__} needs another package: pip install {package}")
     make(seed)
     return make, seed
 
@@ -58,10 +67,16 @@ def _class_and_arguments(role: str, config: Mapping[str, Any], module: Any, base
     cls = _find(role, path, module)
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise UserError(f"hydra.sweeper.{role}: expected a class derived from optuna's {base.__name__}, got {path}")
-    arguments = {str(name): value for name, value in config.items() if name != "_target_" and value is not None}
     accepted = inspect.signature(cls).parameters
+    required = [name for name, parameter in accepted.items() if parameter.default is inspect.Parameter.empty]
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values())
+    arguments = {
+        str(name): value
+        for name, value in config.items()
+        if name != "_target_" and (value is not None or name in required)
+    }
     for name, value in arguments.items():
-        if name not in accepted and name != "seed":
+        if name not in accepted and name != "seed" and not takes_any:
             nearest = did_you_mean(name, accepted)
             raise UserError(f"hydra.sweeper.{role}.{name}: {cls.__name__} has no such argument{nearest}")
         if isinstance(value, Mapping) and "_target_" in value:
@@ -85,6 +100,8 @@ def _find(role: str, path: str, module: Any) -> Any:
 
 def _construct(role: str, cls: type, arguments: Mapping[str, Any]) -> Any:
     try:
-        return cls(**arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # whoever names a class has chosen it
+            return cls(**arguments)
     except (TypeError, ValueError, ImportError) as error:
         raise UserError(f"hydra.sweeper.{role}: {' '.join(str(error).split())}") from error

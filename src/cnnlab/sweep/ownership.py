@@ -34,6 +34,10 @@ class Owner:
         self._folder.mkdir(exist_ok=True)
         self._lock = FileLock(self._folder / self.name)
         self._lock.acquire()
+        if not is_shared:
+            for other in self._folder.iterdir():
+                if other.name != self.name and not is_held(other):
+                    other.unlink()  # it was killed: no file says the same
         self._study = study
         self._is_shared = is_shared
         self._last_beat = 0.0

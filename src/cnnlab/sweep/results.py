@@ -22,6 +22,7 @@ class Results:
         metric_names: of the objectives, in order.
         left_out: keys of overrides that belong to one trial's circumstances, not to what it computes.
         retrain: overrides that turn a trial into a full training; they replace those of the same keys.
+        flags: of the command, such as --config-name.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class Results:
         metric_names: Sequence[str],
         left_out: Sequence[str] = (),
         retrain: Sequence[str] = (),
+        flags: Sequence[str] = (),
     ) -> None:
         self._ledger = ledger
         self._storage = storage
         self._metric_names = list(metric_names)
         self._left_out = set(left_out)
         self._retrain = list(retrain)
+        self._flags = list(flags)
 
     def write(self) -> None:
         content = yaml.safe_dump(self.content(), sort_keys=False, allow_unicode=True, width=10_000)
@@ -67,21 +70,17 @@ class Results:
 
     def reproduce(self, trial: FrozenTrial) -> str:
         """The command that repeats a trial exactly."""
-        return this_script(self._computed(trial))
+        return this_script([*self._flags, *self._computed(trial)])
 
     def retrain(self, trial: FrozenTrial) -> str:
         """The command that trains a trial's point at full length and tests it."""
         replaced = {_key(override) for override in self._retrain}
         kept = [override for override in self._computed(trial) if _key(override) not in replaced]
-        return this_script([*kept, *self._retrain])
+        return this_script([*self._flags, *kept, *self._retrain])
 
     def _computed(self, trial: FrozenTrial) -> list[str]:
         overrides = trial.user_attrs.get("overrides", [])
         return [override for override in overrides if _key(override) not in self._left_out]
-
-
-def resume_command(arguments: Sequence[str]) -> str:
-    return this_script(arguments)
 
 
 def _key(override: str) -> str:

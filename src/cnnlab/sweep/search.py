@@ -90,16 +90,22 @@ class Search:
         except OSError:
             self._executor.kill()  # the study itself cannot be written: the next call settles what was running
             raise
+        except UserError:
+            self._conclude()
+            raise
         finally:
             self._status.close()
-        self._ledger.refresh()
-        self._results.write()
-        self._ledger.leave()
+        self._conclude()
         if self._stopped_by is not None:
             raise Stopped(self._stopped_by)
         if why:
             print(why)
         self._check_failures(at_the_end=True)
+
+    def _conclude(self) -> None:
+        self._ledger.refresh()
+        self._results.write()
+        self._ledger.leave()
 
     def _run_until(self, deadline: float) -> str:
         """Return why no further trial was started, "" if enough have finished."""
@@ -132,11 +138,12 @@ class Search:
         claim = self._claims.pop(ended.number)
         self._free.append(ended.slot)
         again = False
-        if ended.outcome is not None:
-            self._ledger.finish(ended.number, ended.outcome)
-        elif self._was_cut_short:
+        # What a task raises once it is asked to stop says nothing of its point: clean-up code may hide the true reason.
+        if self._was_cut_short and (ended.outcome is None or ended.outcome.state == "FAIL"):
             self._ledger.lose(ended.number, "the search was stopped", uses_a_retry=False)
             return
+        if ended.outcome is not None:
+            self._ledger.finish(ended.number, ended.outcome)
         else:
             again = self._ledger.lose(ended.number, ended.reason, uses_a_retry=True)
         self._ledger.refresh()

@@ -145,15 +145,15 @@ class Space:
 
     def check(self) -> None:
         """Raise UserError where Optuna could not hold the space in one study."""
-        choices: dict[str, tuple[Any, ...]] = {}
+        kinds: dict[str, tuple[Any, ...]] = {}
         known = {parameter.name for parameter in self.parameters} | set(self.fixed)
         for parameter in [*self.parameters, *(p for branch in self.branches for p in branch.parameters)]:
-            now = getattr(parameter.distribution, "choices", ())
-            before = choices.setdefault(parameter.name, now)
-            if now != before:
+            distribution = parameter.distribution
+            now = (type(distribution), getattr(distribution, "choices", None), getattr(distribution, "log", None))
+            if kinds.setdefault(parameter.name, now) != now:
                 raise UserError(
-                    f"{parameter.name} must offer the same choices in every branch, got {before} and {now}; "
-                    "a branch may fix it to one value instead"
+                    f"{parameter.name} must be of the same kind in every branch (the same choices, or an interval of "
+                    "the same numbers and scale); a branch may fix it to one value instead"
                 )
         for branch in self.branches:
             for key in [*branch.fixed, *(parameter.name for parameter in branch.parameters)]:
@@ -172,6 +172,25 @@ class Space:
 def identity(point: Point) -> tuple[Any, ...]:
     """What makes two points the same, whatever order they were chosen in; True is not 1."""
     return tuple((name, *_kind_and_value(point[name])) for name in sorted(point))
+
+
+def in_words(distribution: BaseDistribution) -> str:
+    """The distribution in Hydra's sweep syntax, where a range excludes its stop."""
+    if isinstance(distribution, CategoricalDistribution):
+        return f"choice({', '.join(map(_plain_text, distribution.choices))})"
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if step is None:
+        text = f"interval({_short(low)}, {_short(high)})"
+    elif step == 1 and isinstance(distribution, IntDistribution):
+        text = f"int(interval({low}, {high}))"
+    else:
+        text = f"range({_short(low)}, {_short(high + step)}, {_short(step)})"
+    return f"tag(log, {text})" if distribution.log else text
+
+
+def _short(number: float) -> str:
+    return f"{number:.12g}"
 
 
 def _kind_and_value(value: Any) -> tuple[str, Any]:

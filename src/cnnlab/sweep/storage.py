@@ -1,6 +1,5 @@
 """Where a study is kept: a journal file in the sweep folder, or any Optuna storage."""
 
-import json
 import time
 from collections.abc import Mapping
 from importlib import import_module
@@ -54,7 +53,7 @@ def open_journal(path: Path) -> JournalStorage:
         raise UserError(
             f"cannot use {error.filename or path}: {error.strerror}; hydra.sweep.dir= names another folder"
         ) from error
-    except (json.JSONDecodeError, KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is damaged ({_one_line(error)}); continue from a copy, or name another study"
         ) from error

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import json_to_distribution
 from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from cnnlab.errors import UserError
 from cnnlab.sweep.locks import FileLock
+from cnnlab.sweep.space import in_words
 from cnnlab.sweep.storage import JOURNAL, open_storage
 
 Prepare = Callable[[bool], Mapping[str, Any]]
@@ -41,21 +43,20 @@ def open_study(
         UserError: if the study is another search, with every difference.
     """
     spec = {**spec, "directions": list(directions), "metrics": list(metric_names)}
-    is_new = storage is None and not (sweep_dir / JOURNAL).exists()
-    opened = None if is_new else open_storage(storage, sweep_dir)
-    if opened is not None:
-        study = _load(opened, name)
-        is_new = study is None
-        if study is not None:
-            _compare(study, spec, None, may_differ)
-    pins = dict(prepare(is_new))
-    if is_new and any(entry.name.isdigit() for entry in _entries(sweep_dir)):
-        raise UserError(
-            f"{sweep_dir} holds trials of another study; name another hydra.sweeper.study_name or hydra.sweep.dir"
-        )
+    opened, study = _find(storage, sweep_dir, name)
+    if study is not None:
+        _compare(study, spec, None, may_differ)
+    pins = dict(prepare(study is None))
     try:
         sweep_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(sweep_dir / ".lock"):
+            if study is None:  # others may have made it in the meantime, and run trials
+                opened, study = _find(storage, sweep_dir, name)
+            if study is None and any(entry.name.isdigit() for entry in sweep_dir.iterdir()):
+                raise UserError(
+                    f"{sweep_dir} holds trials of another study; "
+                    "name another hydra.sweeper.study_name or hydra.sweep.dir"
+                )
             return _create(
                 opened or open_storage(storage, sweep_dir),
                 name,
@@ -101,12 +102,16 @@ def _create(
     return study
 
 
-def _load(storage: BaseStorage, name: str) -> optuna.Study | None:
+def _find(storage: Any, sweep_dir: Path, name: str) -> tuple[BaseStorage | None, optuna.Study | None]:
+    """The storage and the study in it, as far as there are any."""
+    if storage is None and not (sweep_dir / JOURNAL).exists():
+        return None, None
+    opened = open_storage(storage, sweep_dir)
     try:
         with _about_to_load(name):
-            return optuna.load_study(study_name=name, storage=storage)
+            return opened, optuna.load_study(study_name=name, storage=opened)
     except KeyError:
-        return None
+        return opened, None
 
 
 @contextlib.contextmanager
@@ -126,7 +131,7 @@ def _compare(
         raise UserError(f"study {name} is to {_and(directions)}, not to {_and(spec['directions'])}; name another study")
     old = study.user_attrs.get("spec")
     if old is not None:
-        differences = list(_differences(_relevant(old, may_differ), _relevant(spec, may_differ)))
+        differences = list(_differences(_by_key(old, may_differ), _by_key(spec, may_differ), _in_words))
         if differences:
             raise UserError(
                 f"study {name} is another search: {'; '.join(differences)}; "
@@ -138,29 +143,39 @@ def _compare(
         raise UserError(f"study {name} was made on other data: {'; '.join(differences)}; name another study")
 
 
-def _relevant(spec: Mapping[str, Any], may_differ: Sequence[str]) -> dict[str, Any]:
+def _by_key(spec: Mapping[str, Any], may_differ: Sequence[str]) -> dict[str, str]:
     fixed = {key: value for key, value in spec.get("fixed", {}).items() if key not in may_differ}
-    return {**spec, "fixed": fixed}
+    flat = {name: _and(spec.get(name, [])) for name in ("directions", "metrics")}
+    flat |= {key.lstrip("+"): value for key, value in {**fixed, **spec.get("params", {})}.items()}
+    for condition, content in spec.get("conditional", {}).items():
+        flat |= {f"{key.lstrip('+')} where {condition}": value for key, value in content.items()}
+    return flat
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], words: Callable[[Any], str] = str, prefix: str = ""
+) -> Iterator[str]:
     for key in [*old, *(key for key in new if key not in old)]:
         before, now = old.get(key), new.get(key)
         if before == now:
             continue
         if isinstance(before, Mapping) and isinstance(now, Mapping):
-            yield from _differences(before, now, f"{prefix}{key} ")
+            yield from _differences(before, now, words, f"{prefix}{key} ")
         elif before is None:
-            yield f"{prefix}{key} is new ({now})"
+            yield f"{prefix}{key} is new ({words(now)})"
         elif now is None:
-            yield f"{prefix}{key} is missing (was {before})"
-        else:
+            yield f"{prefix}{key} is missing (was {words(before)})"
+        elif words(before) == words(now):
             yield f"{prefix}{key} was {before}, is {now}"
+        else:
+            yield f"{prefix}{key} was {words(before)}, is {words(now)}"
 
 
-def _entries(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from folder.iterdir()
+def _in_words(value: str) -> str:
+    """A distribution or a fixed override as the user would write its value."""
+    if value.startswith('{"name"'):
+        return in_words(json_to_distribution(value))
+    return "deleted" if value.startswith("~") else value.partition("=")[2] or value
 
 
 def _and(words: Sequence[str]) -> str:

@@ -23,7 +23,9 @@ class RunningTrial:
 
     def report(self, value: float, step: int) -> str | None:
         """Report the value reached after `step` (counted from 1); a returned reason asks the run to end in order."""
-        self.pruned = self._ask(value, step)
+        if step < 0:
+            raise ValueError(f"a report's step must not be negative, got {step}")
+        self.pruned = self.pruned or self._ask(float(value), int(step))
         return self.pruned
 
 

@@ -1,5 +1,6 @@
 """The process of one trial, from its first line to the file that says how it ended."""
 
+import io
 import math
 import multiprocessing
 import os
@@ -35,7 +36,7 @@ class Job:
         overrides: what the trial is given on top of the config.
         folder: the trial's own.
         num_values: how many objectives the task must return.
-        environment: variables set for the process, such as CUDA_VISIBLE_DEVICES.
+        environment: what the process is to see as its environment, with its own CUDA_VISIBLE_DEVICES.
     """
 
     number: int
@@ -55,12 +56,14 @@ def run_in_process(task: Task, job: Job, connection: Connection) -> None:
     threading.Thread(target=die_with_parent, daemon=True).start()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, _stop)
-    os.environ.update(job.environment)
+    become(job.environment)
     own = FileLock(job.folder)
     own.acquire()
     with (job.folder / OUTPUT).open("ab") as output:
         for descriptor in (1, 2):
             os.dup2(output.fileno(), descriptor)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # for who watches the file, and for what a kill would swallow
 
     def ask(value: float, step: int) -> str | None:
         connection.send((value, step))
@@ -74,6 +77,12 @@ def run_in_process(task: Task, job: Job, connection: Connection) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def become(environment: Mapping[str, str]) -> None:
+    """Take on an environment as a whole."""
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def run(task: Task, job: Job, ask: trial.Report) -> Outcome:

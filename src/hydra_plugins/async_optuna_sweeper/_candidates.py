@@ -1,4 +1,4 @@
-"""Points that a search meets before it asks Optuna: the config's own values, enqueued ones, and one for every choice."""
+"""Points that come before Optuna is asked: the config's own values, enqueued ones, and one for every choice."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -91,7 +91,7 @@ def to_prepare(space: Space, baseline: Baseline) -> Iterator[tuple[str, list[lis
             shuffle = random.Random(f"{parameter.name}={text}")
             tries = [
                 _overrides(space, forced, lambda p, s=shuffle: _random(p.distribution, s)) for _ in range(_RANDOM_TRIES)
-            ]  # type: ignore[misc]
+            ]
             yield f"{parameter.name}={text}", [_near(space, baseline, forced), *tries]
 
 

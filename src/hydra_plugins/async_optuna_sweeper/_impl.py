@@ -2,14 +2,16 @@
 
 import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from hydra import version
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException
+from hydra.types import TaskFunction
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,11 +31,8 @@ from hydra_plugins.async_optuna_sweeper._candidates import Baseline, first_point
 from hydra_plugins.async_optuna_sweeper._job import HydraJob, TaskReference
 from hydra_plugins.async_optuna_sweeper._space import build_space, fixed_overrides
 
-if TYPE_CHECKING:
-    from hydra_plugins.async_optuna_sweeper.async_optuna_sweeper import AsyncOptunaSweeper
 
-
-def sweep(sweeper: "AsyncOptunaSweeper", arguments: list[str]) -> None:
+def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFunction, arguments: list[str]) -> None:
     """Run a search to its end.
 
     Raises:
@@ -42,7 +41,7 @@ def sweep(sweeper: "AsyncOptunaSweeper", arguments: list[str]) -> None:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        _run(sweeper, arguments)
+        _run(config, config_loader, task_function, arguments)
     except UserError as error:
         raise CompactHydraException(str(error)) from error
     except Stopped as stop:
@@ -50,8 +49,7 @@ def sweep(sweeper: "AsyncOptunaSweeper", arguments: list[str]) -> None:
         sys.exit(128 + stop.signum)
 
 
-def _run(sweeper: "AsyncOptunaSweeper", arguments: list[str]) -> None:
-    config = sweeper.config
+def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFunction, arguments: list[str]) -> None:
     settings = config.hydra.sweeper
     directions = _directions(settings.direction)
     pruner = build_pruner(_plain(settings.pruner))
@@ -60,19 +58,21 @@ def _run(sweeper: "AsyncOptunaSweeper", arguments: list[str]) -> None:
     sweep_dir = Path(config.hydra.sweep.dir).absolute()
     _check(config, directions, has_pruner=pruner is not None, sweep_dir=sweep_dir)
     job = HydraJob(
-        task=TaskReference.of(sweeper.task_function) or sweeper.task_function,
-        config_loader=sweeper.hydra_context.config_loader,
+        task=TaskReference.of(task_function) or task_function,
+        config_loader=config_loader,
         config=config,
         version_base=version.getbase(),
         script=sys.argv[0],
+        flags=_config_flags(sys.argv[1:]),
     )
-    parser = OverridesParser.create(config_loader=job.config_loader)
+    parser = OverridesParser.create(config_loader=config_loader)
     arguments = [*arguments, *_threads(settings, arguments, slots)]
     baseline = Baseline(job, fixed_overrides(settings.params, arguments, parser))
     space = build_space(settings.params, settings.conditional, arguments, parser, baseline.text)
     if make_sampler is None and space.size() is None:
         raise UserError("hydra/sweeper/sampler=grid needs a finite space: give choices or ranges instead of intervals")
     enqueued = first_points(space, baseline, list(settings.enqueue), settings.enqueue_defaults)
+    extend = _function("custom_search_space", settings.custom_search_space)
 
     executor = _executor(job, slots, settings)
 
@@ -99,7 +99,6 @@ def _run(sweeper: "AsyncOptunaSweeper", arguments: list[str]) -> None:
         prepare=prepare,
     )
     OmegaConf.save(config, sweep_dir / "multirun.yaml")
-    extend = get_method(settings.custom_search_space) if settings.custom_search_space else None
     ledger = Ledger(
         study,
         space,
@@ -117,6 +116,7 @@ def _run(sweeper: "AsyncOptunaSweeper", arguments: list[str]) -> None:
         metric_names=metric_names,
         left_out=["sweep"],
         retrain=list(settings.retrain),
+        flags=job.flags,
     )
     limits = Limits(settings.timeout_seconds, settings.max_failure_rate)
     search = Search(ledger, executor, results, limits, lambda claim, slot: _job_overrides(settings, claim))
@@ -127,6 +127,23 @@ def _run(sweeper: "AsyncOptunaSweeper", arguments: list[str]) -> None:
         print(_summary(ledger, results))
         raise
     _report(settings, ledger, results)
+
+
+def _config_flags(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Those that choose the config, which a command for a single trial needs as well."""
+    flags = []
+    for index, argument in enumerate(arguments):
+        flag, equals, _ = argument.partition("=")
+        if flag in ("--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"):
+            flags += [argument] if equals else [*arguments[index : index + 2]]
+    return tuple(flags)
+
+
+def _function(role: str, path: str | None) -> Callable[..., Any] | None:
+    try:
+        return get_method(path) if path else None
+    except Exception as error:  # its module may raise anything
+        raise UserError(f"hydra.sweeper.{role}={path}: {' '.join(str(error).split())}") from error
 
 
 def _prepare(path: str, job: HydraJob, points: list[tuple[str, list[list[str]]]]) -> Any:
@@ -187,7 +204,7 @@ def _check(config: DictConfig, directions: Sequence[str], has_pruner: bool, swee
 def _directions(direction: Any) -> list[str]:
     given = list(direction) if OmegaConf.is_list(direction) else [direction]
     directions = [str(getattr(one, "name", one)).lower() for one in given]
-    for one in directions:
+    for one in directions or ["nothing"]:
         if one not in ("minimize", "maximize"):
             raise UserError(f"hydra.sweeper.direction must be minimize or maximize, or a list of them, got {one}")
     return directions

@@ -42,10 +42,7 @@ class TaskReference:
 
     def find(self) -> Callable[..., Any]:
         function: Callable[..., Any] = getattr(importlib.import_module(self.module), self.name)
-        for depth, candidate in enumerate(_unwrapped(function)):
-            if depth == self.depth:
-                return candidate
-        raise LookupError(f"{self.module}.{self.name} has changed")
+        return list(_unwrapped(function))[self.depth]
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,7 @@ class HydraJob:
     config: DictConfig
     version_base: Any
     script: str
+    flags: tuple[str, ...] = ()
 
     def __call__(self, job: Job) -> Any:
         """Compose the trial's config and run the task in the trial's folder; raise what the task raises."""
@@ -78,7 +76,7 @@ class HydraJob:
         task = self.task.find() if isinstance(self.task, TaskReference) else self.task
         if is_own_process:
             # A launcher that starts this command again on another device must start this trial, not the search.
-            sys.argv = [self.script, *job.overrides, "hydra.mode=RUN", f"hydra.run.dir='{job.folder}'"]
+            sys.argv = [self.script, *self.flags, *job.overrides, "hydra.mode=RUN", f"hydra.run.dir='{job.folder}'"]
         return run_job(
             task_function=task,
             config=config,
@@ -93,7 +91,7 @@ class HydraJob:
         JobRuntime.instance().set("name", self.config.hydra.job.name)
 
 
-def _unwrapped(function: Any) -> Iterator[Any]:
+def _unwrapped(function: Any) -> Iterator[Callable[..., Any]]:
     while function is not None:
         yield function
         function = getattr(function, "__wrapped__", None)

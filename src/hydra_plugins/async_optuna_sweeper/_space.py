@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from cnnlab.arguments import quoted
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.sweep.space import Branch, Parameter, Space, choice_texts
 
@@ -90,9 +91,11 @@ def distribution(override: Override) -> tuple[BaseDistribution, dict[Any, str]]:
         return _interval(sweep, line), {}
     if isinstance(sweep, RangeSweep):
         return _range(sweep, line), {}
+    if isinstance(sweep, ChoiceSweep):
+        sweep.shuffle = False  # another order would be another search
     pairs = []
     for element in override.sweep_iterator():
-        text = Override._get_value_element_as_str(element)
+        text = _text(element) if isinstance(element, bool) else Override._get_value_element_as_str(element)
         value = element.text if isinstance(element, QuotedString) else element
         pairs.append((value if value is None or isinstance(value, str | int | float | bool) else text, text))
     if not pairs:
@@ -164,8 +167,16 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, ListConfig | DictConfig):
-        return str(OmegaConf.to_container(value, resolve=True)).replace("None", "null")
+        return _nested(OmegaConf.to_container(value, resolve=True))
     return str(value)
+
+
+def _nested(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(_nested, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{_nested(item)}' for key, item in value.items())}}}"
+    return quoted(value) if isinstance(value, str) else _text(value)
 
 
 def _lines(fixed: Mapping[str, Override]) -> dict[str, str]:

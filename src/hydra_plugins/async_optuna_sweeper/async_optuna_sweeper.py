@@ -26,4 +26,6 @@ class AsyncOptunaSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         from hydra_plugins.async_optuna_sweeper._impl import sweep
 
-        sweep(self, arguments)
+        assert self.config is not None
+        assert self.hydra_context is not None
+        sweep(self.config, self.hydra_context.config_loader, self.task_function, arguments)

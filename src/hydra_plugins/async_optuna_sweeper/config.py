@@ -104,6 +104,14 @@ _PRUNERS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "threshold": ("ThresholdPruner", ("lower", "upper", "n_warmup_steps", "interval_steps")),
 }
 
+# Optuna has none for the first two; its guess of min_resource takes the first trial's length, which is short here.
+_PRUNER_DEFAULTS: dict[str, dict[str, Any]] = {
+    "percentile": {"percentile": 25.0},
+    "patient": {"wrapped_pruner": {"_target_": "optuna.pruners.MedianPruner"}, "patience": 2},
+    "successive_halving": {"min_resource": 1, "reduction_factor": 3},
+    "hyperband": {"min_resource": 1},
+}
+
 
 def register() -> None:
     store = ConfigStore.instance()
@@ -114,10 +122,7 @@ def register() -> None:
     for pruner, (pruner_cls, arguments) in _PRUNERS.items():
         target = f"optuna.pruners.{pruner_cls}" if pruner_cls else None
         node = {"_target_": target} | dict.fromkeys(arguments)
-        if pruner == "percentile":
-            node["percentile"] = 25.0
-        if pruner == "patient":
-            node |= {"wrapped_pruner": {"_target_": "optuna.pruners.MedianPruner"}, "patience": 2}
+        node |= _PRUNER_DEFAULTS.get(pruner, {})
         store.store(group="hydra/sweeper/pruner", name=pruner, node=node, provider=_PROVIDER)
 
 

@@ -1,0 +1,99 @@
+"""Figures without pyplot's global state: one look for all, in colours that the colour-blind and printers keep apart."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+# Okabe and Ito, 2008
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
+    "#000000",
+    "#e69f00",
+    "#56b4e9",
+    "#009e73",
+    "#0072b2",
+    "#d55e00",
+    "#cc79a7",
+)
+GREY, PALE = "#777777", "#c4c4c4"
+CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+WIDTH = 7.0  # inches: a page's text is about as wide
+
+_LOOK: Any = {
+    "font.size": 9.0,
+    "axes.titlesize": 9.0,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "figure.titlesize": 10.0,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.edgecolor": "#444444",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "text.parse_math": False,  # a choice may hold a dollar sign
+}
+
+
+class NotDrawn(Exception):
+    """Why a figure has nothing to show."""
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Everything is drawn and saved inside: settings and warning filters are the caller's again afterwards."""
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **_LOOK}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*missing")  # names in scripts that the font lacks
+        yield
+
+
+def figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure of so many inches."""
+    drawn = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(drawn)
+    return drawn
+
+
+def png(drawn: Figure) -> bytes:
+    """The figure at 160 dots per inch, the same bytes for the same numbers."""
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def better_is_darker(maximize: bool) -> Colormap:
+    """Viridis from light to dark, without the yellow that white paper swallows; the better end is the dark one."""
+    shades = matplotlib.colormaps["viridis_r" if maximize else "viridis"]
+    start, stop = (0.12, 1.0) if maximize else (0.0, 0.88)
+    steps = [shades(start + (stop - start) * i / 255) for i in range(256)]
+    return LinearSegmentedColormap.from_list("better_is_darker", steps)
+
+
+def legend_above(axes: Axes, columns: int = 5) -> None:
+    """The legend outside the data, above the axes; none without labelled artists."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(
+            handles,
+            labels,
+            loc="lower left",
+            bbox_to_anchor=(0, 1.0),
+            ncols=columns,
+            handletextpad=0.4,
+            columnspacing=1.2,
+            borderaxespad=0.2,
+        )

@@ -1,0 +1,167 @@
+"""`python train.py -m sweep=…` from the outside: real trials on the embedded digits, in their own processes."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from conftest import PROJECT, Finished
+
+pytest.importorskip("cnnlab.sweep")
+
+# Small enough for a test: a few batches of a few images.
+SMALL = ["data.allow_subset=true", "data.train_size=512", "data.val_size=200", "trainer.max_epochs=2"]
+STUDY = ["data.batch_size=choice(32,64)", "model.hidden_units=choice(2,10)", "hydra.sweeper.n_trials=4"]
+
+
+def sweep(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PROJECT / "train.py"), "-m", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """One search of four trials for several tests to look at."""
+    folder = tmp_path_factory.mktemp("search")
+    environment = {name: value for name, value in os.environ.items() if name != "CNNLAB_DATA_DIR"}
+    run = sweep(folder, environment, "sweep=tinyvgg", "hydra/sweeper/pruner=none", *SMALL, *STUDY)
+    assert run.returncode == 0, run.stderr
+    return folder / "outputs/sweeps/tinyvgg", run
+
+
+def test_every_trial_is_a_run_folder_without_test_numbers(finished: tuple[Path, object]) -> None:
+    folder, _ = finished
+    trials = sorted(entry.name for entry in folder.iterdir() if entry.name.isdigit())
+    assert trials == ["0", "1", "2", "3"]
+    for trial in trials:
+        metrics = json.loads((folder / trial / "metrics.json").read_text())
+        assert metrics["val/accuracy"] > 0
+        assert not [name for name in metrics if name.startswith("test/")]
+        assert not (folder / trial / "evaluation").exists()
+        assert (folder / trial / "train.log").stat().st_size > 0
+
+
+def test_the_first_trial_is_the_defaults(finished: tuple[Path, object]) -> None:
+    overrides = yaml.safe_load((finished[0] / "0/.hydra/overrides.yaml").read_text())
+    config = yaml.safe_load((finished[0] / "0/.hydra/config.yaml").read_text())
+    assert "data.batch_size=32" in overrides
+    assert config["optimizer"]["lr"] == 0.005
+
+
+def test_warned_loudly_that_these_are_not_all_of_mnist(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    assert "WARNING: this is not MNIST" in finished[1].stderr + finished[1].stdout
+
+
+def test_hparams_lists_every_trial_with_its_settings_and_metrics(finished: tuple[Path, object]) -> None:
+    for trial in "0123":
+        events = EventAccumulator(str(finished[0] / trial / "tensorboard"))
+        events.Reload()
+        assert {"_hparams_/session_start_info", "_hparams_/session_end_info"} <= set(events.summary_metadata)
+        assert events.Scalars("val/accuracy")
+
+
+def test_report_and_figures_are_there(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, run = finished
+    assert {"leaderboard.csv", "leaderboard.md", "best_experiment.yaml", "multirun.yaml"} <= set(os.listdir(folder))
+    assert (folder / "figures/optimization_history.png").stat().st_size > 10_000
+    assert "reproduce" in run.stdout
+
+
+def test_the_reproduce_command_gives_the_same_accuracy_to_the_bit(
+    finished: tuple[Path, object], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    results = yaml.safe_load((finished[0] / "optimization_results.yaml").read_text())
+    command = shlex.split(results["reproduce"])
+    subprocess.run([sys.executable, *command[1:], "hydra.run.dir=again"], cwd=tmp_path, env=environment, check=True)
+    best = json.loads((finished[0] / results["best_folder"] / "metrics.json").read_text())
+    again = json.loads((tmp_path / "again/metrics.json").read_text())
+    times = {"train_seconds", "images_per_second"}
+    assert {k: v for k, v in again.items() if k not in times} == {k: v for k, v in best.items() if k not in times}
+
+
+def test_the_retrain_command_is_the_full_training_with_its_test(finished: tuple[Path, object]) -> None:
+    results = yaml.safe_load((finished[0] / "optimization_results.yaml").read_text())
+    arguments = shlex.split(results["retrain"])
+    assert {"test=true", "data.train_size=null", "trainer.max_epochs=5", "trainer.num_threads=null"} <= set(arguments)
+    assert not {"test=false", "data.train_size=512", "sweep=tinyvgg"} & set(arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep=tinyvgg"], "defaults: data: mnist is neither under"),
+        (["sweep=tinyvgg", *SMALL, "test=true"], "must not see the test images"),
+        (["sweep=tinyvgg", *SMALL, "model.activation=choice(relu,rel)"], "model.activation=rel: .*did you mean relu"),
+        (["sweep=tinyvgg", *SMALL, "model.hiden_units=choice(2,3)"], "unknown key model.hiden_units; did you mean"),
+        (["sweep=tinyvgg", *SMALL, "optimizer.lrr=choice(2,3)"], "unknown key optimizer.lrr: .*did you mean lr"),
+        (["sweep=tinyvg"], "unknown sweep 'tinyvg': choose from .*did you mean tinyvgg"),
+        (["sweep=tinyvgg", "hydra/sweeper/sampler=tpee"], "unknown hydra/sweeper/sampler 'tpee'.*did you mean tpe"),
+        (["sweep=tradeoff", *SMALL, "hydra/sweeper/pruner=median"], "a pruner compares one number"),
+    ],
+)
+def test_refused_before_any_trial_and_nothing_left(
+    arguments: list[str], message: str, train: Callable[..., Finished], tmp_path: Path
+) -> None:
+    refused = train("-m", *arguments)
+    assert refused.status == 1
+    lines = [line for line in refused.err.splitlines() if not line.startswith("WARNING")]
+    assert len(lines) == 1, refused.err
+    assert re.search(message, lines[0]), lines[0]
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_pruned_trial_and_an_impossible_one_are_pruned_not_failed(
+    train: Callable[..., Finished], tmp_path: Path
+) -> None:
+    """Threshold pruning ends trials after one epoch; stride 2 with same padding is no network at all."""
+    arguments = ["sweep=tinyvgg", *SMALL, "hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.lower=0.999"]
+    arguments += ["hydra.sweeper.enqueue_defaults=false", "hydra.sweeper.prepare=null", "hydra.sweeper.report=null"]
+    arguments += ["hydra/sweeper/sampler=grid", "model.stride=1,2", "hydra.sweeper.n_trials=2"]
+    fixed = ["model.padding=same", "model.num_blocks=1", "model.convs_per_block=1", "optimizer.lr=0.01"]
+    fixed += ["data.batch_size=32", "optimizer=adam", "augment=none", "model.hidden_units=2", "model.kernel_size=3"]
+    fixed += ["model.pool=max", "model.norm=none", "model.activation=relu", "model.dropout=0"]
+    run = train("-m", *arguments, *fixed, "optimizer.weight_decay=0")
+    assert run.status == 0, run.err
+    folder = tmp_path / "outputs/sweeps/tinyvgg"
+    counts = yaml.safe_load((folder / "optimization_results.yaml").read_text())["counts"]
+    assert (counts["pruned"], counts["failed"], counts["complete"]) == (2, 0, 0)
+    assert json.loads((folder / "0/metrics.json").read_text())["epochs"] == 1
+    assert "padding=same needs stride=1" in (folder / "1/trial.json").read_text()
+
+
+def test_two_objectives_give_a_pareto_front(train: Callable[..., Finished], tmp_path: Path) -> None:
+    fixed = ["data.batch_size=32", "model.norm=none", "model.num_blocks=1", "model.convs_per_block=1"]
+    run = train("-m", "sweep=tradeoff", *SMALL, *fixed, "hydra.sweeper.n_trials=3")
+    assert run.status == 0, run.err
+    results = yaml.safe_load((tmp_path / "outputs/sweeps/tradeoff/optimization_results.yaml").read_text())
+    assert results["metrics"] == ["val/accuracy", "num_parameters"]
+    assert results["directions"] == ["maximize", "minimize"]
+    for solution in results["solutions"]:
+        accuracy, size = solution["values"]
+        assert not [o for o in results["solutions"] if o["values"][0] > accuracy and o["values"][1] < size]
+
+
+def test_the_project_runs_without_its_searches(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The plugin, the engine and the search spaces can be deleted: nothing else needs them."""
+    copy = tmp_path / "without searches"
+    ignore = shutil.ignore_patterns(".git", ".venv", "outputs", "__pycache__", "*.egg-info", ".*_cache")
+    shutil.copytree(PROJECT, copy, ignore=ignore)
+    for part in ("src/hydra_plugins", "src/cnnlab/sweep", "conf/sweep", "tests/sweep"):
+        shutil.rmtree(copy / part)
+    environment = {**environment, "PYTHONPATH": str(copy / "src")}
+    run = [sys.executable, "train.py", "trainer=smoke", "data.train_size=256"]
+    done = subprocess.run(run, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    tests = ["tests/test_layering.py", "tests/callbacks", "tests/test_sweep_spaces.py", "tests/test_arguments.py"]
+    check = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(check, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
