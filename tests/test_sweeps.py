@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +149,54 @@ def test_two_objectives_give_a_pareto_front(train: Callable[..., Finished], tmp_
     for solution in results["solutions"]:
         accuracy, size = solution["values"]
         assert not [o for o in results["solutions"] if o["values"][0] > accuracy and o["values"][1] < size]
+
+
+def test_a_killed_search_goes_on_from_the_last_checkpoint_and_ends_as_if_nothing_had_happened(
+    train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    one = ["sweep=tinyvgg", *SMALL, "trainer.max_epochs=8", "hydra.sweeper.report=null", "hydra.sweeper.n_trials=1"]
+    one += ["hydra/sweeper/pruner=none", "data.train_size=2000"]
+    assert train("-m", *one, "hydra.sweeper.study_name=whole").status == 0
+
+    command = [sys.executable, str(PROJECT / "train.py"), "-m", *one, "hydra.sweeper.study_name=killed"]
+    search = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    folder = tmp_path / "outputs/sweeps/killed"
+    wait_until(lambda: (folder / "0/checkpoints/last.ckpt").exists())
+    search.kill()
+    search.wait()
+    again = train("-m", *one, "hydra.sweeper.study_name=killed")
+    assert again.status == 0, again.err
+    assert "epoch 1/8" not in (folder / "1/train.log").read_text()
+    times = {"train_seconds", "images_per_second"}
+    whole, killed = (
+        {key: value for key, value in json.loads(path.read_text()).items() if key not in times}
+        for path in (tmp_path / "outputs/sweeps/whole/0/metrics.json", folder / "1/metrics.json")
+    )
+    assert killed == whole
+    results = yaml.safe_load((folder / "optimization_results.yaml").read_text())
+    assert results["counts"] == {"complete": 1, "pruned": 0, "failed": 0, "interrupted": 1, "running": 0}
+    assert "init_from" not in results["reproduce"]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {seconds} s"
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_a_trial_on_two_devices_is_one_trial_pruned_on_both(tmp_path: Path, environment: dict[str, str]) -> None:
+    devices = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp", "hydra.sweeper.n_jobs=1"]
+    pruner = ["hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.lower=0.999", "hydra.sweeper.report=null"]
+    study = ["hydra.sweeper.enqueue_defaults=false", "hydra.sweeper.n_trials=1", "hydra.sweeper.prepare=null"]
+    run = sweep(tmp_path, environment, "sweep=tinyvgg", *SMALL, *devices, *pruner, *study)
+    assert run.returncode == 0, run.stderr
+    folder = tmp_path / "outputs/sweeps/tinyvgg"
+    assert [entry.name for entry in folder.iterdir() if entry.name.isdigit()] == ["0"]
+    assert json.loads((folder / "0/metrics.json").read_text())["epochs"] == 1
+    assert '"PRUNED"' in (folder / "0/trial.json").read_text()
+    assert [entry.name for entry in (tmp_path / "outputs").iterdir()] == ["sweeps"]
 
 
 def test_the_project_runs_without_its_searches(tmp_path: Path, environment: dict[str, str]) -> None:

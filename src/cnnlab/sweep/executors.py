@@ -82,14 +82,22 @@ class ProcessExecutor:
     Args:
         task: runs a job; it is pickled.
         preload: modules to import once. They must not touch CUDA: what is forked after that cannot use it.
+        bind: makes of it the task of one job; called here, for what takes time and is much the same for all jobs.
     """
 
-    def __init__(self, task: Task, slots: Sequence[Slot], preload: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        task: Task,
+        slots: Sequence[Slot],
+        preload: Sequence[str] = (),
+        bind: Callable[[Job], Task] | None = None,
+    ) -> None:
         self.slots = slots
         self.on_report: OnReport = _go_on
         from multiprocessing.forkserver import ensure_running  # does not exist on Windows
 
         self._task = task
+        self._bind = bind
         self._running: dict[int, _Running] = {}
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["__main__", "cnnlab.sweep.worker", *preload])
@@ -117,9 +125,8 @@ class ProcessExecutor:
         here, there = self._context.Pipe()
         # The process that trials are forked from has the environment of its own start.
         job = replace(job, environment={**os.environ, **job.environment})
-        process = self._context.Process(
-            target=run_in_process, args=(self._task, job, there), name=f"trial-{job.number}"
-        )
+        task = self._bind(job) if self._bind else self._task
+        process = self._context.Process(target=run_in_process, args=(task, job, there), name=f"trial-{job.number}")
         process.start()
         there.close()
         self._running[job.number] = _Running(job, slot, process, here)

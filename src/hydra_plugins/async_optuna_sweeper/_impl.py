@@ -165,7 +165,7 @@ def _executor(job: HydraJob, slots: Sequence[Slot], settings: DictConfig) -> Exe
         print("note: this system cannot fork, so trials run one by one; Linux, macOS or WSL run several at once")
     else:
         preload = ["hydra_plugins.async_optuna_sweeper._job", *settings.preload]
-        return ProcessExecutor(job, slots, preload)
+        return ProcessExecutor(job, slots, preload, job.bound)
     return InlineExecutor(job)
 
 
