@@ -1,6 +1,7 @@
 """The borders between the parts, as imports: this table is the architecture diagram."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from conftest import PROJECT
 
 SOURCE = PROJECT / "src/cnnlab"
+PLUGINS = PROJECT / "src/hydra_plugins"
 
 # Part: what of this package it may import, and which libraries it must never see. Everything may use `errors`.
 BORDERS: dict[str, tuple[set[str], set[str]]] = {
@@ -58,6 +60,18 @@ def test_imports_stay_within_the_borders(path: Path) -> None:
             continue
         used = rest.split(".")[0]
         assert used in {*allowed, "errors"}, f"{part} must not know {used}"
+
+
+@pytest.mark.parametrize("path", sorted(PLUGINS.rglob("*.py")), ids=lambda path: str(path.relative_to(PLUGINS)))
+def test_the_sweeper_knows_the_engine_but_no_network(path: Path) -> None:
+    """It serves any Hydra app, and Hydra imports most of it at every start."""
+    for name in imports(path):
+        library, _, rest = name.partition(".")
+        if library == "cnnlab":
+            assert rest.split(".")[0] in {"errors", "arguments", "commands", "sweep"}, name
+        else:
+            known = {"hydra", "hydra_plugins", "omegaconf", "optuna"}
+            assert library in known or library in sys.stdlib_module_names, name
 
 
 def test_only_training_knows_every_part() -> None:

@@ -101,19 +101,24 @@ class ProcessExecutor:
         self._running: dict[int, _Running] = {}
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["__main__", "cnnlab.sweep.worker", *preload])
-        with _thread_limit(slots[0].num_threads):
+        with _thread_limit(slots[0].num_threads), _ctrl_c_ignored():
             ensure_running()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         here, there = self._context.Pipe()
         process = self._context.Process(target=_call_and_send, args=(there, dict(os.environ), function, arguments))
-        process.start()
+        _start(process)
         there.close()
         try:
             result, error = here.recv()
         except EOFError:
             process.join()
             raise UserError(f"the check before the first trial died with exit status {process.exitcode}") from None
+        except BaseException:  # Ctrl-C: Python would wait for it at the end
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid or 0, signal.SIGKILL)
+            process.kill()
+            raise
         finally:
             here.close()
         process.join()
@@ -124,10 +129,11 @@ class ProcessExecutor:
     def start(self, slot: Slot, job: Job) -> None:
         here, there = self._context.Pipe()
         # The process that trials are forked from has the environment of its own start.
-        job = replace(job, environment={**os.environ, **job.environment})
+        share = {"OMP_NUM_THREADS": str(slot.num_threads)}
+        job = replace(job, environment={**share, **os.environ, **job.environment})
         task = self._bind(job) if self._bind else self._task
         process = self._context.Process(target=run_in_process, args=(task, job, there), name=f"trial-{job.number}")
-        process.start()
+        _start(process)
         there.close()
         self._running[job.number] = _Running(job, slot, process, here)
 
@@ -240,6 +246,16 @@ def _go_on(number: int, value: float, step: int) -> None:
     """Before a search listens, every trial may go on."""
 
 
+def _start(process: BaseProcess) -> None:
+    try:
+        process.start()
+    except (EOFError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise UserError(
+            f"no process can be forked for a trial ({reason}); does a module of hydra.sweeper.preload fail above?"
+        ) from error
+
+
 def _call_and_send(
     connection: Connection, environment: dict[str, str], function: Callable[..., Any], arguments: Sequence[Any]
 ) -> None:
@@ -266,3 +282,16 @@ def _thread_limit(num_threads: int) -> Iterator[None]:
     finally:
         if not was_set:
             del os.environ[name]
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """The terminal sends Ctrl-C to every process; what is started here leaves it to this one, even while it imports."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

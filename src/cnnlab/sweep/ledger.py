@@ -201,8 +201,8 @@ class Ledger:
         with self._lock:
             self._owner.leave()
 
-    def refresh(self) -> None:
-        """Read what has happened since the last call, by whomever."""
+    def refresh(self) -> list[FrozenTrial]:
+        """Read what has happened since the last call, by whomever; return all trials, to be looked at only."""
         trials = self._storage.get_all_trials(self.study._study_id, deepcopy=False)
         new = range(self._num_read, len(trials))
         self._num_read = len(trials)
@@ -210,13 +210,15 @@ class Ledger:
         for number in sorted(self._open | set(new)):
             self._open.add(number)
             self._read(trials[number])
+        return trials
 
     # --- Inside ------------------------------------------------------------------------------------------------------
 
     def _read(self, trial: FrozenTrial) -> None:
         point = trial.params or trial.system_attrs.get(_WAITING_POINT, {})
         interrupted = bool(trial.user_attrs.get("interrupted"))
-        if point and not (interrupted and trial.state.is_finished()):
+        is_whole = bool(point) or "owner" in trial.user_attrs  # of a space without parameters the only point is {}
+        if is_whole and not (interrupted and trial.state.is_finished()):
             self._seen.add(identity(point))
         if "retry_of" in trial.user_attrs:
             self._retried.add(trial.user_attrs["retry_of"])
@@ -254,8 +256,7 @@ class Ledger:
 
     def _bury_the_dead(self) -> None:
         """Settle the trials of controllers that are gone, then put every lost point back into the queue."""
-        self.refresh()
-        trials = self._storage.get_all_trials(self.study._study_id, deepcopy=False) if self._open else []
+        trials = self.refresh()
         buried = False
         for number in sorted(self._open):
             trial = trials[number]
@@ -306,7 +307,7 @@ class Ledger:
         self._retried.add(lost.number)
         queued = lost.system_attrs.get(_WAITING_POINT)
         point = queued or (lost.params if "owner" in lost.user_attrs else None)
-        if point:
+        if point is not None:
             attributes = {"source": "retry", "retry_of": lost.number, "retries": lost.user_attrs.get("retries", 0)}
             self.study.enqueue_trial(point, user_attrs=attributes)
 

@@ -132,7 +132,11 @@ class Search:
         overrides = self._describe(claim, slot)
         num_values = len(self._ledger.study.directions)
         claim.trial.set_user_attr("slot", slot.index)
-        self._executor.start(slot, Job(claim.number, overrides, claim.folder, num_values, slot.environment))
+        try:
+            self._executor.start(slot, Job(claim.number, overrides, claim.folder, num_values, slot.environment))
+        except UserError:
+            self._ledger.lose(self._claims.pop(claim.number).number, "it could not be started", uses_a_retry=False)
+            raise
 
     def _settle(self, ended: Ended) -> None:
         claim = self._claims.pop(ended.number)

@@ -1,6 +1,7 @@
 """From Hydra's config to a search, and from its end back to the user."""
 
 import multiprocessing
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,9 +45,9 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
         _run(config, config_loader, task_function, arguments)
     except UserError as error:
         raise CompactHydraException(str(error)) from error
-    except Stopped as stop:
+    except (Stopped, KeyboardInterrupt) as stop:  # the latter before the first trial, or after the last
         print(f"stopped; go on with: {this_script(sys.argv[1:])}", file=sys.stderr)
-        sys.exit(128 + stop.signum)
+        sys.exit(128 + (stop.signum if isinstance(stop, Stopped) else signal.SIGINT))
 
 
 def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFunction, arguments: list[str]) -> None:
@@ -83,8 +84,8 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         if not settings.prepare:
             return {}
         points = list(to_prepare(space, baseline))
-        pins: dict[str, Any] = executor.call(_prepare, settings.prepare, job, points if is_new else points[:1])
-        return pins
+        pins: dict[str, Any] | None = executor.call(_prepare, settings.prepare, job, points if is_new else points[:1])
+        return pins or {}
 
     metric_names = _metric_names(settings.metric, len(directions))
     study = open_study(

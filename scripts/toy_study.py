@@ -1,0 +1,132 @@
+"""A search of scripts/sweep_toy.py as seen from outside: its processes, its study, its trials' folders."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+TOY = Path(__file__).resolve().parent / "sweep_toy.py"
+
+Process = subprocess.Popen[bytes]
+
+
+class ToyStudy:
+    """One study, and everything that works on it.
+
+    Args:
+        folder: of the study; what its commands print goes into a file of the same name beside it.
+        overrides: of the toy, on top of this many trials and slots.
+    """
+
+    def __init__(self, folder: Path, n_trials: int, n_jobs: int, overrides: list[str]) -> None:
+        self.folder = folder.absolute()
+        self.n_trials = n_trials
+        self._overrides = [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweeper.n_jobs={n_jobs}", *overrides]
+        self._output = self.folder.with_name(f"{folder.name}.txt")
+        self._mark = f"TOY_STUDY={uuid.uuid4().hex}"
+        self._known: set[Path] = set()
+
+    def start(self) -> Process:
+        """Call the command, as the only thing in a session of its own, like a terminal's foreground job."""
+        self._known = set(self.trial_folders())
+        self._output.parent.mkdir(parents=True, exist_ok=True)
+        name, _, value = self._mark.partition("=")
+        # No pipe: whatever outlives the process would hold it open.
+        with self._output.open("a") as output:
+            return subprocess.Popen(
+                [sys.executable, str(TOY), "-m", f"hydra.sweeper.n_trials={self.n_trials}", *self._overrides],
+                env=os.environ | {name: value},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def run(self) -> None:
+        """Start it and wait for its end.
+
+        Raises:
+            RuntimeError: if it fails.
+        """
+        if status := self.start().wait():
+            raise RuntimeError(f"exit status {status}: {self.output()[-1000:]}")
+
+    def output(self) -> str:
+        """What all calls so far have printed."""
+        return self._output.read_text(encoding="utf-8")
+
+    def trial_folders(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if path.name.isdigit()] if self.folder.is_dir() else []
+
+    def has_begun_a_trial(self) -> bool:
+        """Whether a trial that began after start() has come to its first line."""
+        return any(begins(path) for path in self.trial_folders() if path not in self._known)
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials, as plain Optuna reads them."""
+        journal = self.folder / "study.journal"
+        if not journal.exists():
+            return []
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
+        return [trial for study in storage.get_all_studies() for trial in storage.get_all_trials(study._study_id)]
+
+    def pauses(self, trials: list[FrozenTrial]) -> list[float]:
+        """Seconds from the last line of each of these trials to the first line of the next in the same slot."""
+        slots: dict[int, list[FrozenTrial]] = {}
+        for trial in trials:
+            if trial.state == TrialState.COMPLETE:
+                slots.setdefault(trial.user_attrs["slot"], []).append(trial)
+        return [self.began(after) - self.ended(before) for slot in slots.values() for before, after in pairwise(slot)]
+
+    def began(self, trial: FrozenTrial) -> float:
+        """When the task came to its first line."""
+        return begins(self.folder / str(trial.number))[0]
+
+    def ended(self, trial: FrozenTrial) -> float:
+        """When the task had returned and its process had written its last file."""
+        return (self.folder / str(trial.number) / "trial.json").stat().st_mtime
+
+    def processes(self) -> Iterator[int]:
+        """Living processes of this study, from /proc: all inherit its mark, and a zombie has no environment left."""
+        mark = self._mark.encode()
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    yield int(entry.name)
+            except OSError:  # gone, or somebody else's
+                continue
+
+    def workers(self) -> dict[int, int]:
+        """The process of each running trial, known by where its output goes."""
+        found = {}
+        for process in self.processes():
+            try:
+                output = Path(os.readlink(f"/proc/{process}/fd/1"))
+            except OSError:
+                continue
+            if output.parent.parent == self.folder and output.parent.name.isdigit():
+                found[int(output.parent.name)] = process
+        return found
+
+    def seconds_until_gone(self, patience: float = 10.0) -> float:
+        """Wait until no process of the study is left."""
+        began = time.monotonic()
+        while any(True for _ in self.processes()) and time.monotonic() - began < patience:
+            time.sleep(0.01)
+        return time.monotonic() - began
+
+
+def begins(folder: Path) -> list[float]:
+    """When the toy began in this folder: once, as it should be."""
+    try:
+        lines = (folder / "output.log").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return [float(line.split()[0]) for line in lines if line.endswith(" begins")]
