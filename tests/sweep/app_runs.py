@@ -4,11 +4,13 @@ import logging
 import os
 import re
 import runpy
+import signal
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ class Apps:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
         self.folder, self._patch, self._capfd = folder, monkeypatch, capfd
+        self._started: list[Apart] = []
         monkeypatch.chdir(folder)
         monkeypatch.setenv("PYTHONWARNINGS", "error")
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -67,7 +70,13 @@ class Apps:
 
     def apart(self, app: Path, *arguments: str, **environment: str) -> "Apart":
         """Start a sweep in a process of its own."""
-        return Apart(app, arguments, self.folder, environment)
+        self._started.append(Apart(app, arguments, self.folder, environment))
+        return self._started[-1]
+
+    def close(self) -> None:
+        """Leave nothing behind, not even where a test has found that the search does."""
+        for sweep in self._started:
+            sweep.kill()
 
 
 def _copied(tree: dict[str, Any]) -> dict[str, Any]:
@@ -97,9 +106,16 @@ class Apart:
         """Processes of this sweep, itself included, that are not yet gone."""
         return [pid for pid, variables in _processes() if f"{self.mark}\0" in variables]
 
+    def kill(self) -> None:
+        self.process.kill()
+        for pid in self.alive():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
+
 
 def _processes() -> Iterator[tuple[int, str]]:
-    for entry in Path("/proc").iterdir():
+    for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
         if entry.name.isdigit():
             try:
                 yield int(entry.name), (entry / "environ").read_text(encoding="utf-8", errors="replace")

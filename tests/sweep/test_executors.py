@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -220,7 +221,11 @@ def test_no_process_outlives_a_killed_controller(tmp_path: Path) -> None:
     assert all(map(lives, pids))
     controller.kill()
     controller.wait()
-    wait_until(lambda: not any(map(lives, pids)), 2)
+    try:
+        wait_until(lambda: not any(map(lives, pids)), 2)
+    finally:
+        for pid in filter(lives, pids):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_checks_run_where_trials_would(executor: ProcessExecutor) -> None:

@@ -53,7 +53,7 @@ def kill(job: Job) -> None:
 
 
 def leave(job: Job, status: str) -> None:
-    sys.exit(int(status))
+    os._exit(int(status))
 
 
 def wait(job: Job, seconds: str = "60") -> float:

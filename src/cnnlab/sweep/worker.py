@@ -94,7 +94,7 @@ def run(task: Task, job: Job, ask: trial.Report) -> Outcome:
         outcome = _outcome(task(job), job.num_values, running.pruned)
     except TrialPruned as pruned:
         outcome = Outcome("PRUNED", reason=str(pruned) or running.pruned or "the task said so")
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a task that calls sys.exit would do so again
         reason = f"{type(error).__name__}: {_first_line(error)}"
         if getattr(error, "infeasible", False):  # a point that cannot be, rather than a run that went wrong
             outcome = Outcome("PRUNED", reason=_first_line(error))
