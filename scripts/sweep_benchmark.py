@@ -156,8 +156,25 @@ def journal(folder: Path, arguments: argparse.Namespace) -> tuple[pd.DataFrame, 
                 "controller MiB": f"{until['memory'] / MIB:.0f}",
             }
         )
-    note = f"{len(trials):,} trials that do nothing, {arguments.slots} slots, random sampler, no torch."
+    in_new, in_long = new_and_long(folder, len(trials), 2 if arguments.smoke else 3)
+    note = (
+        f"{len(trials):,} trials that do nothing, {arguments.slots} slots, random sampler, no torch. Then, with one "
+        f"slot and taking turns, free slot to first line: {spread(in_long)} s after these, {spread(in_new)} s in a new "
+        "study."
+    )
     return pd.DataFrame(rows), note
+
+
+def new_and_long(folder: Path, length: int, rounds: int, trials: int = 20) -> tuple[list[float], list[float]]:
+    """Pauses between trials in new studies and in the long one; in turns, since the machine may have other work."""
+    in_new: list[float] = []
+    in_long: list[float] = []
+    for number in progress(range(rounds), "new and long"):
+        for name, before, pauses in ((f"new {number}", 0, in_new), ("study", length + number * trials, in_long)):
+            study = ToyStudy(folder / name, before + trials, 1, random_sampler(0))
+            study.run()
+            pauses += study.pauses(study.trials()[before:])
+    return in_new, in_long
 
 
 # --- Measuring --------------------------------------------------------------------------------------------------------

@@ -47,6 +47,12 @@ def _no_network_and_an_empty_cache(tmp_path_factory: pytest.TempPathFactory) -> 
         yield
 
 
+@pytest.fixture(autouse=True)
+def _a_fresh_hydra_and_a_wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    GlobalHydra.instance().clear()  # one may be left over by a test that composed a config
+    monkeypatch.setenv("COLUMNS", "150")
+
+
 @pytest.fixture
 def without_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """No MNIST files anywhere: runs use the 5,000 embedded digits."""

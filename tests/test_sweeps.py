@@ -210,7 +210,12 @@ def test_the_project_runs_without_its_searches(tmp_path: Path, environment: dict
     run = [sys.executable, "train.py", "trainer=smoke", "data.train_size=256"]
     done = subprocess.run(run, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    tests = ["tests/test_layering.py", "tests/callbacks", "tests/test_sweep_spaces.py", "tests/test_arguments.py"]
+    tests = [
+        "tests/test_layering.py",
+        "tests/callbacks/test_trial_report.py",
+        "tests/test_sweep_spaces.py",
+        "tests/test_arguments.py",
+    ]
     check = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(check, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

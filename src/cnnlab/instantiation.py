@@ -125,7 +125,7 @@ def _targets(node: Any) -> Iterator[str]:
             else:
                 yield from _targets(value)
     elif isinstance(node, ListConfig):
-        for value in node:
+        for value in node._iter_ex(resolve=False):
             yield from _targets(value)
 
 
