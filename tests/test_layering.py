@@ -16,6 +16,7 @@ PLUGINS = PROJECT / "src/hydra_plugins"
 BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "atomic": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
+    "locks": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "arguments": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "blocks": ({"blocks"}, {"lightning", "hydra", "omegaconf", "torchvision"}),
     "models": ({"blocks"}, {"lightning", "hydra", "omegaconf"}),
@@ -26,12 +27,12 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "cli": ({"arguments", "config_errors", "resuming", "run_folder", "signals"}, {"torch", "lightning"}),
     "signals": (set(), {"torch", "lightning", "hydra"}),
     "config_errors": (set(), {"torch", "lightning"}),
-    "sweep": ({"sweep", "atomic", "commands"}, {"torch", "lightning", "hydra", "omegaconf", "torchvision"}),
+    "sweep": ({"sweep", "atomic", "commands", "locks"}, {"torch", "lightning", "hydra", "omegaconf", "torchvision"}),
     "commands": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "resuming": ({"arguments", "atomic", "run_folder"}, {"torch", "lightning"}),
     "run_folder": ({"arguments"}, {"torch", "lightning"}),
     "hardware": (set(), {"lightning", "hydra", "omegaconf"}),
-    "reports": ({"reports", "atomic"}, {"torch", "lightning", "hydra", "torchvision"}),
+    "reports": ({"reports", "atomic", "locks"}, {"torch", "lightning", "hydra", "torchvision"}),
 }
 # What puts the parts together.
 WITHOUT_BORDER = {"__init__", "training", "trainer", "preflight", "run_record", "instantiation", "checkpoint_io"}

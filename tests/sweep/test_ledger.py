@@ -11,8 +11,8 @@ from optuna.pruners import ThresholdPruner
 from optuna.samplers import RandomSampler
 
 from cnnlab.errors import UserError
+from cnnlab.locks import FileLock
 from cnnlab.sweep.ledger import Claim, Ledger
-from cnnlab.sweep.locks import FileLock
 from cnnlab.sweep.outcome import Outcome
 from cnnlab.sweep.sampling import DistinctSampler
 from cnnlab.sweep.space import Branch, Parameter, Space

@@ -11,7 +11,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.locks import FileLock, is_held
+from cnnlab.locks import FileLock, is_held
 from cnnlab.sweep.outcome import Outcome
 from cnnlab.sweep.ownership import Owner
 from cnnlab.sweep.space import Parameter, Point, Space, identity

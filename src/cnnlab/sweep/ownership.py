@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optuna.study import Study
 
-from cnnlab.sweep.locks import FileLock, is_held
+from cnnlab.locks import FileLock, is_held
 
 _FOLDER = ".controllers"
 

@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.locks import AVAILABLE, FileLock
+from cnnlab.locks import AVAILABLE, FileLock
 
 JOURNAL = "study.journal"
 

@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.locks import FileLock
+from cnnlab.locks import FileLock
 from cnnlab.sweep.space import in_words
 from cnnlab.sweep.storage import JOURNAL, open_storage
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from optuna import TrialPruned
 
+from cnnlab.locks import FileLock
 from cnnlab.sweep import trial
-from cnnlab.sweep.locks import FileLock
 from cnnlab.sweep.outcome import Outcome
 
 TRACEBACK = "traceback.txt"

@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from cnnlab.sweep.locks import AVAILABLE, FileLock, is_held
+from cnnlab.locks import AVAILABLE, FileLock, is_held
 from cnnlab.sweep.ownership import Owner
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="this system has no such locks")
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not AVAILABLE, reason="this system has no such l
 HOLD = """
 import sys
 from pathlib import Path
-from cnnlab.sweep.locks import FileLock
+from cnnlab.locks import FileLock
 FileLock(Path(sys.argv[1])).acquire()
 print("held", flush=True)
 sys.stdin.read()
