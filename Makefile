@@ -11,11 +11,11 @@ ENVIRONMENT := $(INSTALLED)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep test lint format smoke tensorboard clean moved
+.PHONY: help setup train sweep test lint format smoke tensorboard rename clean clean-runs moved
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
-	@echo "Options: ARGS='model=lenet5 seed=1' (for train, sweep, test, smoke, tensorboard), PYTHON=python3.12 (for setup), VENV=folder"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo "Options: ARGS='model=lenet5 seed=1' (for train, sweep, test, smoke, tensorboard, clean-runs), PYTHON=python3.12 (for setup), VENV=folder"
 
 setup: $(INSTALLED) ## create .venv and install the tested versions; done once
 
@@ -44,9 +44,16 @@ smoke: $(ENVIRONMENT) ## does it run? a few batches of every stage on the CPU
 tensorboard: $(ENVIRONMENT) ## show the curves of all runs
 	"$(RUN)" -m tensorboard.main --logdir outputs/runs $(ARGS)
 
+# Only a NAME that was typed after make counts: some systems have a variable of that name.
+rename: $(ENVIRONMENT) ## give the project a name of its own: NAME=mylab
+	"$(RUN)" scripts/rename.py "$(if $(filter command,$(origin NAME)),$(NAME))"
+
 clean: ## remove caches; .venv and outputs stay
 	rm -rf .mypy_cache .pytest_cache .ruff_cache __pycache__ build
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-runs: $(ENVIRONMENT) ## list runs and, once you say yes, delete them; ARGS="--state interrupted" to choose
+	"$(RUN)" scripts/runs.py --delete $(ARGS)
 
 # --- The environment ------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ from tqdm import tqdm
 
 from cnnlab import hardware, training
 from cnnlab.callbacks.throughput import Throughput
-from cnnlab.data.datamodule import TensorDataModule
+from cnnlab.data.datamodule import DataModule
 
 PROJECT = Path(__file__).resolve().parents[1]
 PARTS = ("overhead", "end_to_end")
@@ -121,14 +121,14 @@ class Bench:
             self.config.trainer.accelerator, self.config.trainer.precision, self.config.trainer.num_threads
         )
         self.device = torch.device(self.machine.accelerator)
-        self.data: TensorDataModule = training.build_data(self.config)
+        self.data: DataModule = training.build_data(self.config)
         self.batch_size: int = self.config.data.batch_size
         if steps * self.batch_size > len(self.data.training):
             sys.exit(f"--steps must be at most {len(self.data.training) // self.batch_size} for one pass, got {steps}")
 
     def template(self) -> float:
         """What train.py does with a run, timed by its own Throughput callback."""
-        model = training.build_model(self.config, self.data)
+        model = training.build_model(self.config, self.data.input_shape, self.data.num_classes)
         classifier = training.build_classifier(self.config, model, self.data)
         with tempfile.TemporaryDirectory() as folder:
             trainer = training.build_trainer(self.config, Path(folder), self.machine)
@@ -138,7 +138,7 @@ class Bench:
 
     def bare(self) -> float:
         """The same batches, precision, layout, optimizer and threads in a loop of plain PyTorch."""
-        model = training.build_model(self.config, self.data).to(self.device)
+        model = training.build_model(self.config, self.data.input_shape, self.data.num_classes).to(self.device)
         optimizer = training.build(self.config, "optimizer")(model.parameters())
         use_bf16 = self.machine.precision == "bf16-mixed"
         began = self.clock()
@@ -153,7 +153,7 @@ class Bench:
 
     def barebones(self) -> float:
         """Lightning's Trainer with everything off around the bare step: what the library alone costs."""
-        model = training.build_model(self.config, self.data)
+        model = training.build_model(self.config, self.data.input_shape, self.data.num_classes)
         step = BareStep(model, training.build(self.config, "optimizer"), self.clock)
         trainer = Trainer(
             barebones=True,
@@ -216,7 +216,7 @@ class BareStep(LightningModule):
 class Samples(Dataset):
     """The training images as torchvision's datasets give them: one Pillow image at a time, transformed one by one."""
 
-    def __init__(self, data: TensorDataModule) -> None:
+    def __init__(self, data: DataModule) -> None:
         self.data = data.training
         self.to_image = transforms.ToPILImage()
         self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(data.mean, data.std)])

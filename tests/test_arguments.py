@@ -38,9 +38,9 @@ def test_hydra_reads_back_the_same_string(path: str) -> None:
 def test_run_folders_and_data_folders_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.chdir(str(tmp_path))
     monkeypatch.setenv("HOME", "/home/someone")
-    assert arguments.for_hydra(["data.root=data"]) == [f"data.root='{tmp_path}/data'"]
+    assert arguments.for_hydra(["data.root=data"]) == [f"++data.root='{tmp_path}/data'"]
     assert arguments.for_hydra(["resume=~/run"]) == ["resume='/home/someone/run'"]
-    assert arguments.for_hydra(["resume=null", "data.root=null"]) == ["resume=null", "data.root=null"]
+    assert arguments.for_hydra(["resume=null", "data.root=null"]) == ["resume=null", "++data.root=null"]
 
 
 def test_arguments_of_other_libraries_need_no_plus() -> None:

@@ -12,6 +12,7 @@ from conftest import PROJECT
 
 CONF = PROJECT / "conf"
 GROUPS = ["model", "data", "augment", "optimizer", "scheduler", "trainer", "callbacks", "logger", "experiment", "sweep"]
+NEEDED = {"data=npz": ["data.path=file.npz"], "data=image_folder": ["data.root=folder"]}
 FILES = sorted(path for group in GROUPS for path in (CONF / group).glob("*.yaml"))
 
 
@@ -25,7 +26,8 @@ def composed(*overrides: str) -> DictConfig:
 def test_composes_and_fits_its_class(path: Path) -> None:
     from cnnlab.instantiation import check_arguments
 
-    config = composed(f"{path.parent.name}={path.stem}")
+    choice = f"{path.parent.name}={path.stem}"
+    config = composed(choice, *NEEDED.get(choice, []))
     nodes = {key: config[key] for key in ("model", "data", "augment", "optimizer", "scheduler", "classifier")}
     nodes |= {f"callbacks.{name}": node for name, node in config.callbacks.items()}
     nodes |= {f"logger.{name}": node for name, node in config.logger.items()}

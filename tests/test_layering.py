@@ -20,8 +20,10 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "arguments": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "blocks": ({"blocks"}, {"lightning", "hydra", "omegaconf", "torchvision"}),
     "models": ({"blocks"}, {"lightning", "hydra", "omegaconf"}),
-    "data": ({"data"}, {"hydra", "omegaconf", "torchmetrics", "optuna"}),
-    "classifier": (set(), {"hydra", "omegaconf", "torchvision"}),
+    "imaging": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
+    "data": ({"data", "imaging"}, {"hydra", "omegaconf", "torchmetrics", "optuna"}),
+    "optimization": (set(), {"hydra", "omegaconf", "torchvision"}),
+    "classifier": ({"optimization"}, {"hydra", "omegaconf", "torchvision"}),
     "callbacks": ({"callbacks", "sweep"}, {"hydra", "omegaconf", "optuna"}),
     "loggers": (set(), {"hydra", "omegaconf", "optuna"}),
     "cli": ({"arguments", "config_errors", "resuming", "run_folder", "signals"}, {"torch", "lightning"}),
@@ -29,14 +31,17 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "config_errors": (set(), {"torch", "lightning"}),
     "sweep": ({"sweep", "atomic", "commands", "locks"}, {"torch", "lightning", "hydra", "omegaconf", "torchvision"}),
     "commands": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
-    "resuming": ({"arguments", "atomic", "run_folder"}, {"torch", "lightning"}),
-    "run_folder": ({"arguments"}, {"torch", "lightning"}),
+    "resuming": ({"arguments", "atomic", "commands", "run_folder"}, {"torch", "lightning"}),
+    "run_folder": ({"arguments", "commands", "locks"}, {"torch", "lightning"}),
     "hardware": (set(), {"lightning", "hydra", "omegaconf"}),
-    "reports": ({"reports", "atomic", "locks"}, {"torch", "lightning", "hydra", "torchvision"}),
+    "inspection": ({"blocks"}, {"lightning", "hydra", "omegaconf", "torchvision", "matplotlib"}),
+    "cross_correlation": (set(), {"lightning", "hydra", "omegaconf", "torchvision", "matplotlib"}),
+    "drawings": ({"drawings", "inspection", "cross_correlation"}, {"torch", "lightning", "hydra", "omegaconf"}),
+    "reports": ({"reports", "drawings", "atomic", "locks"}, {"torch", "lightning", "hydra", "torchvision"}),
 }
 # What puts the parts together.
 WITHOUT_BORDER = {"__init__", "training", "trainer", "preflight", "run_record", "instantiation", "checkpoint_io"}
-WITHOUT_BORDER |= {"quiet", "unprofiled"}
+WITHOUT_BORDER |= {"quiet", "unprofiled", "saved_run", "notebook"}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -82,7 +87,7 @@ def test_only_training_knows_every_part() -> None:
 
 
 def test_from_the_doorbell_to_the_gradient_step_in_seven_files_and_500_lines() -> None:
-    way = ["train.py", *(f"src/cnnlab/{name}.py" for name in ("cli", "training", "classifier"))]
+    way = ["train.py", *(f"src/cnnlab/{name}.py" for name in ("cli", "training", "classifier", "optimization"))]
     way += ["src/cnnlab/models/tinyvgg.py", "src/cnnlab/blocks/conv_block.py"]
     yaml = ["conf/train.yaml", "conf/model/tinyvgg.yaml", "conf/data/mnist.yaml", "conf/optimizer/adamw.yaml"]
     yaml += ["conf/scheduler/onecycle.yaml", "conf/trainer/auto.yaml"]

@@ -2,3 +2,27 @@
 
 This module stays free of heavy imports, so that `python train.py --help` answers at once.
 """
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cnnlab.notebook import Trained
+    from cnnlab.saved_run import SavedRun
+
+__all__ = ["load_run", "train"]
+
+
+def train(overrides: Sequence[str] = ()) -> "Trained":
+    """Run `python train.py <overrides>` in this process and return its metrics and its folder."""
+    from cnnlab.notebook import train
+
+    return train(overrides)
+
+
+def load_run(run: str | Path) -> "SavedRun":
+    """Return the model (best epoch, eval mode), datamodule and config of a run folder, or of the "latest" run."""
+    from cnnlab.saved_run import load_run
+
+    return load_run(run)

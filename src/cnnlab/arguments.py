@@ -5,11 +5,11 @@ import re
 
 # Paths hold commas, spaces, "=" and umlauts, all of which mean something else, or nothing, in Hydra's grammar.
 _LITERAL = {"run", "resume", "init_from", "images", "image", "out", "data.root", "data.path"}
-_MADE_ABSOLUTE = {"resume", "init_from", "data.root", "data.path"}
+_MADE_ABSOLUTE = {"run", "resume", "init_from", "data.root", "data.path"}
 
-# These groups hold arguments of other libraries' classes, far more than their YAML files list. `++` lets any be
-# given; the class's signature then refuses the unknown ones with the nearest name.
-_OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.", "callbacks.", "logger.")
+# The classes behind these groups take more arguments than their YAML files list. `++` lets any be given; the class's
+# signature then refuses the unknown ones with the nearest name.
+_OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.", "classifier.", "callbacks.", "logger.", "data.")
 
 _OVERRIDE = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[\w./@]+)=(?P<value>.*)", re.DOTALL)
 
@@ -27,6 +27,15 @@ def value_of(key: str, arguments: list[str]) -> str | None:
             value = unquoted(match["value"])
             return None if value in ("null", "") else value
     return None
+
+
+def with_value(key: str, value: str, arguments: list[str]) -> list[str]:
+    """The same overrides with another value for `key`, taken literally."""
+    matches = [(argument, _OVERRIDE.fullmatch(argument)) for argument in arguments]
+    return [
+        f"{match['prefix']}{key}={quoted(value)}" if match and match["key"] == key else argument
+        for argument, match in matches
+    ]
 
 
 def quoted(value: str) -> str:
@@ -48,11 +57,11 @@ def _rewrite(argument: str) -> str:
     if match is None:
         return argument
     prefix, key, value = match["prefix"], match["key"], match["value"]
+    if key.startswith(_OPEN_GROUPS):
+        prefix = prefix or "++"
     if key in _LITERAL and value not in ("null", ""):
         value = unquoted(value)
         if key in _MADE_ABSOLUTE and value != "latest":
             value = os.path.abspath(os.path.expanduser(value))
         return f"{prefix}{key}={quoted(value)}"
-    if key.startswith(_OPEN_GROUPS) and not prefix:
-        return f"++{argument}"
-    return argument
+    return f"{prefix}{key}={value}"

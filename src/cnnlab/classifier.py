@@ -1,6 +1,5 @@
 """The LightningModule for any network that maps inputs to class logits."""
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -12,10 +11,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-Batch = tuple[Tensor, Tensor]
+from cnnlab.optimization import optimization
 
-# What schedules of a fixed length call their number of optimizer steps.
-_LENGTH_ARGUMENTS = ("total_steps", "T_max")
+Batch = tuple[Tensor, Tensor]
 
 
 class Classifier(LightningModule):
@@ -28,14 +26,14 @@ class Classifier(LightningModule):
     Args:
         model: maps (N, *input_shape) to logits (N, num_classes).
         optimizer: takes the parameters, returns the optimizer.
-        scheduler: takes the optimizer; an argument total_steps or T_max gets the run's number of steps and makes the
-            schedule advance every step, otherwise it advances every epoch.
+        scheduler: takes the optimizer, see optimization.
         label_smoothing: share of the target spread evenly over all classes (Szegedy et al., 2016, section 7).
 
     Raises:
         ValueError: for a batch whose shape is not (N, *input_shape).
     """
 
+    targets = "classes"
     monitorable = ("val/accuracy", "val/loss", "train/accuracy", "train/loss")
 
     def __init__(
@@ -96,18 +94,7 @@ class Classifier(LightningModule):
         self.confusion.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self.optimizer(self.parameters())
-        length = {}
-        if argument := length_argument(self.scheduler):
-            length[argument] = int(self.trainer.estimated_stepping_batches)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {
-                "scheduler": self.scheduler(optimizer, **length),
-                "interval": "step" if length else "epoch",
-                "monitor": "val/loss",  # for schedules that wait for a plateau
-            },
-        }
+        return optimization(self, self.optimizer, self.scheduler)
 
     def _log_totals(self, split: str, totals: "EpochTotals") -> None:
         loss, accuracy = totals.compute_and_reset()
@@ -135,10 +122,3 @@ class EpochTotals:
         self._loss, self._num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
         self._num_samples = 0
         return loss, accuracy
-
-
-def length_argument(scheduler: Callable[..., LRScheduler] | None) -> str | None:
-    """Return the argument through which a schedule wants the run's number of steps, None if it has no fixed length."""
-    if scheduler is None:
-        return None
-    return next((name for name in _LENGTH_ARGUMENTS if name in inspect.signature(scheduler).parameters), None)

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,39 +24,64 @@ from cnnlab.signals import signals_raise
 Task = Callable[[DictConfig], Any]
 
 
-def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
-    """Make a command of a task: `python <script>.py key=value …`, configured by conf/<config_name>.yaml beside it.
+def command(config_name: str) -> Callable[[Task], "Command"]:
+    """Make a command of a task: `python <script>.py key=value …`, configured by conf/<config_name>.yaml."""
+    return functools.partial(Command, config_name=config_name)
 
-    Exit status: 0, or 1 after a failure told in one line, or 128 + the signal's number. HYDRA_FULL_ERROR=1 shows the
-    stack trace instead of the line. The task itself stays reachable as `__wrapped__`.
+
+class Command:
+    """A task that is called from the command line.
+
+    The folder conf lies beside the script or, for scripts in a folder of their own, beside that folder. The task
+    itself stays reachable as `__wrapped__`.
     """
 
-    def decorate(task: Task) -> Callable[[], None]:
-        conf_dir = Path(task.__code__.co_filename).resolve().parent / "conf"
+    def __init__(self, task: Task, config_name: str) -> None:
+        functools.update_wrapper(self, task)
+        self.task, self.config_name = task, config_name
+        folders = Path(task.__code__.co_filename).resolve().parents
+        conf_dirs = [folder / "conf" for folder in folders[:2]]
+        self.conf_dir = next((conf for conf in conf_dirs if (conf / f"{config_name}.yaml").is_file()), conf_dirs[0])
 
-        @functools.wraps(task)
-        def run() -> None:
-            wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
-            failures: list[Exception] = []
-            hydra_main = hydra.main(version_base="1.3", config_path=str(conf_dir), config_name=config_name)
-            try:
-                with signals_raise(), _arguments_rewritten(), _environment("HYDRA_FULL_ERROR", "1"):
-                    hydra_main(_guarded(task, failures))()
-                if failures:
-                    raise failures[0]
-            except (Interrupted, KeyboardInterrupt) as stop:
-                stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
-                print(stop, file=sys.stderr)
-                sys.exit(128 + stop.signum)
-            except Exception as error:
-                if wants_trace:
-                    raise
-                print(f"error: {in_one_line(error, conf_dir, config_name, sys.argv[1:])}", file=sys.stderr)
-                sys.exit(1)
+    def __call__(self) -> None:
+        """Do what the command line says and leave the process unless all went well.
 
-        return run
+        Exit status: 1 after a failure told in one line, 128 + the signal's number after a signal.
+        HYDRA_FULL_ERROR=1 shows the stack trace instead of the line.
+        """
+        wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
+        try:
+            self.start()
+        except (Interrupted, KeyboardInterrupt) as stop:
+            stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
+            print(stop, file=sys.stderr)
+            sys.exit(128 + stop.signum)
+        except Exception as error:
+            if wants_trace:
+                raise
+            print(f"error: {self.in_one_line(error)}", file=sys.stderr)
+            sys.exit(1)
 
-    return decorate
+    def start(self) -> Path:
+        """Do what the command line says; return the folder of the job, the last one of several."""
+        job = _Job()
+        hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
+        with signals_raise(), _arguments_rewritten(), _environment("HYDRA_FULL_ERROR", "1"):
+            hydra_main(_guarded(self.task, job))()
+        if job.failure is not None:
+            raise job.failure
+        return job.folder
+
+    def in_one_line(self, error: Exception) -> str:
+        return in_one_line(error, self.conf_dir, self.config_name, sys.argv[1:])
+
+
+@dataclass
+class _Job:
+    """What became of the task; Hydra itself would print a second line of a failure."""
+
+    folder: Path = Path()
+    failure: Exception | None = None
 
 
 def run_dir() -> Path:
@@ -63,41 +89,53 @@ def run_dir() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def _guarded(task: Task, failures: list[Exception]) -> Task:
-    """The task as Hydra sees it: continues saved runs, tidies up after failures, keeps a single run's for `command`."""
+def _guarded(task: Task, job: _Job) -> Task:
+    """The task as Hydra sees it: continues saved runs, tidies up after failures, keeps a single run's for `Command`."""
 
     @functools.wraps(task)
     def guarded(config: DictConfig) -> Any:
         settings = HydraConfig.get()
+        job.folder = run_dir()
+        resume = bool(config.get("resume"))
         try:
-            if config.get("resume"):
-                config = resuming.saved_config(run_dir(), config, list(settings.overrides.task))
-            with _environment("HYDRA_FULL_ERROR", None):
-                return task(config)
+            with run_folder.in_use(job.folder, alone=resume and _is_first_process()):
+                if resume:
+                    config = resuming.saved_config(job.folder, config, list(settings.overrides.task))
+                with _environment("HYDRA_FULL_ERROR", None):
+                    return task(config)
         except Exception as error:
             if isinstance(error, UserError):
-                run_folder.discard_if_empty(run_dir(), settings.output_subdir, f"{settings.job.name}.log")
-            else:
-                (run_dir() / "traceback.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+                run_folder.discard_if_empty(job.folder, settings.output_subdir, f"{settings.job.name}.log")
+            elif settings.output_subdir is not None:  # a command without a folder of its own leaves nothing
+                trace = "".join(traceback.format_exception(error))
+                (job.folder / "traceback.txt").write_text(trace, encoding="utf-8")
             if settings.mode == RunMode.RUN:
-                failures.append(error)  # Hydra would print a second line
+                job.failure = error
                 return None
             raise
         except BaseException:
-            run_folder.discard_if_empty(run_dir(), settings.output_subdir, f"{settings.job.name}.log")
+            run_folder.discard_if_empty(job.folder, settings.output_subdir, f"{settings.job.name}.log")
             raise
 
     return guarded
+
+
+def _is_first_process() -> bool:
+    """A second process of the same run is told to share its folder."""
+    return "LOCAL_RANK" not in os.environ
 
 
 @contextmanager
 def _arguments_rewritten() -> Iterator[None]:
     given = sys.argv
     overrides = arguments.for_hydra(given[1:])
+    for key in ("run", "resume", "init_from"):
+        if arguments.value_of(key, overrides) == run_folder.LATEST:
+            overrides = arguments.with_value(key, str(run_folder.find(run_folder.LATEST)), overrides)
     resume = arguments.value_of("resume", overrides)
     if resume is not None:
         overrides = resuming.arguments_for_resume(Path(resume), overrides)
-    elif "LOCAL_RANK" not in os.environ:  # a second process of the same run is told to share its folder
+    elif _is_first_process():
         run_folder.refuse_used(overrides)
     sys.argv = [given[0], *overrides]
     try:

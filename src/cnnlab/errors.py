@@ -35,5 +35,6 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return "; did you mean X?" for the nearest of the choices, or "" where none is near."""
     choices = list(choices)
     swapped = [choice for choice in choices if sorted(choice) == sorted(word)]  # letters in another order
-    near = swapped or difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    same = [choice for choice in choices if choice.casefold() == word.casefold()]
+    near = same or swapped or difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""

@@ -12,7 +12,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from cnnlab.errors import UserError, did_you_mean
 
@@ -29,8 +29,7 @@ def build(config: DictConfig, key: str, **given: Any) -> Any:
     node = OmegaConf.select(config, key)
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise UserError(f"{key} must be a config with a _target_, got {node!r}")
-    target = _find(key, node["_target_"])
-    check_arguments(key, target, node, given)
+    check_arguments(key, _find(key, node["_target_"]), node, given)
     try:
         built = instantiate(node, **given)
         return _naming_its_key(key, built) if isinstance(built, functools.partial) else built
@@ -39,6 +38,16 @@ def build(config: DictConfig, key: str, **given: Any) -> Any:
         if isinstance(cause, UserError | ValueError | TypeError | MisconfigurationException | OmegaConfBaseException):
             raise UserError(f"{key}: {' '.join(str(cause).split())}") from error
         raise cause from error
+
+
+def target(config: DictConfig, key: str) -> Callable[..., Any]:
+    """The class or function that config[key] names."""
+    return _find(key, config[key]["_target_"])
+
+
+def accepts(target: Callable[..., Any], name: str) -> bool:
+    """Whether a class or function takes an argument of that name."""
+    return name in _parameters(target)[0]
 
 
 def _naming_its_key(key: str, factory: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,6 +84,9 @@ def check_arguments(
             raise UserError(f"unknown key {key}.{name}: {what} has no such argument{did_you_mean(name, choices)}")
         try:
             value = node[name]
+        except MissingMandatoryValue as error:
+            what = getattr(target, "__name__", str(target))
+            raise UserError(f"{key}.{name} is missing: {what} cannot do without; give {key}.{name}=…") from error
         except OmegaConfBaseException as error:
             raise UserError(f"{key}.{name}: {str(error).splitlines()[0]}") from error
         check_value(f"{key}.{name}", value, expected[name])

@@ -25,6 +25,8 @@ class FileLock:
         Raises:
             OSError: if the file cannot be opened.
         """
+        if not AVAILABLE and self.path.is_dir():
+            return True  # Windows opens no folders
         flags = os.O_RDONLY if self.path.is_dir() else os.O_RDWR | os.O_CREAT
         descriptor = os.open(self.path, flags, 0o666)
         if AVAILABLE:

@@ -6,14 +6,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab import hardware, run_record
-from cnnlab.data.datamodule import TensorDataModule
+from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import Infeasible, UserError, did_you_mean
 from cnnlab.instantiation import check_top_level
 from cnnlab.quiet import quieten_libraries
 from cnnlab.training import build_classifier, build_data, build_model
 
 # What may change between trials on the same images.
-_LOADING = ("batch_size", "eval_batch_size", "device")
+_LOADING = ("batch_size", "eval_batch_size", "device", "num_workers")
 
 
 def check_search(candidates: Iterable[tuple[str, Iterable[DictConfig]]]) -> dict[str, Any]:
@@ -30,14 +30,14 @@ def check_search(candidates: Iterable[tuple[str, Iterable[DictConfig]]]) -> dict
         UserError: naming the choice and what is wrong with it.
     """
     quieten_libraries()
-    data: dict[str, TensorDataModule] = {}
+    data: dict[str, DataModule] = {}
     for label, configs in candidates:
         _check_choice(label, iter(configs), data)
     first = next(iter(data.values()))
     return {"dataset": first.dataset, "checksums": dict(first.checksums)}
 
 
-def _check_choice(label: str, configs: Iterator[DictConfig], data: dict[str, TensorDataModule]) -> None:
+def _check_choice(label: str, configs: Iterator[DictConfig], data: dict[str, DataModule]) -> None:
     refusals: list[Infeasible] = []
     for config in configs:
         try:
@@ -50,7 +50,7 @@ def _check_choice(label: str, configs: Iterator[DictConfig], data: dict[str, Ten
     raise UserError(f"{label}: {refusals[0]}")
 
 
-def _check(config: DictConfig, data: dict[str, TensorDataModule]) -> None:
+def _check(config: DictConfig, data: dict[str, DataModule]) -> None:
     check_top_level(config)
     if config.test:
         raise UserError("test=true: a search must not see the test images; the command it ends with tests the best")
@@ -60,8 +60,9 @@ def _check(config: DictConfig, data: dict[str, TensorDataModule]) -> None:
     if key not in data:
         data[key] = build_data(config)
     datamodule = data[key]
-    datamodule.check_batch_size(config.data.batch_size)
-    classifier = build_classifier(config, build_model(config, datamodule), datamodule)
+    datamodule.check_batch_size(config.data.get("batch_size", datamodule.batch_size))
+    model = build_model(config, datamodule.input_shape, datamodule.num_classes)
+    classifier = build_classifier(config, model, datamodule)
     possible = [*getattr(classifier, "monitorable", [config.monitor]), *run_record.COUNTABLE]
     for name in config.objectives or []:
         if name not in possible:

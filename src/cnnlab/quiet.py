@@ -4,7 +4,14 @@ import logging
 import os
 import warnings
 
-_ON_PURPOSE = ("LeafSpec", "Checkpoint directory .* exists", "does not have many workers", "sync_dist=True")
+_ON_PURPOSE = (
+    "LeafSpec",
+    "Checkpoint directory .* exists",
+    "does not have many workers",
+    "sync_dist=True",
+    "Image size .* exceeds limit",  # twice the limit is still refused
+    "multi-threaded, use of fork",  # torch's DataLoader workers
+)
 
 
 def quieten_libraries() -> None:

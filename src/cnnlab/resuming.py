@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from cnnlab.arguments import quoted
 from cnnlab.atomic import write_atomically
+from cnnlab.commands import short_path
 from cnnlab.errors import UserError
-from cnnlab.run_folder import RESUMED_SUBDIR
+from cnnlab.run_folder import RESUMED_SUBDIR, find, load_config
 
 _MAY_CHANGE = "trainer.max_epochs"
 
@@ -30,8 +29,10 @@ def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
     Raises:
         UserError: if the folder is no run that can go on, or anything but trainer.max_epochs is to be changed.
     """
-    if not (run_dir / ".hydra" / "config.yaml").is_file():
-        raise UserError(f"resume: {run_dir} is not a run folder (it has no .hydra/config.yaml)")
+    try:
+        find(run_dir)
+    except UserError as error:
+        raise UserError(f"resume: {error}") from error
     if not (run_dir / "checkpoints" / "last.ckpt").is_file():
         raise UserError(f"resume: {run_dir} has no checkpoints/last.ckpt: no epoch was finished; start a new run")
     for argument in arguments:
@@ -48,7 +49,7 @@ def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
 
 def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> DictConfig:
     """Return the config the run was started with, with the new trainer.max_epochs where one is given."""
-    config = _load(run_dir)
+    config = load_config(run_dir)
     config.resume = str(run_dir)
     if any(override.lstrip("+").startswith(f"{_MAY_CHANGE}=") for override in overrides):
         config.trainer.max_epochs = composed.trainer.max_epochs
@@ -71,7 +72,7 @@ def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
     if not (source / "checkpoints" / "last.ckpt").is_file():
         log.info("init_from: %s had not finished an epoch, so this run starts from the beginning", source)
         return None
-    for key, before, now in _differences(_load(source), config):
+    for key, before, now in _differences(load_config(source), config):
         if key not in _SAME_RESULT:
             raise UserError(f"init_from goes on with the same settings, but {key} was {before} and is {now}")
     for part in ("checkpoints", "tensorboard"):
@@ -88,12 +89,7 @@ def check(
     Raises:
         UserError: naming both data sets, or the schedule.
     """
-    before = _read_json(Path(config.init_from or run_dir) / "environment.json")
-    if before and (before["dataset"], before["data_checksums"]) != (dataset, checksums):
-        raise UserError(
-            f"resume: the run was trained on {before['dataset']} {before['data_checksums']}, but what is found now is "
-            f"{dataset} {checksums}; give the first data their place back (data.root or CNNLAB_DATA_DIR)"
-        )
+    check_data(Path(config.init_from or run_dir), dataset, checksums)
     if not _is_extended(config, run_dir):
         return
     if schedule_has_fixed_length:
@@ -102,10 +98,21 @@ def check(
             f"({config.scheduler['_target_'].rpartition('.')[2]}) was laid out for another number of epochs; "
             "start a new run, or use scheduler=none or scheduler=step when a run may grow"
         )
-    saved = _load(run_dir)
+    saved = load_config(run_dir)
     saved.trainer.max_epochs = config.trainer.max_epochs
     write_atomically(run_dir / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved).encode())
     (run_dir / "metrics.json").unlink(missing_ok=True)  # if stopped on the way, the run is unfinished again
+
+
+def check_data(run_dir: Path, dataset: str, checksums: dict[str, str]) -> None:
+    """Raise UserError naming both data sets if a run was made on others."""
+    before = _read_json(run_dir / "environment.json")
+    if before and (before["dataset"], before["data_checksums"]) != (dataset, checksums):
+        raise UserError(
+            f"{short_path(run_dir)} was trained on {before['dataset']} {before['data_checksums']}, but what is found "
+            f"now is {dataset} {checksums}; give the first data their place back (data.root, data.path or "
+            "CNNLAB_DATA_DIR)"
+        )
 
 
 def finished(config: DictConfig, run_dir: Path) -> dict[str, Any]:
@@ -124,18 +131,8 @@ def _differences(before: DictConfig, now: DictConfig, prefix: str = "") -> Itera
 
 
 def _is_extended(config: DictConfig, run_dir: Path) -> bool:
-    return bool(config.trainer.max_epochs != _load(run_dir).trainer.max_epochs)
+    return bool(config.trainer.max_epochs != load_config(run_dir).trainer.max_epochs)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
-
-
-def _load(run_dir: Path) -> DictConfig:
-    path = run_dir / ".hydra" / "config.yaml"
-    try:
-        config = OmegaConf.load(path)
-        assert isinstance(config, DictConfig)
-    except (OmegaConfBaseException, AssertionError, ValueError, YAMLError) as error:
-        raise UserError(f"resume: {path} cannot be read ({' '.join(str(error).split())})") from error
-    return config

@@ -3,18 +3,28 @@
 import contextlib
 import logging
 import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, read_write
+from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from cnnlab.arguments import quoted, value_of
+from cnnlab.commands import short_path
 from cnnlab.errors import UserError
+from cnnlab.locks import FileLock
 
 # Where Hydra writes the config of a resumed job, beside the one the run was started with.
 RESUMED_SUBDIR = ".hydra/resumed"
+
+LATEST = "latest"
+_MOMENT = 0.02
+_RUNS = Path("outputs/runs")
 
 
 class ClaimRunFolder(Callback):
@@ -53,6 +63,60 @@ def refuse_used(overrides: list[str]) -> None:
     is_plain_grid = not any(override.startswith(("sweep=", "hydra/sweeper")) for override in overrides)
     if folder and is_plain_grid and (Path(folder) / "multirun.yaml").exists():
         raise UserError(f"hydra.sweep.dir={folder} already holds a grid of runs; name another folder")
+
+
+def find(run: str | Path) -> Path:
+    """The run folder that `run` names; "latest" is the one in outputs/runs that was started last.
+
+    Raises:
+        UserError: if it is no run folder.
+    """
+    if str(run) == LATEST:
+        starts = {file.parents[1]: file.stat().st_mtime_ns for file in _RUNS.glob("*/.hydra/overrides.yaml")}
+        if not starts:
+            raise UserError(f"{LATEST}: there are no runs in {_RUNS.absolute()}; python train.py makes one")
+        return max(starts, key=lambda folder: (starts[folder], folder.name)).absolute()
+    folder = Path(run).expanduser().absolute()
+    if not (folder / ".hydra" / "config.yaml").is_file():
+        raise UserError(f"{folder} is not a run folder (it has no .hydra/config.yaml)")
+    return folder
+
+
+def load_config(run_dir: Path) -> DictConfig:
+    """The config a run was started with.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    path = run_dir / ".hydra" / "config.yaml"
+    try:
+        config = OmegaConf.load(path)
+        assert isinstance(config, DictConfig)
+    except (OmegaConfBaseException, AssertionError, OSError, ValueError, YAMLError) as error:
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from error
+    return config
+
+
+@contextlib.contextmanager
+def in_use(run_dir: Path, alone: bool) -> Iterator[None]:
+    """Hold the lock on a run folder by which others see that the run is alive.
+
+    Raises:
+        UserError: if somebody else holds it and the run must be alone.
+    """
+    lock = FileLock(run_dir)
+    # Whoever only looks whether the run is alive holds the lock for a moment.
+    is_ours = lock.acquire(wait=False)
+    for _ in range(5):
+        if not is_ours:
+            time.sleep(_MOMENT)
+            is_ours = lock.acquire(wait=False)
+    if not is_ours and alone:
+        raise UserError(f"{short_path(run_dir)} is still running in another process; wait for it, or stop it first")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def claim(folder: Path) -> Path:

@@ -14,11 +14,11 @@ from torch import nn
 from cnnlab import hardware, resuming, run_record
 from cnnlab.blocks.shapes import output_shape
 from cnnlab.checkpoint_io import load_checkpoint
-from cnnlab.classifier import length_argument
 from cnnlab.commands import short_path
-from cnnlab.data.datamodule import TensorDataModule
+from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import Infeasible, Interrupted, UserError, did_you_mean
-from cnnlab.instantiation import build, check_top_level, refuse_untrusted_targets
+from cnnlab.instantiation import accepts, build, check_top_level, refuse_untrusted_targets, target
+from cnnlab.optimization import length_argument
 from cnnlab.quiet import quieten_libraries
 from cnnlab.trainer import build_trainer
 
@@ -49,7 +49,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     seed_everything(config.seed, verbose=False)
     machine = hardware.choose(config.trainer.accelerator, config.trainer.precision, config.trainer.num_threads)
     datamodule = build_data(config)
-    model = build_model(config, datamodule)
+    model = build_model(config, datamodule.input_shape, datamodule.num_classes)
     classifier = build_classifier(config, model, datamodule)
     last = resuming.checkpoint(config, run_dir)
     steps_done = 0
@@ -65,7 +65,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     for logger in trainer.loggers:
         logger.log_hyperparams(run_record.hyperparameters(config, datamodule.dataset, machine))
 
-    with _explain(config, run_dir):
+    with run_record.failure_written(run_dir), _explain(datamodule.batch_size, run_dir):
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)
         scores = run_record.scores(trainer)
         if config.test:
@@ -77,7 +77,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         "model": type(model).__name__,
         **scores,
         "num_parameters": num_parameters,
-        "batch_size": config.data.get("batch_size"),
+        "batch_size": datamodule.batch_size,
         "seed": config.seed,
         "device": machine.device,
         "precision": machine.precision,
@@ -87,31 +87,23 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     return run_record.objective(config, metrics)
 
 
-def build_data(config: DictConfig) -> TensorDataModule:
-    """Read the data set and say in one line what it holds."""
-    datamodule: TensorDataModule = build(config, "data", augment=build(config, "augment"), seed=config.seed)
+def build_data(config: DictConfig) -> DataModule:
+    """Read the data set and say what it holds."""
+    datamodule: DataModule = build(config, "data", augment=build(config, "augment"), seed=config.seed)
     try:
         datamodule.setup()
     except UserError as error:
         raise UserError(f"data: {error}") from error
-    log.info(
-        "data   %s: %s training and %s validation samples of %s, %d classes",
-        datamodule.dataset,
-        f"{len(datamodule.training):,}",
-        f"{len(datamodule.validation):,}",
-        "x".join(map(str, datamodule.input_shape)),
-        datamodule.num_classes,
-    )
+    log.info(datamodule.summary())
     return datamodule
 
 
-def build_model(config: DictConfig, datamodule: TensorDataModule) -> nn.Module:
-    """Build the network for the data's shape and check that it maps it to one logit per class.
+def build_model(config: DictConfig, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Build the network for samples of a shape (C, *spatial) and check that it maps them to one logit per class.
 
     Raises:
         Infeasible: if no network comes of these settings.
     """
-    shape, num_classes = datamodule.input_shape, datamodule.num_classes
     try:
         model: nn.Module = build(config, "model", input_shape=shape, num_classes=num_classes)
         logits = output_shape(model, shape)
@@ -127,22 +119,24 @@ def build_model(config: DictConfig, datamodule: TensorDataModule) -> nn.Module:
     return model
 
 
-def build_classifier(config: DictConfig, model: nn.Module, datamodule: TensorDataModule) -> LightningModule:
+def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModule) -> LightningModule:
     """Put the model into its LightningModule; settings that optimizer, scheduler or monitor refuse are found here."""
     optimizer, scheduler = build(config, "optimizer"), build(config, "scheduler")
     length = length_argument(scheduler)
     if length and config.trainer.max_epochs == config.trainer.get("max_steps", -1) == -1:
         raise UserError("a run without an end (trainer.max_epochs=-1) needs scheduler=none or scheduler=step")
     scheduler(optimizer(model.parameters()), **({length: 100} if length else {}))
-    classifier: LightningModule = build(
-        config,
-        "classifier",
-        model=model,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        input_shape=datamodule.input_shape,
-        num_classes=datamodule.num_classes,
-    )
+    module = target(config, "classifier")
+    learnt = getattr(module, "targets", datamodule.targets)
+    if learnt != datamodule.targets:
+        raise UserError(
+            f"classifier: {module.__name__} learns {learnt}, but the data hold {datamodule.targets}; "
+            "classifier._target_= names another LightningModule (see CONTRIBUTING.md, another task)"
+        )
+    known = {"input_shape": datamodule.input_shape, "num_classes": datamodule.num_classes}
+    wanted = {name: value for name, value in known.items() if accepts(module, name)}
+    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, **wanted}
+    classifier: LightningModule = build(config, "classifier", **parts)
     monitorable = getattr(classifier, "monitorable", [config.monitor])
     if config.monitor not in monitorable:
         choices = ", ".join(monitorable)
@@ -152,12 +146,11 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: TensorDat
 
 
 @contextmanager
-def _explain(config: DictConfig, run_dir: Path) -> Iterator[None]:
+def _explain(batch_size: int, run_dir: Path) -> Iterator[None]:
     """Turn what may go wrong on the way into one line that says what to do."""
     try:
         yield
     except torch.OutOfMemoryError as error:
-        batch_size = config.data.batch_size
         raise UserError(
             f"out of GPU memory with data.batch_size={batch_size}; try data.batch_size={max(1, batch_size // 2)}"
         ) from error

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from cnnlab.data.augment import Shift
-from cnnlab.data.datamodule import TensorDataModule
-from cnnlab.data.labelled import Labelled, Splits
+from cnnlab.data.datamodule import DataModule
+from cnnlab.data.labelled import Labelled
+from cnnlab.data.splits import Splits
 from cnnlab.errors import UserError
 
 SIGNALS = ((2, 30), torch.float32)
@@ -19,7 +20,7 @@ VOLUMES = ((1, 5, 6, 7), torch.uint8)
 KINDS = pytest.mark.parametrize(("shape", "dtype"), [SIGNALS, IMAGES, VOLUMES], ids=["signals", "images", "volumes"])
 
 
-class Generated(TensorDataModule):
+class Generated(DataModule):
     """120 training, 40 validation and 50 test samples of four classes."""
 
     def __init__(self, shape: tuple[int, ...] = (1, 6, 6), dtype: torch.dtype = torch.uint8, **loading: Any) -> None:
@@ -49,7 +50,7 @@ def ready(*arguments: Any, **loading: Any) -> Generated:
     return data
 
 
-def epoch(data: TensorDataModule, number: int) -> list[tuple[Tensor, Tensor]]:
+def epoch(data: DataModule, number: int) -> list[tuple[Tensor, Tensor]]:
     loader = data.train_dataloader()
     assert loader.sampler is not None
     loader.sampler.set_epoch(number)
@@ -176,10 +177,10 @@ def test_each_process_of_a_run_on_many_gets_its_own_samples() -> None:
         ({"eval_batch_size": 0}, "eval_batch_size must be at least 1, got 0"),
         ({"train_size": 0}, "train_size must be at least 1, got 0"),
         ({"val_size": -1}, "val_size must be at least 1, got -1"),
-        ({"batch_size": 121}, "batch_size must be at most 120, the number of training images, got 121"),
-        ({"train_size": 10}, "batch_size must be at most 10, the number of training images, got 16"),
-        ({"train_size": 121}, "train_size must be at most 120, the images in that split, got 121"),
-        ({"val_size": 41}, "val_size must be at most 40, the images in that split, got 41"),
+        ({"batch_size": 121}, "batch_size must be at most 120, the number of training samples, got 121"),
+        ({"train_size": 10}, "batch_size must be at most 10, the number of training samples, got 16"),
+        ({"train_size": 121}, "train_size must be at most 120, the samples in that split, got 121"),
+        ({"val_size": 41}, "val_size must be at most 40, the samples in that split, got 41"),
     ],
 )
 def test_sizes_that_the_data_cannot_give_are_refused(loading: dict[str, int], message: str) -> None:

@@ -118,7 +118,7 @@ def test_other_sets_have_no_substitute(source: type[FashionMNIST] | type[KMNIST]
 def test_batch_larger_than_the_training_images_is_refused(subset: MNIST, monkeypatch: pytest.MonkeyPatch) -> None:
     data = MNIST(batch_size=512, train_size=256)
     monkeypatch.setattr(data, "read", lambda: subset._splits)
-    with pytest.raises(UserError, match="batch_size must be at most 256, the number of training images, got 512"):
+    with pytest.raises(UserError, match="batch_size must be at most 256, the number of training samples, got 512"):
         data.setup()
 
 

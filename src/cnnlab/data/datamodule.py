@@ -1,6 +1,7 @@
-"""The LightningDataModule of every data set that fits in memory."""
+"""The LightningDataModule of every data set."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -8,33 +9,50 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from cnnlab.data.augment import Augmentation
-from cnnlab.data.labelled import Labelled, Splits
+from cnnlab.data.labelled import Labelled
+from cnnlab.data.lazy import LazyLabelled
+from cnnlab.data.splits import Samples, Splits
 from cnnlab.data.statistics import mean_and_std
 from cnnlab.data.tensor_loader import EpochOrder, TensorLoader
+from cnnlab.data.worker_loader import WorkerLoader
 from cnnlab.errors import UserError
 
 # A data set may take this share of an accelerator's memory; a larger one stays in the computer's.
 _RESIDENT_SHARE = 0.5
+_MAX_WORKERS = 8
+# Mean and deviation of data that are not in memory come from so many samples, and no more than fit into so much.
+_STATISTICS_SAMPLES, _STATISTICS_BYTES = 10_000, 2**28
+# Classes and channels that fit on a line.
+_NUM_SHOWN, _NUM_CHANNELS_SHOWN = 12, 4
+
+Loader = TensorLoader | WorkerLoader
 
 
-class TensorDataModule(LightningDataModule):
-    """Keeps a whole data set in memory and cuts batches from it; a data set is a subclass with a `read` method.
+class DataModule(LightningDataModule):
+    """Batches, splits and statistics for any data; a data set is a subclass with a `read` method.
+
+    With in_memory the whole data set lies in memory, on the run's device if it fits there, and batches are cut from
+    it as tensors. Otherwise a torch DataLoader's workers read the samples of each batch when its turn comes.
 
     After `setup` the attributes input_shape (C, *spatial), num_classes, class_names, mean, std (per channel, in
-    [0, 1] for images) and dataset describe the data; they come from the data alone.
+    [0, 1] for images) and dataset describe the data; they come from the data alone. Where the data are not in memory,
+    mean and std are those of 10,000 training samples or 256 MiB of them.
 
     Args:
-        batch_size: images per training step; the last, ragged batch of an epoch is dropped.
-        eval_batch_size: images per validation or test step; every image is used.
-        train_size, val_size: use only so many images, a stratified subset nested in the larger ones.
-        device: where the data live: "cpu", or "auto" for the run's device if they fit there.
+        batch_size: samples per training step; the last, ragged batch of an epoch is dropped.
+        eval_batch_size: samples per validation or test step; every sample is used.
+        train_size, val_size: use only so many samples, a stratified subset nested in the larger ones.
+        in_memory: read everything once, or each sample every epoch.
+        num_workers: processes that read samples; None: as many as torch has threads, 8 at most.
+        device: where data in memory live: "cpu", or "auto" for the run's device if they fit there.
         augment: random changes of training batches.
-        seed: with the epoch, decides the order of the training images and their augmentation.
+        seed: with the epoch, decides the order of the training samples and their augmentation.
 
     Raises:
         UserError: for a size that the data cannot give.
     """
 
+    targets: str = "classes"  # or "values", for regression
     preprocessing = "plain"
 
     def __init__(
@@ -43,6 +61,8 @@ class TensorDataModule(LightningDataModule):
         eval_batch_size: int = 500,
         train_size: int | None = None,
         val_size: int | None = None,
+        in_memory: bool = True,
+        num_workers: int | None = None,
         device: Literal["auto", "cpu"] = "auto",
         augment: Augmentation | None = None,
         seed: int = 0,
@@ -53,8 +73,12 @@ class TensorDataModule(LightningDataModule):
         for name, size in sizes.items():
             if size < 1:
                 raise UserError(f"{name} must be at least 1, got {size}")
+        if num_workers is not None and num_workers < 0:
+            raise UserError(f"num_workers must not be negative, got {num_workers}")
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.train_size, self.val_size = train_size, val_size
+        self.in_memory = in_memory
+        self.num_workers = min(torch.get_num_threads(), _MAX_WORKERS) if num_workers is None else num_workers
         self.device = device
         self.augment = augment
         self.seed = seed
@@ -62,31 +86,50 @@ class TensorDataModule(LightningDataModule):
 
     @abstractmethod
     def read(self) -> Splits:
-        """Read the data set into memory and split off validation."""
+        """Find the data set and split off validation; read what is to lie in memory."""
 
     def setup(self, stage: str | None = None) -> None:
         """Read the data once, whichever stage asks first."""
         if self._splits is not None:
             return
         splits = self.read()
-        self.training = _subset("train_size", splits.training, self.train_size)
-        self.validation = _subset("val_size", splits.validation, self.val_size)
-        self.check_batch_size(self.batch_size)
         self.dataset = splits.dataset
         self.class_names = splits.class_names
         self.num_classes = len(splits.class_names)
         self.checksums = splits.checksums
-        self.input_shape = tuple(self.training.inputs.shape[1:])
-        self.scale = 1 / 255 if self.training.inputs.dtype == torch.uint8 else 1.0
-        self.mean, self.std = mean_and_std(self.training.inputs, self.scale)
+        self.training = self._loaded(_subset("train_size", splits.training, self.train_size), "training")
+        self.validation = self._loaded(_subset("val_size", splits.validation, self.val_size), "validation")
+        self.check_batch_size(self.batch_size)
+        self._check_classes()
+        known = self._read_some(self.training) if isinstance(self.training, LazyLabelled) else self.training
+        self.input_shape = tuple(known.inputs.shape[1:])
+        self.scale = 1 / 255 if known.inputs.dtype == torch.uint8 else 1.0
+        self.mean, self.std = mean_and_std(known.inputs, self.scale)
         self._splits = splits
 
     def check_batch_size(self, batch_size: int) -> None:
         """Raise UserError if an epoch would not hold a single batch."""
         if batch_size > len(self.training):
             raise UserError(
-                f"batch_size must be at most {len(self.training)}, the number of training images, got {batch_size}"
+                f"batch_size must be at most {len(self.training)}, the number of training samples, got {batch_size}"
             )
+
+    def summary(self) -> str:
+        """What was found: samples, shape, statistics, and how often each class comes up in training."""
+        shape = "x".join(map(str, self.input_shape))
+        lines = [
+            f"data   {self.dataset}: {len(self.training):,} training and {len(self.validation):,} validation samples "
+            f"of {shape}, mean {_short(self.mean)}, std {_short(self.std)}"
+        ]
+        if self.targets == "classes":
+            counts = torch.bincount(self.training.labels, minlength=self.num_classes).tolist()
+            shown = [f"{name} {count:,}" for name, count in zip(self.class_names, counts, strict=True)][:_NUM_SHOWN]
+            more = f", … {self.num_classes - _NUM_SHOWN} more" if self.num_classes > _NUM_SHOWN else ""
+            largest = f"the largest is {max(counts) / sum(counts):.1%} of them"
+            lines.append(f"       {self.num_classes} classes: {', '.join(shown)}{more}; {largest}")
+        else:
+            lines.append(f"       values: {', '.join(self.class_names[:_NUM_SHOWN])}")
+        return "\n".join(lines)
 
     def description(self) -> dict[str, Any]:
         """What best.ckpt needs to say of its data, so that a prediction needs no data set: plain values only."""
@@ -102,17 +145,17 @@ class TensorDataModule(LightningDataModule):
             "checksums": dict(self.checksums),
         }
 
-    def train_dataloader(self) -> TensorLoader:
+    def train_dataloader(self) -> Loader:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         order = EpochOrder(len(self.training), self.seed, rank, world_size)
         return self._loader(self.training, self.batch_size, order)
 
-    def val_dataloader(self) -> TensorLoader:
+    def val_dataloader(self) -> Loader:
         return self._loader(self.validation, self.eval_batch_size)
 
-    def test_dataloader(self) -> TensorLoader:
+    def test_dataloader(self) -> Loader:
         assert self._splits is not None, "setup comes first"
-        return self._loader(self._splits.test(), self.eval_batch_size)
+        return self._loader(self._loaded(self._splits.test(), "test"), self.eval_batch_size)
 
     def transfer_batch_to_device(
         self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
@@ -120,17 +163,42 @@ class TensorDataModule(LightningDataModule):
         inputs, labels = batch
         return inputs.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
-    def _loader(self, data: Labelled, batch_size: int, order: EpochOrder | None = None) -> TensorLoader:
-        device = self._home(data)
-        data = Labelled(data.inputs.to(device), data.labels.to(device))
-        augment = self.augment if order is not None else None
-        return TensorLoader(data, batch_size, self.mean, self.std, self.scale, order, augment)
+    def _check_classes(self) -> None:
+        """Nothing can be learnt of a class without samples; a subset may be so small that it has none."""
+        if self.targets != "classes" or self.train_size is not None:
+            return
+        counts = torch.bincount(self.training.labels, minlength=self.num_classes)
+        if empty := [name for name, count in zip(self.class_names, counts.tolist(), strict=True) if count == 0]:
+            raise UserError(f"every class needs training samples, got none of {', '.join(empty[:5])}")
 
-    def _home(self, data: Labelled) -> torch.device:
-        """The device that holds the data: copying every batch to an accelerator costs more than a small step."""
+    def _read_some(self, samples: LazyLabelled) -> Labelled:
+        sample = samples.first(1).load(0, "the first sample").inputs
+        num_samples = min(_STATISTICS_SAMPLES, len(samples), max(1, _STATISTICS_BYTES // sample.nbytes))
+        return samples.first(num_samples).load(self.num_workers, "mean and deviation")
+
+    def _loader(self, data: Samples, batch_size: int, order: EpochOrder | None = None) -> Loader:
+        augment = self.augment if order is not None else None
+        if self.in_memory and isinstance(data, Labelled):
+            device = self._home(data)
+            data = Labelled(data.inputs.to(device), data.labels.to(device))
+            return TensorLoader(data, batch_size, self.mean, self.std, self.scale, order, augment)
+        device = self._run_device()
+        return WorkerLoader(data, batch_size, self.mean, self.std, self.scale, order, augment, self.num_workers, device)
+
+    def _loaded(self, samples: Samples, split: str) -> Samples:
+        if self.in_memory and isinstance(samples, LazyLabelled):
+            return samples.load(self.num_workers, f"{split} samples of {self.dataset}")
+        return samples
+
+    def _run_device(self) -> torch.device:
         if self.device == "cpu" or self.trainer is None:
             return torch.device("cpu")
         device: torch.device = self.trainer.strategy.root_device
+        return device
+
+    def _home(self, data: Labelled) -> torch.device:
+        """The device that holds the data: copying every batch to an accelerator costs more than a small step."""
+        device = self._run_device()
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             if data.inputs.nbytes > _RESIDENT_SHARE * free:
@@ -138,7 +206,12 @@ class TensorDataModule(LightningDataModule):
         return device
 
 
-def _subset(name: str, data: Labelled, size: int | None) -> Labelled:
-    if size is not None and size > len(data):
-        raise UserError(f"{name} must be at most {len(data)}, the images in that split, got {size}")
-    return data.first(size)
+def _subset(name: str, samples: Samples, size: int | None) -> Samples:
+    if size is not None and size > len(samples):
+        raise UserError(f"{name} must be at most {len(samples)}, the samples in that split, got {size}")
+    return samples.first(size)
+
+
+def _short(values: Sequence[float]) -> str:
+    shown = " ".join(f"{value:.3g}" for value in values[:_NUM_CHANNELS_SHOWN])
+    return f"{shown} …" if len(values) > _NUM_CHANNELS_SHOWN else shown

@@ -17,7 +17,7 @@ class EMNIST(IdxDataModule):
     Args:
         split: digits (10 classes), letters (26, upper and lower case as one) or balanced (47, both).
         root: folder that holds EMNIST/raw; None: $CNNLAB_DATA_DIR, else a cache folder.
-        **loading: see TensorDataModule.
+        **loading: see DataModule.
     """
 
     preprocessing = "digits"

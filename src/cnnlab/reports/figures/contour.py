@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from scipy.interpolate import griddata
 from scipy.spatial import QhullError
 
-from cnnlab.reports.figures.canvas import NotDrawn, figure
+from cnnlab.drawings.canvas import NotDrawn, figure
 from cnnlab.reports.figures.view import View
 
 _PAIRS = 3

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
-from cnnlab.reports.figures.canvas import BLACK, BLUE, ORANGE, SKY, NotDrawn, figure, legend_above
+from cnnlab.drawings.canvas import BLACK, BLUE, ORANGE, SKY, NotDrawn, figure, legend_above
 from cnnlab.reports.figures.value_scale import ValueScale
 from cnnlab.reports.figures.view import View
 

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cnnlab.reports.figures.canvas import BLACK, BLUE, GREY, ORANGE, VERMILION, figure, legend_above
+from cnnlab.drawings.canvas import BLACK, BLUE, GREY, ORANGE, VERMILION, figure, legend_above
 from cnnlab.reports.figures.view import View
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
-from cnnlab.reports.figures.canvas import NotDrawn, figure
+from cnnlab.drawings.canvas import NotDrawn, figure
 from cnnlab.reports.figures.view import View
 from cnnlab.reports.notation import shortened
 

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from cnnlab.reports.figures.canvas import BLUE, NotDrawn, figure
+from cnnlab.drawings.canvas import BLUE, NotDrawn, figure
 from cnnlab.reports.figures.view import View
 from cnnlab.reports.notation import shortened
 

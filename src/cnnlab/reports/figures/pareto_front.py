@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cnnlab.reports.figures.canvas import GREY, VERMILION, NotDrawn, figure
+from cnnlab.drawings.canvas import GREY, VERMILION, NotDrawn, figure
 from cnnlab.reports.figures.value_scale import ValueScale
 from cnnlab.reports.figures.view import View
 from cnnlab.reports.sweep_folder import Sweep

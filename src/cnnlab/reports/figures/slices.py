@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial
 
-from cnnlab.reports.figures.canvas import ORANGE, NotDrawn, better_is_darker, figure
+from cnnlab.drawings.canvas import ORANGE, NotDrawn, better_is_darker, figure
 from cnnlab.reports.figures.view import View
 
 _MOST = 16  # panels

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from optuna.trial import FrozenTrial
 
-from cnnlab.reports.figures.canvas import BLUE, ORANGE, PALE, SKY, VERMILION, NotDrawn, figure
+from cnnlab.drawings.canvas import BLUE, ORANGE, PALE, SKY, VERMILION, NotDrawn, figure
 from cnnlab.reports.figures.view import View
 from cnnlab.reports.sweep_folder import state
 

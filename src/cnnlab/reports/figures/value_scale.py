@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from cnnlab.reports.figures.canvas import better_is_darker
+from cnnlab.drawings.canvas import better_is_darker
 from cnnlab.reports.figures.ticks import log_ticks
 from cnnlab.reports.notation import shown_number
 

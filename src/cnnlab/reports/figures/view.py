@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial
 
-from cnnlab.reports.figures.canvas import NotDrawn
+from cnnlab.drawings.canvas import NotDrawn
 from cnnlab.reports.figures.param_scale import ParamScale
 from cnnlab.reports.figures.value_scale import ValueScale
 from cnnlab.reports.notation import short_names

@@ -1,0 +1,59 @@
+"""Labels as people store them, as class numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cnnlab.errors import UserError
+
+_NUM_NAMED = 5
+
+
+def class_names_of(name: str, labels: NDArray[Any]) -> tuple[str, ...]:
+    """The classes that training labels name: 0 to the largest number, or the words in alphabetical order.
+
+    Raises:
+        UserError: for labels that name no classes.
+    """
+    if labels.dtype.kind in "US":
+        return tuple(np.unique(labels.astype(str)).tolist())
+    numbers = _whole_numbers(name, labels)
+    absent = sorted(set(range(int(numbers.max()) + 1)) - set(np.unique(numbers).tolist()))
+    if absent:
+        raise UserError(
+            f"{name} must use every label from 0 to {numbers.max()} (0 to num_classes - 1), "
+            f"got none of {', '.join(map(str, absent[:_NUM_NAMED]))}"
+        )
+    return tuple(map(str, range(int(numbers.max()) + 1)))
+
+
+def class_numbers(name: str, labels: NDArray[Any], class_names: Sequence[str]) -> Tensor:
+    """(N,) int64, 0 to num_classes - 1.
+
+    Raises:
+        UserError: for labels that are none of the classes.
+    """
+    if labels.dtype.kind in "US":
+        words = labels.astype(str)
+        unknown = np.setdiff1d(words, class_names)
+        if len(unknown):
+            raise UserError(f"{name} holds labels that y_train does not: {', '.join(unknown[:_NUM_NAMED])}")
+        order = np.argsort(class_names)
+        return torch.from_numpy(order[np.searchsorted(class_names, words, sorter=order)])
+    numbers = _whole_numbers(name, labels)
+    if numbers.max() >= len(class_names):
+        raise UserError(f"{name} must hold labels from 0 to {len(class_names) - 1}, got {numbers.max()}")
+    return torch.from_numpy(numbers)
+
+
+def _whole_numbers(name: str, labels: NDArray[Any]) -> NDArray[np.int64]:
+    if labels.dtype.kind == "f" and not (np.isfinite(labels).all() and (labels == np.round(labels)).all()):
+        raise UserError(f"{name} must hold class labels, whole numbers from 0; for regression give data.targets=values")
+    numbers = labels.astype(np.int64)
+    if numbers.min() < 0:
+        raise UserError(f"{name} must hold labels from 0 up, got {numbers.min()}")
+    return numbers

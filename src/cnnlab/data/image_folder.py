@@ -1,0 +1,172 @@
+"""A folder of images with one sub-folder per class."""
+
+import logging
+from collections.abc import Callable, Sequence
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from cnnlab.data.datamodule import DataModule
+from cnnlab.data.image_files import ImageFiles, folders_of_splits, names_of_classes
+from cnnlab.data.lazy import LazyLabelled
+from cnnlab.data.splits import Splits
+from cnnlab.errors import UserError
+from cnnlab.imaging import Header, read_header, read_image
+
+log = logging.getLogger(__name__)
+
+_NUM_NAMED = 5
+
+Result = TypeVar("Result")
+
+
+class ImageFolder(DataModule):
+    """<root>/<class>/…, or <root>/train/<class>/… with val and test beside train where they exist.
+
+    A split that has no folder is cut off the training images, stratified and the same for every seed. Class names are
+    the folders' names. Whatever Pillow opens is taken; files whose names are not those of images are passed over.
+
+    Args:
+        root: the folder.
+        image_size: resize to n x n, or to [height, width]; None: as they are, if all have one size.
+        color: grey or rgb; auto: rgb if any image has colour.
+        val_fraction, test_fraction: of the training images, for a split without a folder.
+        unreadable: refuse to start with images that cannot be read, or skip them with a warning.
+        **loading: see DataModule.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        image_size: int | Sequence[int] | None = None,
+        color: Literal["auto", "rgb", "grey"] = "auto",
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.1,
+        unreadable: Literal["refuse", "skip"] = "refuse",
+        **loading: Any,
+    ) -> None:
+        super().__init__(**loading)
+        for name, fraction in {"val_fraction": val_fraction, "test_fraction": test_fraction}.items():
+            if not 0 < fraction <= 0.5:
+                raise UserError(f"{name} must be greater than 0 and at most 0.5, got {fraction}")
+        self.root = Path(root).expanduser().absolute()
+        self.size = _height_and_width(image_size)
+        self.color = color
+        self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        self.unreadable = unreadable
+
+    def read(self) -> Splits:
+        folders = folders_of_splits(self.root)
+        class_names = names_of_classes(folders["train"])
+        files = {split: ImageFiles.below(folder, class_names) for split, folder in folders.items()}
+        headers = self._headers(files) if self.size is None or self.color == "auto" else []
+        self._settle(headers)
+        num_channels = 1 if self.color == "grey" else 3
+        splits = {split: self._samples(found, num_channels) for split, found in files.items()}
+        _, training = splits["train"].split(0)
+        test = splits.get("test")
+        if test is None:
+            test, training = training.split(_part(self.test_fraction, training))
+        validation = splits.get("val")
+        if validation is None:
+            validation, training = training.split(_part(self.val_fraction, training))
+        return Splits(
+            dataset=self.root.name or "images",
+            class_names=class_names,
+            training=training,
+            validation=validation,
+            test=lambda: test,
+            checksums={split: found.fingerprint() for split, found in files.items()},
+        )
+
+    def _samples(self, files: ImageFiles, num_channels: int) -> LazyLabelled:
+        pixels = Pixels(files.paths, num_channels, self.size, self.unreadable == "skip")
+        return LazyLabelled.of(pixels, files.labels)
+
+    def _headers(self, files: dict[str, ImageFiles]) -> list[tuple[Path, Header]]:
+        """Headers of all images; those that have none are refused, or taken out of `files` with a warning."""
+        headers: list[tuple[Path, Header]] = []
+        errors: list[UserError] = []
+        for split, found in files.items():
+            good = []
+            for position, result in enumerate(_in_threads(_try_header, found.paths)):
+                if isinstance(result, UserError):
+                    errors.append(result)
+                else:
+                    good.append(position)
+                    headers.append((found.paths[position], result))
+            files[split] = found.only(good)
+        if errors:
+            total = len(headers) + len(errors)
+            named = "; ".join(str(error) for error in errors[:_NUM_NAMED])
+            more = f"; and {len(errors) - _NUM_NAMED} more" if len(errors) > _NUM_NAMED else ""
+            if self.unreadable == "refuse":
+                raise UserError(
+                    f"{len(errors)} of {total} images are unreadable: {named}{more}; "
+                    "remove them, or leave them out with data.unreadable=skip"
+                )
+            log.warning("WARNING: left out %d of %d images: %s%s", len(errors), total, named, more)
+        return headers
+
+    def _settle(self, headers: Sequence[tuple[Path, Header]]) -> None:
+        """Decide size and colour where the user left them to the images."""
+        if self.color == "auto":
+            self.color = "rgb" if any(header.num_channels == 3 for _, header in headers) else "grey"
+        if self.size is None and headers:
+            first_path, first = headers[0]
+            self.size = (first.height, first.width)
+            for path, header in headers:
+                if (header.height, header.width) != self.size:
+                    raise UserError(
+                        f"images must have one size, got {first.height}x{first.width} ({first_path.name}) "
+                        f"and {header.height}x{header.width} ({path.relative_to(self.root)}); "
+                        "data.image_size=64 or data.image_size=[48,64] resizes all"
+                    )
+
+
+class Pixels(Dataset[tuple[Tensor] | None]):
+    """Map-style dataset of image files: (uint8 (C, H, W),), or None for an unreadable one that is to be skipped."""
+
+    def __init__(self, paths: Sequence[Path], num_channels: int, size: tuple[int, int] | None, skip: bool) -> None:
+        self.paths, self.num_channels, self.size, self.skip = paths, num_channels, size, skip
+
+    def __getitem__(self, index: int) -> tuple[Tensor] | None:
+        try:
+            return (torch.from_numpy(read_image(self.paths[index], self.num_channels, self.size)),)
+        except UserError as error:
+            if self.skip:
+                log.warning("WARNING: left out: %s", error)
+                return None
+            raise UserError(f"{error}; remove it, or leave it out with data.unreadable=skip") from error
+
+
+def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    sides = [size, size] if isinstance(size, int) else list(size)
+    if len(sides) != 2 or any(side < 1 for side in sides):
+        raise UserError(f"image_size must be one positive number or [height,width], got {size}")
+    return sides[0], sides[1]
+
+
+def _part(fraction: float, samples: LazyLabelled) -> int:
+    return max(1, round(fraction * len(samples)))
+
+
+def _try_header(path: Path) -> Header | UserError:
+    try:
+        return read_header(path)
+    except UserError as error:
+        return error
+
+
+def _in_threads(function: Callable[[Path], Result], paths: Sequence[Path]) -> list[Result]:
+    """Files are waited for in threads: reading headers computes next to nothing."""
+    with ThreadPool(8) as pool:
+        results = pool.imap(function, paths, chunksize=64)
+        return list(tqdm(results, total=len(paths), desc="looking at images", leave=False, delay=1))

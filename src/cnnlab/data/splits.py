@@ -1,0 +1,29 @@
+"""What a data set hands to the data module."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cnnlab.data.labelled import Labelled
+from cnnlab.data.lazy import LazyLabelled
+
+Samples = Labelled | LazyLabelled
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set ready for training.
+
+    Attributes:
+        dataset: the name that every result carries; mnist-5k is not mnist.
+        training, validation: in an order whose prefixes are stratified.
+        test: reads the test split, which nothing but the test after training asks for.
+        class_names: in the order of the labels; for values the names of the values.
+        checksums: file name to a checksum, which pins the data to a run or a study.
+    """
+
+    dataset: str
+    class_names: tuple[str, ...]
+    training: Samples
+    validation: Samples
+    test: Callable[[], Samples]
+    checksums: dict[str, str]

@@ -1,0 +1,107 @@
+"""Batches read by worker processes while the network computes: for data that do not lie in memory."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from cnnlab.data.augment import Augmentation
+from cnnlab.data.labelled import Labelled
+from cnnlab.data.lazy import Batch, LazyLabelled, collate
+from cnnlab.data.normalise import Normalise
+from cnnlab.data.tensor_loader import EpochOrder
+from cnnlab.errors import UserError
+
+
+class WorkerLoader:
+    """Iterates what TensorLoader iterates, in the same order, through an ordinary torch DataLoader.
+
+    Workers read samples; a batch is moved to `device` as it is stored, and augmented and normalised there as a whole.
+
+    Args:
+        data: the samples, on the CPU.
+        sampler: shuffles and drops the ragged last batch; None keeps the order and every sample.
+        num_workers: processes; 0 reads in this one.
+
+    See TensorLoader for the others.
+    """
+
+    def __init__(
+        self,
+        data: Labelled | LazyLabelled,
+        batch_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        scale: float = 1.0,
+        sampler: EpochOrder | None = None,
+        augment: Augmentation | None = None,
+        num_workers: int = 0,
+        device: torch.device | None = None,
+    ) -> None:
+        self.data = data
+        self.batch_size = batch_size
+        self.sampler = sampler
+        self.batch_sampler = None  # Lightning looks for it wherever there is a sampler
+        self.augment = augment
+        self.num_workers = num_workers
+        self.device = device or torch.device("cpu")
+        self._normalisation = (tuple(mean), tuple(std), scale)
+        self._loader: DataLoader[Batch] | None = None
+        self._is_iterated = False
+
+    def __len__(self) -> int:
+        if self.sampler is not None:
+            return self.sampler.num_samples // self.batch_size
+        return -(-len(self.data) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        generator = self.sampler.generator(self.device) if self.sampler is not None else None
+        if self._is_iterated:  # persistent workers serve one iteration; a look in between must not disturb it
+            yield from self._batches(self._make_loader(0), generator)
+            return
+        if self._loader is None:
+            self._loader = self._make_loader(self.num_workers)
+        self._is_iterated = True
+        try:
+            yield from self._batches(self._loader, generator)
+        finally:
+            self._is_iterated = False
+
+    def _batches(self, loader: DataLoader[Batch], generator: torch.Generator | None) -> Iterator[Batch]:
+        normalise: Normalise | None = None
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            if batch is None:
+                continue
+            inputs, labels = (tensor.to(self.device, non_blocking=True) for tensor in batch)
+            if self.augment is not None and generator is not None:
+                inputs = self.augment(inputs, generator)
+            if normalise is None:
+                normalise = Normalise(*self._normalisation, inputs.dim() - 2, self.device)
+            yield normalise(inputs), labels
+
+    def _make_loader(self, num_workers: int) -> DataLoader[Batch]:
+        return DataLoader(
+            self.data,  # type: ignore[arg-type]
+            batch_sampler=_Batches(len(self.data), self.batch_size, self.sampler),
+            num_workers=num_workers,
+            collate_fn=collate,
+            pin_memory=self.device.type == "cuda",
+            persistent_workers=num_workers > 0,
+            generator=torch.Generator(),  # not the global one: how data are read must not change the network
+        )
+
+
+class _Batches:
+    """Indices of the samples of each batch of the sampler's present epoch."""
+
+    def __init__(self, num_samples: int, batch_size: int, order: EpochOrder | None) -> None:
+        self.num_samples, self.batch_size, self.order = num_samples, batch_size, order
+
+    def __iter__(self) -> Iterator[list[int]]:
+        indices: Tensor = torch.arange(self.num_samples) if self.order is None else self.order.indices()
+        for batch in torch.split(indices, self.batch_size):
+            if self.order is None or len(batch) == self.batch_size:
+                yield batch.tolist()

@@ -1,0 +1,107 @@
+"""Any picture that Pillow opens, as the array a network takes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cnnlab.errors import UserError
+
+_GREY_MODES = ("1", "L", "LA", "La", "I", "F")
+_EXIF_ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture says of itself before it is decoded.
+
+    Attributes:
+        height, width: as it is seen, camera held upright.
+        num_channels: 1 for grey, 3 for colour.
+    """
+
+    height: int
+    width: int
+    num_channels: int
+
+
+def read_header(path: Path) -> Header:
+    """Read size and colour without decoding the picture.
+
+    Raises:
+        UserError: if it is no picture.
+    """
+    with _readable(path), Image.open(path) as image:
+        width, height = image.size
+        # Pillow decodes the whole of a PNG in search of what is almost never behind its pixels.
+        has_exif = image.format != "PNG" or "exif" in image.info
+        if has_exif and image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS:
+            width, height = height, width
+        return Header(height, width, 1 if _is_grey(image) else 3)
+
+
+def read_image(path: Path, num_channels: int, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Return a picture as (num_channels, height, width), turned upright, what is transparent on white.
+
+    Of an animation the first frame is taken; 16 bits a channel become 8.
+
+    Args:
+        num_channels: 1 for grey, 3 for RGB.
+        size: height and width to resize to, without regard to the sides' ratio, smoothed when it gets smaller.
+
+    Raises:
+        UserError: if it is no picture, damaged, or too large to be one (Pillow's limit against decompression bombs).
+    """
+    with _readable(path), Image.open(path) as image:
+        if size is not None:
+            image.draft(None, (2 * max(size), 2 * max(size)))  # JPEG: decode no finer than needed
+        upright = ImageOps.exif_transpose(image)
+        plain = _on_white(_to_8_bits(upright)).convert("L" if num_channels == 1 else "RGB")
+        if size is not None and plain.size != size[::-1]:
+            plain = plain.resize(size[::-1], Image.Resampling.BILINEAR)
+        pixels = np.array(plain)  # a copy: Pillow's own memory is read-only
+    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Pillow's decoders meet damaged files with errors of a dozen kinds."""
+    try:
+        yield
+    except Exception as error:
+        reason = "it is empty" if path.is_file() and path.stat().st_size == 0 else _plain(error)
+        raise UserError(f"{path} cannot be read as an image ({reason})") from error
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "its content is no image that Pillow knows"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode in _GREY_MODES or image.mode.startswith("I;16")
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Pillow would cut 16-bit and float pixels off at 255 instead of scaling them."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    pixels = np.asarray(image, dtype=np.float64)
+    highest = float(pixels.max(initial=0.0))
+    full_scale = (
+        65535.0 if image.mode.startswith("I") and highest > 255 else 1.0 if highest <= 1 else max(255.0, highest)
+    )
+    return Image.fromarray(np.clip(pixels * (255.0 / full_scale), 0, 255).astype(np.uint8))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)

@@ -1,0 +1,129 @@
+"""Any map-style torch Dataset trains like a data set in memory."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.datasets import FakeData
+
+from cnnlab.data.augment import Shift
+from cnnlab.data.datamodule import DataModule
+from cnnlab.data.labelled import Labelled
+from cnnlab.data.lazy import LazyLabelled
+from cnnlab.data.splits import Splits
+from cnnlab.data.worker_loader import WorkerLoader
+from cnnlab.errors import UserError
+
+
+class Fake(DataModule):
+    """torchvision's FakeData: Pillow images and no attribute that holds the labels."""
+
+    def read(self) -> Splits:
+        test, rest = LazyLabelled.of(FakeData(100, (3, 12, 10), num_classes=4)).split(20)
+        validation, training = rest.split(20)
+        return Splits("fake", tuple("abcd"), training, validation, lambda: test, {})
+
+
+def ready(**loading: Any) -> Fake:
+    data = Fake(**{"batch_size": 8, **loading})
+    data.setup()
+    return data
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_torchvisions_datasets_work_both_ways(num_workers: int) -> None:
+    held, read = ready(), ready(in_memory=False, num_workers=num_workers)
+    assert held.input_shape == read.input_shape == (3, 12, 10)
+    assert isinstance(held.training, Labelled)
+    assert isinstance(read.train_dataloader(), WorkerLoader)
+    pairs = [*zip(held.train_dataloader(), read.train_dataloader(), strict=True)]
+    pairs += zip(held.test_dataloader(), read.test_dataloader(), strict=True)
+    for (a, c), (b, d) in pairs:
+        assert torch.equal(a, b)
+        assert torch.equal(c, d)
+
+
+def test_a_data_set_in_memory_can_be_read_by_workers(tmp_path: Path) -> None:
+    class Held(Fake):
+        def read(self) -> Splits:
+            splits = super().read()
+            assert isinstance(splits.training, LazyLabelled)
+            return Splits("h", tuple("abcd"), splits.training.load(0, ""), splits.validation, splits.test, {})
+
+    data = Held(batch_size=8, in_memory=False, num_workers=1)
+    data.setup()
+    assert all(
+        torch.equal(a[0], b[0]) for a, b in zip(data.train_dataloader(), ready().train_dataloader(), strict=True)
+    )
+
+
+def test_the_order_follows_seed_and_epoch_and_a_look_in_between_disturbs_nothing() -> None:
+    def labels(loader: Any, epoch: int, look_after: int | None = None) -> list[Tensor]:
+        loader.sampler.set_epoch(epoch)
+        seen = []
+        for number, (_, batch) in enumerate(loader):
+            if number == look_after:
+                next(iter(loader))
+            seen.append(batch)
+        return seen
+
+    expected = labels(ready().train_dataloader(), 3)
+    loader = ready(in_memory=False, num_workers=2).train_dataloader()
+    labels(loader, 0)
+    for seen in (labels(loader, 3), labels(loader, 3, look_after=1)):
+        assert all(torch.equal(a, b) for a, b in zip(seen, expected, strict=True))
+
+
+def test_augmentation_is_the_same_in_every_run() -> None:
+    def epoch() -> list[Tensor]:
+        return [inputs for inputs, _ in ready(in_memory=False, num_workers=2, augment=Shift(2)).train_dataloader()]
+
+    first, second = epoch(), epoch()
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first[0], next(iter(ready().train_dataloader()))[0])
+
+
+def test_reading_draws_no_random_numbers() -> None:
+    """How the data are read must not change how the network is initialised."""
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    list(ready(in_memory=False, num_workers=2).train_dataloader())
+    assert torch.equal(torch.rand(1), expected)
+
+
+class Numbers(Dataset[tuple[np.ndarray[Any, Any], int]]):
+    """float64 arrays, of which some have a shape of their own."""
+
+    targets = [0, 1] * 10
+
+    def __init__(self, odd_one: int = -1) -> None:
+        self.odd_one = odd_one
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray[Any, Any], int]:
+        return np.full((1, 5 if index == self.odd_one else 4), float(index)), index % 2
+
+
+def test_arrays_become_float32_and_targets_are_labels() -> None:
+    loaded = LazyLabelled.of(Numbers()).load(0, "")
+    assert (loaded.inputs.dtype, loaded.labels.dtype) == (torch.float32, torch.int64)
+    assert torch.equal(loaded.inputs[:, 0, 0].long() % 2, loaded.labels)
+
+
+@pytest.mark.parametrize("odd_one", [3, 19])
+def test_samples_of_different_shapes_are_refused(odd_one: int) -> None:
+    with pytest.raises(UserError, match=r"samples must have one shape, got 1x\d and 1x\d"):
+        LazyLabelled.of(Numbers(odd_one)).load(0, "")
+
+
+def test_more_than_fits_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnnlab.data.memory.available_bytes", lambda: 2**10)
+    with pytest.raises(UserError, match="60 samples would take .* data.in_memory=false"):
+        ready()

@@ -1,0 +1,127 @@
+"""CONTRIBUTING's recipes, carried out to the letter in a copy of the project."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import PROJECT, SMOKE
+
+TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+RECIPES = {
+    heading: body
+    for heading, body in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TEXT, flags=re.MULTILINE | re.DOTALL)
+    if re.search(r"^1\. ", body, flags=re.MULTILINE)
+}
+SMALLER = {"Add a search": [*SMOKE[1:], "trainer.limit_train_batches=1", "data.allow_subset=true"]}
+LEFT_BEHIND = {
+    "Add a model": ["checkpoints/best.ckpt"],
+    "Add a data set": ["checkpoints/best.ckpt"],
+    "Add a logger": ["csv_live/metrics.csv", "tensorboard/events.*"],
+}
+
+
+def code_blocks(body: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", body, flags=re.DOTALL)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    shutil.copytree(PROJECT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copytree(PROJECT / "conf", folder / "conf")
+    shutil.copy(PROJECT / "train.py", folder)
+    return folder
+
+
+def write_files(body: str, folder: Path) -> None:
+    for block in code_blocks(body, "python") + code_blocks(body, "yaml"):
+        name, _, content = block.removeprefix("# ").partition("\n")
+        assert not (folder / name).exists(), f"{name}: nothing that is there may be edited"
+        (folder / name).write_text(content, encoding="utf-8")
+
+
+def run_command(line: str, folder: Path, environment: dict[str, str], *more: str) -> "subprocess.CompletedProcess[str]":
+    program, *arguments = shlex.split(line)
+    assert program == "python"
+    return subprocess.run(
+        [sys.executable, *arguments, *more],
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(folder / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_recipe_has_three_steps() -> None:
+    assert set(RECIPES) >= {"Add a model", "Add a data set", "Add a callback", "Add a logger", "Another task"}
+    for heading, body in RECIPES.items():
+        assert re.findall(r"^(\d)\. ", body, flags=re.MULTILINE) == ["1", "2", "3"], heading
+
+
+@pytest.mark.parametrize("heading", RECIPES)
+def test_the_steps_lead_to_a_run(heading: str, copy: Path, environment: dict[str, str]) -> None:
+    body = RECIPES[heading]
+    write_files(body, copy)
+    rng = np.random.default_rng(0)
+    images = rng.random((200, 12, 12), dtype=np.float32)
+    values = np.stack([images.mean((1, 2)), images[:, 0].mean(1)], axis=1)
+    np.savez(copy / "values.npz", x_train=images[:160], y_train=values[:160], x_test=images[160:], y_test=values[160:])
+    commands = [line for block in code_blocks(body, "bash") for line in block.splitlines()]
+    assert commands
+    for line in commands:
+        smaller = SMALLER.get(heading, ["trainer=smoke"] if heading == "Another task" else SMOKE)
+        run = run_command(line, copy, environment, *smaller)
+        assert run.returncode == 0, run.stderr
+    for pattern in LEFT_BEHIND.get(heading, []):
+        assert list(copy.glob(f"outputs/runs/*/{pattern}")), pattern
+    if heading == "Add a callback":
+        events = list(copy.glob("outputs/runs/*/tensorboard/events.*"))
+        assert any(b"weights/norm" in file.read_bytes() for file in events)
+
+
+def test_the_new_model_is_found_by_the_tests_of_all_models(copy: Path, environment: dict[str, str]) -> None:
+    write_files(RECIPES["Add a model"], copy)
+    shutil.copytree(PROJECT / "tests/models", copy / "tests/models")
+    for name in ("tests/conftest.py", "pyproject.toml"):
+        shutil.copy(PROJECT / name, copy / name)
+    line = "python -m pytest -p no:cacheprovider -k shallow tests/models/test_zoo.py"
+    tested = run_command(line, copy, environment)
+    assert tested.returncode == 0, tested.stdout
+    assert re.search(r"\.\.\..*100%", tested.stdout), tested.stdout
+
+
+def test_another_task_stops_and_goes_on(copy: Path, environment: dict[str, str]) -> None:
+    """The regression keeps the epoch with the smallest error, and a longer run goes on from the last."""
+    write_files(RECIPES["Another task"], copy)
+    rng = np.random.default_rng(0)
+    values = rng.random(400, dtype=np.float32)
+    images = values[:, None, None] + rng.random((400, 8, 8), dtype=np.float32)
+    np.savez(copy / "values.npz", x_train=images[:320], y_train=values[:320], x_test=images[320:], y_test=values[320:])
+    settings = "experiment=regression data.path=values.npz trainer=cpu scheduler=none hydra.run.dir=run"
+    first = run_command(f"python train.py {settings} trainer.max_epochs=3", copy, environment)
+    assert first.returncode == 0, first.stderr
+    lines = re.findall(r"epoch (\d)/3 .*val/mse ([\d.]+)", first.stdout)
+    errors = {int(epoch): float(error) for epoch, error in lines}
+    metrics = json.loads((copy / "run/metrics.json").read_text())
+    assert metrics["best_epoch"] == min(errors, key=lambda epoch: errors[epoch])
+    assert metrics["val/mse"] == pytest.approx(min(errors.values()), abs=1e-4)
+    assert metrics["test/mse"] < np.var(values)
+    assert "val/accuracy" not in metrics
+
+    longer = run_command("python train.py resume=run trainer.max_epochs=4", copy, environment)
+    assert longer.returncode == 0, longer.stderr
+    assert "epoch 4/4" in longer.stdout
+    assert "epoch 3/4" not in longer.stdout
+    assert json.loads((copy / "run/metrics.json").read_text())["epochs"] == 4
+
+    cross_entropy = run_command("python train.py data=npz data.targets=values data.path=values.npz", copy, environment)
+    assert cross_entropy.returncode == 1
+    assert "Classifier learns classes, but the data hold values" in cross_entropy.stderr
