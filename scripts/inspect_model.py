@@ -29,7 +29,7 @@ def main(config: DictConfig) -> None:
     from cnnlab.commands import short_path
     from cnnlab.drawings.shapes import draw
     from cnnlab.instantiation import build
-    from cnnlab.reports.notation import aligned
+    from cnnlab.notation import aligned
 
     input_shape, num_classes = sizes(config)
     model = build(config, "model", input_shape=input_shape, num_classes=num_classes)

@@ -93,7 +93,7 @@ def read_kernel(given: Any) -> "tuple[Map, str]":
 
 def report(compared: "Comparison", image_name: str, kernel_name: str) -> str:
     """What is to be seen, as text."""
-    from cnnlab.reports.notation import aligned, shown_number
+    from cnnlab.notation import aligned, shown_number
 
     image, kernel, output = (
         " x ".join(map(str, values.shape)) for values in (compared.image, compared.kernel, compared.torch)

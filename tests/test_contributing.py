@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from conftest import PROJECT, SMOKE
 
@@ -125,3 +126,31 @@ def test_another_task_stops_and_goes_on(copy: Path, environment: dict[str, str])
     cross_entropy = run_command("python train.py data=npz data.targets=values data.path=values.npz", copy, environment)
     assert cross_entropy.returncode == 1
     assert "Classifier learns classes, but the data hold values" in cross_entropy.stderr
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_what_is_left_when_the_demo_is_deleted_works(tmp_path: Path, environment: dict[str, str]) -> None:
+    section = re.search(r"^## Make it yours\n(.*?)^## ", TEXT, flags=re.MULTILINE | re.DOTALL)
+    assert section is not None
+    (block,) = code_blocks(section[1], "bash")
+    assert len(block.splitlines()) == 5
+    folder = tmp_path / "project"
+    for name in ("conf", "docs", "scripts", "src", "tests"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("train.py", "pyproject.toml", "RESULTS.md", "LOG.md"):
+        shutil.copy(PROJECT / name, folder)
+    deleted = subprocess.run(["bash", "-ec", block], cwd=folder, capture_output=True, text=True, check=False)
+    assert deleted.returncode == 0, deleted.stderr
+    assert not re.search("mnist|resnet", " ".join(map(str, folder.rglob("*"))))
+
+    rng = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (folder / "photos" / name).mkdir(parents=True)
+        for number in range(40):
+            pixels = rng.integers(0, 128, (16, 16, 3), dtype=np.uint8) + 100 * (name == "dogs")
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / "photos" / name / f"{number}.png")
+    run = run_command("python train.py data.root=photos trainer=smoke", folder, environment)
+    assert run.returncode == 0, run.stderr
+    tests = "tests/test_layering.py tests/test_config.py tests/models tests/test_arguments.py"
+    tested = run_command(f"python -m pytest -p no:cacheprovider {tests}", folder, environment)
+    assert tested.returncode == 0, tested.stdout

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from conftest import PROJECT, SMOKE, Finished
 
@@ -19,24 +22,29 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 def commands() -> list[str]:
     blocks = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
     lines = [re.sub(r"\s+#.*", "", line).strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line]
+    rows = [line for line in README.splitlines() if line.startswith("|")]
+    lines += [command for row in rows for command in re.findall(r"`(python [^`]*)`", row)]
+    return [line for line in dict.fromkeys(lines) if line]
 
 
 TRAIN = [line for line in commands() if line.startswith("python train.py")]
-SCRIPTS = [line for line in commands() if line.startswith("python scripts/") and "report.py" not in line]
-REPORT = "python scripts/report.py outputs/sweeps/tinyvgg"
+MEASURED = ["python scripts/benchmark.py", "python scripts/seeds.py --seeds 0-4 -- model=tinyvgg"]
+EXPLAINED = [line for line in commands() if re.match(r"python scripts/(inspect_model|show_convolution).py", line)]
+OF_A_RUN = ["python scripts/runs.py", "python scripts/report.py latest"]
+OF_A_SEARCH = "python scripts/report.py outputs/sweeps/tinyvgg"
 MAKE = [line for line in commands() if line.startswith("make")]
-OTHERS = {REPORT, 'eval "$(python train.py -sc install=bash)"', "tensorboard --logdir outputs/runs"}
+OTHERS = {'eval "$(python train.py -sc install=bash)"', "tensorboard --logdir outputs/runs"}
 
 
 def test_every_command_is_tried_below() -> None:
-    assert set(commands()) == {*TRAIN, *SCRIPTS, *MAKE, *OTHERS}
+    assert set(commands()) == {*TRAIN, *MEASURED, *EXPLAINED, *OF_A_RUN, OF_A_SEARCH, *MAKE, *OTHERS}
 
 
 @pytest.mark.parametrize("line", TRAIN)
 def test_train(line: str, train: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    arguments = shlex.split(line)[2:]
+    arguments = (line.split() if "\\" in line else shlex.split(line))[2:]  # no shell of Windows reads backslashes
+    make_data(tmp_path)
     if arguments and arguments[0] in ("--help", "--cfg"):
         shown = train(*arguments)
         assert shown.status == 0
@@ -44,7 +52,7 @@ def test_train(line: str, train: Callable[..., Finished], tmp_path: Path, monkey
         return
     if arguments and arguments[0].startswith("resume="):
         folder = train(*SMOKE).folder
-        resumed = train(f"resume={folder}")
+        resumed = train("resume=latest" if arguments == ["resume=latest"] else f"resume={folder}")
         assert resumed.status == 0, resumed.err
         return
     if any(argument.startswith("sweep=") for argument in arguments):
@@ -70,17 +78,94 @@ def smoke_for(arguments: list[str]) -> list[str]:
     """What makes a command small; `trainer=gpu` and `trainer=overfit` stay what they are."""
     if any(argument.startswith("trainer=") for argument in arguments):
         return ["data.train_size=256"] if "trainer=gpu" in arguments else ["trainer.max_epochs=2"]
-    sizes = [] if any(argument.startswith("data.train_size") for argument in arguments) else ["data.train_size=256"]
-    return ["trainer=smoke", *sizes]
+    has_size = any(argument.startswith(("data.train_size", "data=npz", "data=image_folder")) for argument in arguments)
+    return ["trainer=smoke"] if has_size else ["trainer=smoke", "data.train_size=256"]
 
 
-@pytest.mark.parametrize("line", SCRIPTS)
-def test_script(line: str, tmp_path: Path, environment: dict[str, str]) -> None:
+def make_data(folder: Path) -> None:
+    """What the commands on own data are given."""
+    rng = np.random.default_rng(0)
+    for root in ("photos", "C:\\photos\\cats"):
+        for name in ("cats", "dogs"):
+            (folder / root / name).mkdir(parents=True)
+            for number in range(30):
+                pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / root / name / f"{number}.png")
+    x, y = rng.random((60, 1, 12, 12, 12), dtype=np.float32), np.arange(60) % 3
+    for name in ("scans.npz", "a=b, (1) é.npz"):
+        np.savez(folder / name, x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
+
+
+def run_script(line: str, folder: Path, environment: dict[str, str], *more: str) -> "subprocess.CompletedProcess[str]":
     program, *arguments = shlex.split(line)[1:]
-    command = [sys.executable, str(PROJECT / program), "--smoke", *arguments]
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, str(PROJECT / program), *more, *arguments]
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert "| --- |" in run.stdout
+    return run
+
+
+@pytest.mark.parametrize("line", MEASURED)
+def test_measured(line: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    assert "| --- |" in run_script(line, tmp_path, environment, "--smoke").stdout
+
+
+@pytest.mark.parametrize("line", EXPLAINED)
+def test_explained(line: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    run_script(line, tmp_path, environment)
+    assert list(tmp_path.glob("outputs/*/*.png"))
+
+
+def test_what_can_be_read_from_runs(
+    smoke: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    folder = smoke().folder
+    assert folder is not None
+    runs, report = (run_script(line, tmp_path, environment) for line in OF_A_RUN)
+    assert folder.name in runs.stdout
+    assert "finished" in runs.stdout
+    assert "confusion_matrix.png" in report.stdout
+    assert (folder / "evaluation/test/confusion_matrix.png").is_file()
+
+
+def test_from_a_notebook(tmp_path: Path, without_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len([line for line in block.splitlines() if line]) <= 4
+    small = ", ".join(f'"{argument}"' for argument in SMOKE)
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(block.replace('"trainer.max_epochs=1"', small), found)
+    assert found["metrics"]["test/accuracy"] > 0
+    assert found["folder"].is_dir()
+    inputs, _ = next(iter(found["data"].val_dataloader()))
+    assert found["model"](inputs).shape == (500, 10)
+    assert found["config"].trainer.max_epochs == 1
+
+
+def test_a_read_only_checkout_stays_as_it_is(tmp_path: Path, environment: dict[str, str]) -> None:
+    assert "`PYTHONPATH=/opt/cnnlab/src python /opt/cnnlab/train.py`" in README
+    checkout, elsewhere = tmp_path / "opt/cnnlab", tmp_path / "work"
+    elsewhere.mkdir()
+    for name in ("src", "conf", "train.py"):
+        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
+        checkout.mkdir(parents=True, exist_ok=True)
+        copy(PROJECT / name, checkout / name)
+    for path in [*checkout.rglob("*"), checkout]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = sorted(path for path in checkout.rglob("*") if "__pycache__" not in path.parts)
+    command = [sys.executable, str(checkout / "train.py"), *SMOKE]
+    run = subprocess.run(
+        command,
+        cwd=elsewhere,
+        env=environment | {"PYTHONPATH": str(checkout / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert sorted(path for path in checkout.rglob("*") if "__pycache__" not in path.parts) == before
+    assert list(elsewhere.glob("outputs/runs/*/metrics.json"))
+    for path in [checkout, *checkout.rglob("*")]:
+        path.chmod(0o755)
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
@@ -90,15 +175,14 @@ def test_make(line: str, environment: dict[str, str]) -> None:
     command = [*shlex.split(line), "--dry-run", f"RUN={sys.executable}", f"-C{PROJECT}"]
     plan = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert plan.returncode == 0, plan.stderr
-    assert {"make train": "train.py", "make test": "pytest", "make sweep": "sweep=tinyvgg"}[line] in plan.stdout
+    calls = {"train": "train.py", "test": "pytest", "sweep": "sweep=tinyvgg", "clean-runs": "runs.py --delete"}
+    assert calls[line.split()[1]] in plan.stdout
 
 
 def test_the_report_of_a_search(train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]) -> None:
     assert train("-m", "sweep=tinyvgg", *SMALL_SEARCH).status == 0
     (tmp_path / "outputs/sweeps/tinyvgg/leaderboard.md").unlink()
-    command = [sys.executable, str(PROJECT / "scripts/report.py"), REPORT.split()[-1]]
-    report = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert report.returncode == 0, report.stderr
+    run_script(OF_A_SEARCH, tmp_path, environment)
     assert (tmp_path / "outputs/sweeps/tinyvgg/leaderboard.md").is_file()
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from cnnlab.locks import FileLock
 from conftest import PROJECT, Finished
 
 # Everything that could drift apart: batch norm, dropout, augmentation, a schedule over the whole run.
@@ -225,3 +226,29 @@ def test_init_from_goes_on_with_the_same_settings_and_data_only(smoke: Callable[
     anew = smoke("logger=none", "test=false", "scheduler=step", f"init_from={first.folder}")
     assert anew.status == 0, anew.err
     assert "had not finished an epoch" in anew.out
+
+
+def test_a_run_that_is_still_going_is_left_alone(
+    smoke: Callable[..., Finished], train: Callable[..., Finished]
+) -> None:
+    first = smoke("logger=none", "test=false", "scheduler=step")
+    assert first.folder is not None
+    with FileLock(first.folder):
+        refused = train(f"resume={first.folder}", "trainer.max_epochs=2")
+    assert refused.status == 1
+    assert "is still running in another process" in refused.err
+    assert train(f"resume={first.folder}", "trainer.max_epochs=2").status == 0
+
+
+def test_a_failed_run_says_why_until_it_has_gone_on(
+    smoke: Callable[..., Finished], train: Callable[..., Finished], tmp_path: Path
+) -> None:
+    failed = smoke("optimizer.lr=1e9", "trainer.max_epochs=2", "scheduler=none", "hydra.run.dir=outputs/runs/failed")
+    assert failed.status == 1
+    folder = tmp_path / "outputs/runs/failed"
+    assert "training loss became" in (folder / "error.txt").read_text()
+    whole = smoke("logger=none", "test=false", "scheduler=step")
+    assert whole.folder is not None
+    (whole.folder / "error.txt").write_text("old")
+    assert train(f"resume={whole.folder}", "trainer.max_epochs=2").status == 0
+    assert not (whole.folder / "error.txt").exists()

@@ -274,3 +274,12 @@ def test_without_callbacks_it_still_trains_and_tests(smoke: Callable[..., Finish
     assert 0 < run.metrics["test/accuracy"] <= 1
     assert run.metrics["val/accuracy"] > 0
     assert not list(Path("outputs").rglob("*.ckpt"))
+
+
+def test_the_defaults_are_tinyvgg_mnist_auto(train: Callable[..., Finished]) -> None:
+    shown = OmegaConf.create(train("--cfg", "job").out)
+    assert shown.model["_target_"].endswith("TinyVGG")
+    assert shown.data["_target_"].endswith("MNIST")
+    assert shown.data.batch_size == 32
+    assert shown.trainer.accelerator == "auto"
+    assert (shown.monitor, shown.mode) == ("val/accuracy", "max")

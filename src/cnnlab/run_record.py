@@ -8,8 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from cnnlab.atomic import write_atomically
 from cnnlab.callbacks.checkpoint import Checkpoint
 from cnnlab.callbacks.throughput import Throughput
 from cnnlab.commands import python, short_path, this_script
-from cnnlab.errors import UserError
 from cnnlab.hardware import Hardware
 
 _PACKAGES = (
@@ -49,18 +46,6 @@ COUNTABLE = ("num_parameters", "train_seconds", "images_per_second")
 @rank_zero_only
 def write_json(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-@contextmanager
-def failure_written(run_dir: Path) -> Iterator[None]:
-    """Leave error.txt behind when a run fails on the way, so that it is not taken for one that was stopped."""
-    for name in ("error.txt", "traceback.txt"):
-        (run_dir / name).unlink(missing_ok=True)
-    try:
-        yield
-    except UserError as error:
-        write_atomically(run_dir / "error.txt", f"{error}\n".encode())
-        raise
 
 
 def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:

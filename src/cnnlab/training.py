@@ -1,22 +1,19 @@
 """One training run, from a composed config to metrics.json: the one place where the parts meet."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, seed_everything
 from omegaconf import DictConfig
 from torch import nn
 
-from cnnlab import hardware, resuming, run_record
+from cnnlab import failures, hardware, resuming, run_record
 from cnnlab.blocks.shapes import output_shape
 from cnnlab.checkpoint_io import load_checkpoint
 from cnnlab.commands import short_path
 from cnnlab.data.datamodule import DataModule
-from cnnlab.errors import Infeasible, Interrupted, UserError, did_you_mean
+from cnnlab.errors import Infeasible, UserError, did_you_mean
 from cnnlab.instantiation import accepts, build, check_top_level, refuse_untrusted_targets, target
 from cnnlab.optimization import length_argument
 from cnnlab.quiet import quieten_libraries
@@ -65,7 +62,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     for logger in trainer.loggers:
         logger.log_hyperparams(run_record.hyperparameters(config, datamodule.dataset, machine))
 
-    with run_record.failure_written(run_dir), _explain(datamodule.batch_size, run_dir):
+    with failures.explained(run_dir, datamodule.batch_size):
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)
         scores = run_record.scores(trainer)
         if config.test:
@@ -143,21 +140,3 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModul
         nearest = did_you_mean(config.monitor, monitorable)
         raise UserError(f"monitor must be one of {choices}, got {config.monitor!r}{nearest}")
     return classifier
-
-
-@contextmanager
-def _explain(batch_size: int, run_dir: Path) -> Iterator[None]:
-    """Turn what may go wrong on the way into one line that says what to do."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"out of GPU memory with data.batch_size={batch_size}; try data.batch_size={max(1, batch_size // 2)}"
-        ) from error
-    except MisconfigurationException as error:
-        raise UserError(" ".join(str(error).split())) from error
-    except Interrupted as stop:
-        stop.advice = "no epoch was finished, so there is nothing to resume"
-        if (run_dir / "checkpoints/last.ckpt").is_file():
-            stop.advice = f"continue with: {run_record.resume_command(run_dir)}"
-        raise

@@ -70,7 +70,7 @@ CHOSEN = [
     "+flag=true",
     "+nothing=null",
     "data.train_size=null",
-    "classifier.label_smoothing=0.1",
+    "++classifier.label_smoothing=0.1",
     "+optimizer.of_monitor='${monitor}'",
     "seed=3",
 ]

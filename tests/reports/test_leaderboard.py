@@ -8,8 +8,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from sweep_maker import SweepMaker
 
+from cnnlab.notation import aligned, short_names
 from cnnlab.reports import leaderboard
-from cnnlab.reports.notation import aligned, short_names
 from cnnlab.reports.sweep_folder import Sweep, read
 from cnnlab.reports.trial_table import param_table, trial_table
 

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from cnnlab.cross_correlation import Comparison, Map
 from cnnlab.drawings.canvas import figure, look, png
-from cnnlab.reports.notation import shown_number
+from cnnlab.notation import shown_number
 
 _MOST_WRITTEN = 7  # kernel rows and columns whose numbers are still legible
 _SIGNED = "PuOr"  # white at 0

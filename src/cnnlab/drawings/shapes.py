@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from cnnlab.drawings.canvas import GREY, ORANGE, PALE, SKY, WIDTH, figure, look, png
 from cnnlab.inspection import Inspection, Layer, by
-from cnnlab.reports.notation import shortened
+from cnnlab.notation import shortened
 
 _MOST_PER_ROW = 6
 _ROW_HEIGHT = 1.95  # inches

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from cnnlab.reports.notation import aligned, is_absent, markdown, short_names, shown, shown_seconds, shown_value
+from cnnlab.notation import aligned, is_absent, markdown, short_names, shown, shown_seconds, shown_value
 from cnnlab.reports.sweep_folder import Sweep
 from cnnlab.reports.trial_table import value_columns
 

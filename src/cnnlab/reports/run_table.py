@@ -18,7 +18,7 @@ import yaml
 
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.locks import is_held
-from cnnlab.reports.notation import aligned, shown_value
+from cnnlab.notation import aligned, shown_value
 
 STATES = ("finished", "interrupted", "failed", "running")
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cnnlab.reports.notation import ABSENT, decimals_of, is_absent, short_names, shown, shown_spread, typed
+from cnnlab.notation import ABSENT, decimals_of, is_absent, short_names, shown, shown_spread, typed
 from cnnlab.reports.sweep_folder import Sweep
 from cnnlab.reports.trial_table import assignments, value_columns
 

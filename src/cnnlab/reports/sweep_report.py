@@ -10,9 +10,9 @@ import pandas as pd
 
 from cnnlab.atomic import write_atomically
 from cnnlab.errors import UserError
+from cnnlab.notation import aligned, markdown, shown
 from cnnlab.reports import leaderboard, seed_table
 from cnnlab.reports.best_experiment import best_experiment, experiment_name
-from cnnlab.reports.notation import aligned, markdown, shown
 from cnnlab.reports.sweep_folder import Sweep, read
 from cnnlab.reports.trial_table import counts, param_table, scores, trial_table
 

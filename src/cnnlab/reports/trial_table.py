@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
-from cnnlab.reports.notation import ABSENT, shown_value, typed
+from cnnlab.notation import ABSENT, shown_value, typed
 from cnnlab.reports.sweep_folder import Sweep, run_metrics, state
 
 _RANKING = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")  # the others are not ranked

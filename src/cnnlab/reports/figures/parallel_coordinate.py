@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from cnnlab.drawings.canvas import NotDrawn, figure
+from cnnlab.notation import shortened
 from cnnlab.reports.figures.view import View
-from cnnlab.reports.notation import shortened
 
 _MOST = 10  # axes
 _BELOW = -0.13  # where lines of trials pass that do not have the parameter

@@ -3,8 +3,8 @@
 from matplotlib.figure import Figure
 
 from cnnlab.drawings.canvas import BLUE, NotDrawn, figure
+from cnnlab.notation import shortened
 from cnnlab.reports.figures.view import View
-from cnnlab.reports.notation import shortened
 
 _MOST = 25
 

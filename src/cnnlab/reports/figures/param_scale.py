@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
+from cnnlab.notation import shortened, shown, shown_number
 from cnnlab.reports.figures.ticks import log_ticks
-from cnnlab.reports.notation import shortened, shown, shown_number
 
 _LONGEST = 18  # characters of a choice
 _MOST_CHOICES_MARKED = 32

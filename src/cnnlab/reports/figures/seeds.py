@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from cnnlab.drawings.canvas import CYCLE, NotDrawn, figure
-from cnnlab.reports.notation import is_absent, short_names, shortened, shown
+from cnnlab.notation import is_absent, short_names, shortened, shown
 from cnnlab.reports.seed_table import is_numeric, lines_over, point_columns
 from cnnlab.reports.sweep_folder import Sweep
 from cnnlab.reports.trial_table import value_columns

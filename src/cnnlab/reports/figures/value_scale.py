@@ -10,8 +10,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from cnnlab.drawings.canvas import better_is_darker
+from cnnlab.notation import shown_number
 from cnnlab.reports.figures.ticks import log_ticks
-from cnnlab.reports.notation import shown_number
 
 _LOG_FROM = 30  # largest over smallest value from which a metric to minimise gets a log axis
 _FAR = 3.0  # interquartile ranges beyond the worse quartile: Tukey's "far out"

@@ -13,9 +13,9 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial
 
 from cnnlab.drawings.canvas import NotDrawn
+from cnnlab.notation import short_names
 from cnnlab.reports.figures.param_scale import ParamScale
 from cnnlab.reports.figures.value_scale import ValueScale
-from cnnlab.reports.notation import short_names
 from cnnlab.reports.sweep_folder import Sweep
 from cnnlab.reports.trial_table import value_columns
 
