@@ -1,11 +1,13 @@
 """Fixtures for all tests: no network, no user's cache, and `python train.py …` run in this process."""
 
+import importlib
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +62,20 @@ def without_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def train(
+def command(
     tmp_path: Path, without_data: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Finished]]:
-    """Run `python train.py <arguments>` in this process, in an empty folder; a second call runs in the same folder."""
+    """Run `python <script> <arguments>` in this process, in an empty folder; a second call runs in the same folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(PROJECT))
     handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
 
-    def run(*arguments: str) -> Finished:
-        from train import main
-
+    def run(script: str, *arguments: str) -> Finished:
+        path = PROJECT / script
+        monkeypatch.syspath_prepend(str(path.parent))
+        main = importlib.import_module(path.stem).main
         runs = Path("outputs/runs")
         before = set(runs.iterdir()) if runs.is_dir() else set()
-        monkeypatch.setattr(sys, "argv", [str(PROJECT / "train.py"), *arguments])
+        monkeypatch.setattr(sys, "argv", [str(path), *arguments])
         capfd.readouterr()
         status = 0
         try:
@@ -97,6 +99,12 @@ def train(
         if handler not in root.handlers:
             root.addHandler(handler)
     root.setLevel(level)
+
+
+@pytest.fixture
+def train(command: Callable[..., Finished]) -> Callable[..., Finished]:
+    """Run `python train.py <arguments>`."""
+    return partial(command, "train.py")
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def test_every_trial_is_a_run_folder_without_test_numbers(finished: tuple[Path, 
 def test_the_first_trial_is_the_defaults(finished: tuple[Path, object]) -> None:
     overrides = yaml.safe_load((finished[0] / "0/.hydra/overrides.yaml").read_text())
     config = yaml.safe_load((finished[0] / "0/.hydra/config.yaml").read_text())
-    assert "data.batch_size=32" in overrides
+    assert "data.batch_size=32" in [override.lstrip("+") for override in overrides]
     assert config["optimizer"]["lr"] == 0.005
 
 

@@ -43,6 +43,8 @@ class FileLock:
 
     def release(self) -> None:
         if self._descriptor is not None:
+            if AVAILABLE:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # processes forked meanwhile have the descriptor too
             os.close(self._descriptor)
             self._descriptor = None
 

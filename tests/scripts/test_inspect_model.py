@@ -4,11 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from hydra.core.hydra_config import HydraConfig
 from PIL import Image
 
 from conftest import PROJECT, Finished
@@ -17,27 +17,9 @@ MNIST = ["input_shape=[1,28,28]", "num_classes=10"]
 
 
 @pytest.fixture
-def inspect(
-    tmp_path: Path, without_data: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Finished]:
-    """Run `python scripts/inspect_model.py <arguments>` in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(PROJECT / "scripts"))
-
-    def run(*arguments: str) -> Finished:
-        from inspect_model import main
-
-        monkeypatch.setattr(sys, "argv", [str(PROJECT / "scripts/inspect_model.py"), *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code if isinstance(stop.code, int) else 1
-        finally:
-            HydraConfig.instance().cfg = None
-        return Finished(status, *capfd.readouterr(), folder=None)
-
-    return run
+def inspect(command: Callable[..., Finished]) -> Callable[..., Finished]:
+    """Run `python scripts/inspect_model.py <arguments>`."""
+    return partial(command, "scripts/inspect_model.py")
 
 
 def test_tinyvgg(inspect: Callable[..., Finished], tmp_path: Path) -> None:

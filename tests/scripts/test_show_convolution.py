@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
 from PIL import Image
 from torch import nn
 
@@ -21,25 +21,9 @@ SYMMETRIC = {"identity", "laplace", "sharpen", "blur"}
 
 
 @pytest.fixture
-def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
-    """Run `python scripts/show_convolution.py <arguments>` in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(PROJECT / "scripts"))
-
-    def run(*arguments: str) -> Finished:
-        from show_convolution import main
-
-        monkeypatch.setattr(sys, "argv", [str(PROJECT / "scripts/show_convolution.py"), *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code if isinstance(stop.code, int) else 1
-        finally:
-            HydraConfig.instance().cfg = None
-        return Finished(status, *capfd.readouterr(), folder=None)
-
-    return run
+def show(command: Callable[..., Finished]) -> Callable[..., Finished]:
+    """Run `python scripts/show_convolution.py <arguments>`."""
+    return partial(command, "scripts/show_convolution.py")
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def _different_shapes(one: Tensor, other: Tensor) -> UserError:
 
 def _all_of(errors: Sequence[UserError], num_samples: int) -> UserError:
     if len(errors) == 1:
-        return errors[0]
+        return UserError(str(errors[0]))
     named = "; ".join(str(error) for error in errors[:_NUM_NAMED])
     more = f"; and {len(errors) - _NUM_NAMED} more" if len(errors) > _NUM_NAMED else ""
     return UserError(f"{len(errors)} of {num_samples} samples cannot be read: {named}{more}")

@@ -47,8 +47,6 @@ class WorkerLoader:
         self.num_workers = num_workers
         self.device = device or torch.device("cpu")
         self._normalisation = (tuple(mean), tuple(std), scale)
-        self._loader: DataLoader[Batch] | None = None
-        self._is_iterated = False
 
     def __len__(self) -> int:
         if self.sampler is not None:
@@ -56,23 +54,11 @@ class WorkerLoader:
         return -(-len(self.data) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        generator = self.sampler.generator(self.device) if self.sampler is not None else None
-        if self._is_iterated:  # persistent workers serve one iteration; a look in between must not disturb it
-            yield from self._batches(self._make_loader(0), generator)
-            return
-        if self._loader is None:
-            self._loader = self._make_loader(self.num_workers)
-        self._is_iterated = True
-        try:
-            yield from self._batches(self._loader, generator)
-        finally:
-            self._is_iterated = False
-
-    def _batches(self, loader: DataLoader[Batch], generator: torch.Generator | None) -> Iterator[Batch]:
         normalise: Normalise | None = None
-        for batch in loader:
+        generator = self.sampler.generator(self.device) if self.sampler is not None else None
+        for batch in self._reader():
             if isinstance(batch, UserError):
-                raise batch
+                raise UserError(str(batch))  # a new one: raised itself, it would hold on to this loop that holds it
             if batch is None:
                 continue
             inputs, labels = (tensor.to(self.device, non_blocking=True) for tensor in batch)
@@ -82,14 +68,14 @@ class WorkerLoader:
                 normalise = Normalise(*self._normalisation, inputs.dim() - 2, self.device)
             yield normalise(inputs), labels
 
-    def _make_loader(self, num_workers: int) -> DataLoader[Batch]:
+    def _reader(self) -> "DataLoader[Batch | UserError | None]":
+        """A DataLoader for one epoch: its workers end with it, however it ends."""
         return DataLoader(
             self.data,  # type: ignore[arg-type]
             batch_sampler=_Batches(len(self.data), self.batch_size, self.sampler),
-            num_workers=num_workers,
+            num_workers=self.num_workers,
             collate_fn=collate,
             pin_memory=self.device.type == "cuda",
-            persistent_workers=num_workers > 0,
             generator=torch.Generator(),  # not the global one: how data are read must not change the network
         )
 

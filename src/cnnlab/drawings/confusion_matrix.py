@@ -23,6 +23,7 @@ _LONGEST_NAME = 24  # characters
 _SQUARE = 5.2  # inches, of all cells together unless that makes them too small or too large
 _SMALLEST_CELL, _LARGEST_CELL = 0.2, 1.2  # inches
 _LETTER = 0.075  # inches
+_MARGIN = 0.08  # inches
 _SHARES = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1)
 
 Counts = NDArray[np.integer[Any]]
@@ -40,21 +41,36 @@ def draw(counts: Counts, class_names: Sequence[str], title: str) -> bytes:
         title: stands above.
     """
     names = [shortened(" ".join(name.split()), _LONGEST_NAME) for name in class_names]
-    cell = min(_LARGEST_CELL, max(_SQUARE / len(names), _SMALLEST_CELL if len(names) <= _MOST_WRITTEN else 0))
-    if len(names) > _MOST_WRITTEN:
-        cell = _SMALLEST_CELL * _MOST_WRITTEN / len(names)
-    size, longest = cell * len(names), max(map(len, names))
+    cell = min(_LARGEST_CELL, max(_SQUARE, _SMALLEST_CELL * min(len(names), _MOST_WRITTEN)) / len(names))
+    size, longest = cell * len(names), _LETTER * max(map(len, names))
+    angle = 0 if longest < cell else 45 if cell > 1.2 * _SMALLEST_CELL else 90
     with look():
-        drawn = figure(height=size + 1.4 + _LETTER * longest, width=max(4.4, size + 1.9 + _LETTER * longest))
-        drawn.suptitle(textwrap.fill(title, round(drawn.get_figwidth() * 11)), fontweight="bold")
-        axes = drawn.subplots()
+        drawn = figure(height=size, width=size)
+        drawn.set_layout_engine("none")
+        axes = drawn.add_axes((0, 0, 1, 1))
         _draw_cells(drawn, axes, counts, cell)
-        axes.set_title(_explained(counts), loc="left", fontsize=8)
-        _name_axes(axes, counts, names)
-        bar = drawn.colorbar(axes.images[0], ax=axes, shrink=0.6, aspect=25, ticks=_SHARES)
-        bar.set_ticklabels([f"{share:.0%}" for share in _SHARES])
+        _name_axes(axes, counts, names, angle)
+        explained = axes.set_title(_explained(counts), loc="left", fontsize=8)
+        above = {"xytext": (0, 6), "textcoords": "offset points", "fontsize": 10, "fontweight": "bold"}
+        axes.annotate(textwrap.fill(title, round(11 * max(4.0, size + 0.8))), (0, 1), xycoords=explained, **above)
+        length = min(0.8, 3.2 / size)
+        bar = drawn.colorbar(
+            axes.images[0], cax=drawn.add_axes((1 + 0.3 / size, 0.5 - length / 2, 0.14 / size, length))
+        )
+        bar.set_ticks(_SHARES, labels=[f"{share:.0%}" for share in _SHARES])
         bar.set_label("share of the row's images")
+        _fit(drawn)
         return png(drawn)
+
+
+def _fit(drawn: Figure) -> None:
+    """Make the figure as large as what it holds: no name is too long for it."""
+    box = drawn.get_tightbbox()
+    old, new = drawn.get_size_inches(), box.size + 2 * _MARGIN
+    drawn.set_size_inches(new)
+    for axes in drawn.axes:
+        place = axes.get_position()
+        axes.set_position((*((place.p0 * old - box.p0 + _MARGIN) / new), *(place.size * old / new)))
 
 
 def _draw_cells(drawn: Figure, axes: Axes, counts: Counts, cell: float) -> None:
@@ -90,13 +106,18 @@ def _cell_texts(counts: Counts) -> dict[tuple[int, ...], str]:
     if len(counts) > _MOST_WITH_SHARES:
         return {(i, j): f"{n}" for (i, j), n in np.ndenumerate(counts) if n and i != j}
     shares = _shares(counts)
-    return {place: f"{n:,}\n{shares[place]:.1%}" for place, n in np.ndenumerate(counts) if n}
+    return {place: f"{n:,}\n{_percent(float(shares[place]))}" for place, n in np.ndenumerate(counts) if n}
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.0005 else "<0.1%"
 
 
 def _shares(counts: Counts) -> NDArray[np.float64]:
     """Of the row's sum; nan in rows without images."""
     sums = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, sums, out=np.full(counts.shape, np.nan), where=sums > 0)
+    shares: NDArray[np.float64] = np.where(sums > 0, counts / np.maximum(sums, 1), np.nan)
+    return shares
 
 
 def _explained(counts: Counts) -> str:
@@ -110,18 +131,18 @@ def _explained(counts: Counts) -> str:
     return f"row = true class, column = predicted class\n{cells}{grey}"
 
 
-def _name_axes(axes: Axes, counts: Counts, names: list[str]) -> None:
+def _name_axes(axes: Axes, counts: Counts, names: list[str], angle: int) -> None:
+    """Names at the ticks, those below turned by so many degrees."""
     step = math.ceil(len(names) / _MOST_WRITTEN)
     named = range(0, len(names), step)
     font_size = 8 if len(names) <= 25 else 7
-    angle = 0 if max(map(len, names)) <= 3 and len(names) <= 25 else 45 if len(names) <= 25 else 90
-    axes.set_xticks(named, [names[i] for i in named], fontsize=font_size)
-    for label in axes.get_xticklabels():
-        label.set(rotation=angle, rotation_mode="anchor", ha="right" if angle else "center")
-        label.set_va("center" if angle == 90 else "top")
-    sums = counts.sum(axis=1)
-    axes.set_yticks(named, [f"{names[i]} ({sums[i]:,})" for i in named], fontsize=font_size)
     axes.tick_params(which="both", top=False, labeltop=False, bottom=True, labelbottom=True)
     axes.tick_params(which="minor", length=0)
+    axes.set_xticks(named, [names[i] for i in named], fontsize=font_size)
+    for label in axes.get_xticklabels():
+        sides = {"ha": "right" if angle else "center", "va": "center" if angle == 90 else "top"}
+        label.set(rotation=angle, rotation_mode="anchor", **sides)
+    sums = counts.sum(axis=1)
+    axes.set_yticks(named, [f"{names[i]} ({sums[i]:,})" for i in named], fontsize=font_size)
     axes.set(xlabel="predicted class", ylabel="true class (images)")
     axes.spines[:].set_visible(True)
