@@ -1,33 +1,67 @@
-"""Report on a hyper-parameter study, finished or still running.
+"""Report on a run's test, or on a hyper-parameter study, finished or still running.
 
+    python scripts/report.py latest
+    python scripts/report.py outputs/runs/<run> --top 30
     python scripts/report.py outputs/sweeps/<study>
     python scripts/report.py outputs/sweeps/<study> --top 30 --no-figures
 
-Prints the leaderboard and the best trial's commands; writes leaderboard.csv, leaderboard.md, best_experiment.yaml,
-figures/ and, for studies over seeds, seeds.csv and seeds.md into the sweep folder. Changes nothing in the study.
+Of a run (latest: the one in outputs/runs that was started last) it prints accuracy, precision, recall and F1 of each
+class, and which classes were taken for which; writes report.md and confusion_matrix.png to the run's
+evaluation/<split>/.
+
+Of a study it prints the leaderboard and the best trial's commands; writes leaderboard.csv, leaderboard.md,
+best_experiment.yaml, figures/ and, for studies over seeds, seeds.csv and seeds.md into the sweep folder. Changes
+nothing in the study.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, did_you_mean
 
 
 def main() -> None:
     arguments = parse_arguments()
-    from cnnlab.reports.sweep_report import write
-
     try:
-        print(write(arguments.folder, arguments.top, arguments.figures))
+        print(report(arguments.folder, arguments.top, arguments.figures))
     except (UserError, OSError) as error:
         sys.exit(f"error: {error}")
 
 
+def report(folder: Path, top: int, figures: bool) -> str:
+    """Write the files of the report and return what to print.
+
+    Raises:
+        UserError: the folder is neither a run's nor a study's, or holds nothing to report on.
+    """
+    if str(folder) == "latest":
+        from cnnlab.run_folder import find
+
+        folder = find("latest")
+    if not folder.is_dir():
+        siblings = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        raise UserError(f"no folder {folder}{did_you_mean(folder.name, siblings)}")
+    if (folder / ".hydra/config.yaml").is_file():
+        from cnnlab.reports import run_report
+
+        return run_report.write(folder, top, figures)
+    from cnnlab.reports import sweep_folder, sweep_report
+
+    if not any((folder / name).is_file() for name in (sweep_folder.RESULTS, "study.journal")):
+        raise UserError(
+            f"{folder} is neither a run folder (it has no .hydra/config.yaml) nor a sweep folder"
+            f" (no {sweep_folder.RESULTS}, no study.journal); name one in outputs/runs or outputs/sweeps, or say latest"
+        )
+    return sweep_report.write(folder, top, figures)
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="the sweep folder, outputs/sweeps/<study>")
-    parser.add_argument("--top", type=positive, default=10, metavar="N", help="rows to print (default 10)")
+    parser.add_argument("folder", type=Path, help="a run folder, latest, or a sweep folder")
+    parser.add_argument(
+        "--top", type=positive, default=10, metavar="N", help="trials or confused pairs to print (default 10)"
+    )
     parser.add_argument("--no-figures", dest="figures", action="store_false", help="tables only")
     return parser.parse_args()
 

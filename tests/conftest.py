@@ -55,6 +55,18 @@ def _a_fresh_hydra_and_a_wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "150")
 
 
+@pytest.fixture(autouse=True)
+def _logging_left_as_it_was() -> Iterator[None]:
+    """Hydra sets up logging into a run's folder, which is gone when the next test begins."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
 @pytest.fixture
 def without_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """No MNIST files anywhere: runs use the 5,000 embedded digits."""
@@ -64,10 +76,9 @@ def without_data(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def command(
     tmp_path: Path, without_data: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Finished]]:
+) -> Callable[..., Finished]:
     """Run `python <script> <arguments>` in this process, in an empty folder; a second call runs in the same folder."""
     monkeypatch.chdir(tmp_path)
-    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
 
     def run(script: str, *arguments: str) -> Finished:
         path = PROJECT / script
@@ -89,16 +100,7 @@ def command(
         new = sorted((set(runs.iterdir()) if runs.is_dir() else set()) - before)
         return Finished(status, out, err, new[-1].absolute() if new else None)
 
-    yield run
-    root = logging.getLogger()
-    for handler in list(root.handlers):
-        if handler not in handlers:
-            root.removeHandler(handler)
-            handler.close()
-    for handler in handlers:
-        if handler not in root.handlers:
-            root.addHandler(handler)
-    root.setLevel(level)
+    return run
 
 
 @pytest.fixture

@@ -42,7 +42,10 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
         {"drawings", "notation", "inspection", "cross_correlation"},
         {"torch", "lightning", "hydra", "omegaconf"},
     ),
-    "reports": ({"reports", "drawings", "notation", "atomic", "locks"}, {"torch", "lightning", "hydra", "torchvision"}),
+    "reports": (
+        {"reports", "drawings", "notation", "atomic", "locks", "commands"},
+        {"torch", "lightning", "hydra", "torchvision"},
+    ),
 }
 # What puts the parts together.
 WITHOUT_BORDER = {"__init__", "training", "trainer", "preflight", "run_record", "instantiation", "checkpoint_io"}

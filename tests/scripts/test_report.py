@@ -1,4 +1,4 @@
-"""`python scripts/report.py`: a report, or one line that says what is wrong."""
+"""`python scripts/report.py`: a report of a run or a study, or one line that says what is wrong."""
 
 import subprocess
 import sys
@@ -41,11 +41,47 @@ def test_tables_only(folder: Path, environment: dict[str, str]) -> None:
     assert not (folder / "figures").exists()
 
 
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run folder by hand, in outputs/runs of the current folder."""
+    monkeypatch.chdir(tmp_path)
+    run = Path("outputs/runs/mine")
+    for name, content in {
+        ".hydra/config.yaml": "{}",
+        ".hydra/overrides.yaml": "[]",
+        "evaluation/test/confusion_counts.csv": "true \\ predicted,cat,dog\ncat,7,1\ndog,2,10\n",
+    }.items():
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text(content)
+    return run
+
+
+@pytest.mark.parametrize("named", ["outputs/runs/mine", "latest"])
+def test_a_run(named: str, run: Path, environment: dict[str, str]) -> None:
+    done = report(environment, named, "--top", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("outputs/runs/mine, test: 85.00% of 20 images right\n")
+    assert "dog taken for cat: 2 times, 16.67% of all 12 images of dog\n  1 of 2 pairs" in done.stdout
+    assert (run / "evaluation/test/confusion_matrix.png").is_file()
+    assert (run / "evaluation/test/report.md").is_file()
+
+
+def test_a_run_without_a_test_or_figures(run: Path, environment: dict[str, str]) -> None:
+    assert report(environment, str(run), "--no-figures").returncode == 0
+    assert not (run / "evaluation/test/confusion_matrix.png").exists()
+    (run / "evaluation/test/confusion_counts.csv").unlink()
+    done = report(environment, str(run))
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: no evaluation/<split>/confusion_counts.csv in outputs/runs/mine: it was stopped")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "error: no sweep folder nowhere"),
-        (["."], "error: no study in ."),
+        (["nowhere"], "error: no folder nowhere"),
+        (["."], "error: . is neither a run folder (it has no .hydra/config.yaml) nor a sweep folder"),
+        (["latest"], "error: latest: there are no runs in"),
         ([], "the following arguments are required: folder"),
         (["x", "--top", "0"], "expected 1 or more, got 0"),
     ],

@@ -38,7 +38,7 @@ def draw(counts: Counts, class_names: Sequence[str], title: str) -> bytes:
     Args:
         counts: how many images of the row's class were taken for the column's, (classes, classes).
         class_names: in the order of rows and columns.
-        title: stands above.
+        title: stands above, in one or more lines.
     """
     names = [shortened(" ".join(name.split()), _LONGEST_NAME) for name in class_names]
     cell = min(_LARGEST_CELL, max(_SQUARE, _SMALLEST_CELL * min(len(names), _MOST_WRITTEN)) / len(names))
@@ -51,8 +51,11 @@ def draw(counts: Counts, class_names: Sequence[str], title: str) -> bytes:
         _draw_cells(drawn, axes, counts, cell)
         _name_axes(axes, counts, names, angle)
         explained = axes.set_title(_explained(counts), loc="left", fontsize=8)
-        above = {"xytext": (0, 6), "textcoords": "offset points", "fontsize": 10, "fontweight": "bold"}
-        axes.annotate(textwrap.fill(title, round(11 * max(4.0, size + 0.8))), (0, 1), xycoords=explained, **above)
+        width = round(12 * max(4.0, size + 0.9))
+        lines = "\n".join(textwrap.fill(line, width) for line in title.splitlines())
+        axes.annotate(
+            lines, (0, 1), (0, 6), explained, "offset points", fontsize=10, fontweight="bold", annotation_clip=False
+        )
         length = min(0.8, 3.2 / size)
         bar = drawn.colorbar(
             axes.images[0], cax=drawn.add_axes((1 + 0.3 / size, 0.5 - length / 2, 0.14 / size, length))
@@ -65,12 +68,13 @@ def draw(counts: Counts, class_names: Sequence[str], title: str) -> bytes:
 
 def _fit(drawn: Figure) -> None:
     """Make the figure as large as what it holds: no name is too long for it."""
-    box = drawn.get_tightbbox()
-    old, new = drawn.get_size_inches(), box.size + 2 * _MARGIN
-    drawn.set_size_inches(new)
+    box, old = drawn.get_tightbbox(), drawn.get_size_inches()
+    new = np.asarray(box.size) + 2 * _MARGIN
+    drawn.set_size_inches(*new)
     for axes in drawn.axes:
-        place = axes.get_position()
-        axes.set_position((*((place.p0 * old - box.p0 + _MARGIN) / new), *(place.size * old / new)))
+        place = axes.get_position(original=True)
+        corner = (np.asarray(place.p0) * old - np.asarray(box.p0) + _MARGIN) / new
+        axes.set_position((*corner, *(place.size * old / new)))
 
 
 def _draw_cells(drawn: Figure, axes: Axes, counts: Counts, cell: float) -> None:

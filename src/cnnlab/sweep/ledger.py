@@ -248,7 +248,8 @@ class Ledger:
         sign = 1 if self.study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
         assert trial.value is not None
         assert self.best.value is not None
-        return sign * trial.value > sign * self.best.value
+        value, best = sign * trial.value, sign * self.best.value
+        return value > best or (value == best and trial.number < self.best.number)  # not whichever ended first
 
     def _waiting(self) -> bool:
         waiting = (TrialState.WAITING,)
