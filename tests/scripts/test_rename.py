@@ -221,7 +221,7 @@ def test_make_passes_the_name_on() -> None:
     if shutil.which("make") is None:
         pytest.skip("no make")
     for given, expected in (([f"NAME={NEW}"], NEW), ([], "")):
-        command = ["make", "-n", "rename", f"RUN={sys.executable}", *given]
+        command = ["make", "--no-print-directory", "-n", "rename", f"RUN={sys.executable}", *given]
         environment = os.environ | {"NAME": "of_the_computer"}
         done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, env=environment, check=True)
         assert done.stdout.endswith(f'scripts/rename.py "{expected}"\n')

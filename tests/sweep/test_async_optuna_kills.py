@@ -89,7 +89,9 @@ def test_kills_of_the_controller_change_nothing_in_the_end(apps: Apps) -> None:
     )
     for path in folder.glob("[0-9]*/.hydra/overrides.yaml"):  # each folder was used by its own trial only
         trial = study.trials[int(path.parents[1].name)]
-        assert yaml.safe_load(path.read_text(encoding="utf-8")) == trial.user_attrs["overrides"]
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if written is not None or not trial.user_attrs.get("interrupted"):  # killed while Hydra wrote it: empty
+            assert written == trial.user_attrs["overrides"]
     assert results(folder)["counts"] == {
         "complete": n_trials,
         "pruned": 0,
