@@ -194,12 +194,18 @@ def test_found_broken_on_the_way(shapes: Path, caplog: pytest.LogCaptureFixture)
         list(loaders[place in refusing.training.indices])  # type: ignore[union-attr]
 
 
-def test_all_broken_ones_are_told_at_once(shapes: Path) -> None:
-    for name in ("blob/1", "blob/2", "frame/3"):
-        path = shapes / f"{name}.png"
-        path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(UserError, match=r"of \d+ samples cannot be read: .*; .*"):
+def test_all_broken_ones_are_told_at_once_and_before_training(shapes: Path) -> None:
+    """Also those of the test split: nobody should train for hours to hear of them."""
+    data = ready(shapes, in_memory=False)
+    broken = []
+    for samples in (data.training, data.validation, data._test):
+        for index in samples.indices[:2].tolist():  # type: ignore[union-attr]
+            path = samples.dataset.paths[index]  # type: ignore[union-attr]
+            path.write_bytes(path.read_bytes()[:-40])
+            broken.append(path.name)
+    with pytest.raises(UserError, match=r"2 of 81 samples cannot .*2 of 9 samples cannot .*2 of 10 samples") as caught:
         ready(shapes)
+    assert all(name in str(caught.value) for name in broken)
 
 
 def test_images_of_several_sizes_need_one(shapes: Path) -> None:

@@ -97,8 +97,15 @@ class DataModule(LightningDataModule):
         self.class_names = splits.class_names
         self.num_classes = len(splits.class_names)
         self.checksums = splits.checksums
-        self.training = self._loaded(_subset("train_size", splits.training, self.train_size), "training")
-        self.validation = self._loaded(_subset("val_size", splits.validation, self.val_size), "validation")
+        found = {
+            "training": _subset("train_size", splits.training, self.train_size),
+            "validation": _subset("val_size", splits.validation, self.val_size),
+        }
+        if not callable(splits.test):
+            found["test"] = splits.test
+        found = self._loaded(found)
+        self.training, self.validation = found["training"], found["validation"]
+        self._test = found.get("test", splits.test)
         self.check_batch_size(self.batch_size)
         self._check_classes()
         known = self._read_some(self.training) if isinstance(self.training, LazyLabelled) else self.training
@@ -154,8 +161,8 @@ class DataModule(LightningDataModule):
         return self._loader(self.validation, self.eval_batch_size)
 
     def test_dataloader(self) -> Loader:
-        assert self._splits is not None, "setup comes first"
-        return self._loader(self._loaded(self._splits.test(), "test"), self.eval_batch_size)
+        test = self._test() if callable(self._test) else self._test
+        return self._loader(self._loaded({"test": test})["test"], self.eval_batch_size)
 
     def transfer_batch_to_device(
         self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
@@ -185,10 +192,18 @@ class DataModule(LightningDataModule):
         device = self._run_device()
         return WorkerLoader(data, batch_size, self.mean, self.std, self.scale, order, augment, self.num_workers, device)
 
-    def _loaded(self, samples: Samples, split: str) -> Samples:
-        if self.in_memory and isinstance(samples, LazyLabelled):
-            return samples.load(self.num_workers, f"{split} samples of {self.dataset}")
-        return samples
+    def _loaded(self, splits: dict[str, Samples]) -> dict[str, Samples]:
+        """Read what is to lie in memory; what cannot be read is told of all splits at once."""
+        loaded, errors = dict(splits), []
+        for name, samples in splits.items():
+            if self.in_memory and isinstance(samples, LazyLabelled):
+                try:
+                    loaded[name] = samples.load(self.num_workers, f"{name} samples of {self.dataset}")
+                except UserError as error:
+                    errors.append(str(error))
+        if errors:
+            raise UserError("; ".join(errors))
+        return loaded
 
     def _run_device(self) -> torch.device:
         if self.device == "cpu" or self.trainer is None:

@@ -80,7 +80,7 @@ class ImageFolder(DataModule):
             class_names=class_names,
             training=training,
             validation=validation,
-            test=lambda: test,
+            test=test,
             checksums={split: found.fingerprint() for split, found in files.items()},
         )
 

@@ -70,7 +70,7 @@ class Npz(DataModule):
             class_names=class_names,
             training=training,
             validation=validation,
-            test=lambda: self._samples(file, "test", layout, targets["test"]),
+            test=self._samples(file, "test", layout, targets["test"]),
             checksums=file.checksums(),
         )
 

@@ -16,7 +16,7 @@ class Splits:
     Attributes:
         dataset: the name that every result carries; mnist-5k is not mnist.
         training, validation: in an order whose prefixes are stratified.
-        test: reads the test split, which nothing but the test after training asks for.
+        test: the test split, or what reads it, which nothing but the test after training asks for.
         class_names: in the order of the labels; for values the names of the values.
         checksums: file name to a checksum, which pins the data to a run or a study.
     """
@@ -25,5 +25,5 @@ class Splits:
     class_names: tuple[str, ...]
     training: Samples
     validation: Samples
-    test: Callable[[], Samples]
+    test: Samples | Callable[[], Samples]
     checksums: dict[str, str]
