@@ -211,7 +211,7 @@ def test_all_broken_ones_are_told_at_once_and_before_training(shapes: Path) -> N
 def test_images_of_several_sizes_need_one(shapes: Path) -> None:
     Image.new("RGB", (30, 30)).save(shapes / "wedge/large.png")
     with pytest.raises(
-        UserError, match=r"one size, got 40x56 \(0.png\) and 30x30 \(wedge/large.png\); data.image_size"
+        UserError, match=r"one size, got 40x56 \(blob/0.png\) and 30x30 \(wedge/large.png\); data.image_size"
     ):
         ready(shapes)
     assert ready(shapes, image_size=32).input_shape == (3, 32, 32)

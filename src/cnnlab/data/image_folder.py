@@ -123,7 +123,7 @@ class ImageFolder(DataModule):
             for path, header in headers:
                 if (header.height, header.width) != self.size:
                     raise UserError(
-                        f"images must have one size, got {first.height}x{first.width} ({first_path.name}) "
+                        f"images must have one size, got {first.height}x{first.width} ({first_path.relative_to(self.root)}) "
                         f"and {header.height}x{header.width} ({path.relative_to(self.root)}); "
                         "data.image_size=64 or data.image_size=[48,64] resizes all"
                     )
