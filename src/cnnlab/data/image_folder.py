@@ -122,9 +122,12 @@ class ImageFolder(DataModule):
             self.size = (first.height, first.width)
             for path, header in headers:
                 if (header.height, header.width) != self.size:
+                    sizes = [
+                        f"{one.height}x{one.width} ({where.relative_to(self.root)})"
+                        for where, one in ((first_path, first), (path, header))
+                    ]
                     raise UserError(
-                        f"images must have one size, got {first.height}x{first.width} ({first_path.relative_to(self.root)}) "
-                        f"and {header.height}x{header.width} ({path.relative_to(self.root)}); "
+                        f"images must have one size, got {' and '.join(sizes)}; "
                         "data.image_size=64 or data.image_size=[48,64] resizes all"
                     )
 
