@@ -67,19 +67,14 @@ def test_every_recipe_has_three_steps() -> None:
         assert re.findall(r"^(\d)\. ", body, flags=re.MULTILINE) == ["1", "2", "3"], heading
 
 
-@pytest.mark.parametrize("heading", RECIPES)
+@pytest.mark.parametrize("heading", [heading for heading in RECIPES if heading != "Another task"])
 def test_the_steps_lead_to_a_run(heading: str, copy: Path, environment: dict[str, str]) -> None:
     body = RECIPES[heading]
     write_files(body, copy)
-    rng = np.random.default_rng(0)
-    images = rng.random((200, 12, 12), dtype=np.float32)
-    values = np.stack([images.mean((1, 2)), images[:, 0].mean(1)], axis=1)
-    np.savez(copy / "values.npz", x_train=images[:160], y_train=values[:160], x_test=images[160:], y_test=values[160:])
     commands = [line for block in code_blocks(body, "bash") for line in block.splitlines()]
     assert commands
     for line in commands:
-        smaller = SMALLER.get(heading, ["trainer=smoke"] if heading == "Another task" else SMOKE)
-        run = run_command(line, copy, environment, *smaller)
+        run = run_command(line, copy, environment, *SMALLER.get(heading, SMOKE))
         assert run.returncode == 0, run.stderr
     for pattern in LEFT_BEHIND.get(heading, []):
         assert list(copy.glob(f"outputs/runs/*/{pattern}")), pattern
@@ -106,8 +101,9 @@ def test_another_task_stops_and_goes_on(copy: Path, environment: dict[str, str])
     values = rng.random(400, dtype=np.float32)
     images = values[:, None, None] + rng.random((400, 8, 8), dtype=np.float32)
     np.savez(copy / "values.npz", x_train=images[:320], y_train=values[:320], x_test=images[320:], y_test=values[320:])
-    settings = "experiment=regression data.path=values.npz trainer=cpu scheduler=none hydra.run.dir=run"
-    first = run_command(f"python train.py {settings} trainer.max_epochs=3", copy, environment)
+    (line,) = (line for block in code_blocks(RECIPES["Another task"], "bash") for line in block.splitlines())
+    settings = ["trainer=cpu", "scheduler=none", "hydra.run.dir=run", "trainer.max_epochs=3"]
+    first = run_command(line, copy, environment, *settings)
     assert first.returncode == 0, first.stderr
     lines = re.findall(r"epoch (\d)/3 .*val/mse ([\d.]+)", first.stdout)
     errors = {int(epoch): float(error) for epoch, error in lines}
