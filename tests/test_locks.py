@@ -112,3 +112,16 @@ def test_locks_are_not_inherited_by_programs_that_a_trial_starts(tmp_path: Path)
     with FileLock(tmp_path / "lock") as lock:
         assert lock._descriptor is not None
         assert not os.get_inheritable(lock._descriptor)
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="no locks on this system")
+def test_a_released_lock_is_free_while_a_child_still_has_the_file(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path)
+    lock.acquire()
+    assert lock._descriptor is not None
+    idle = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen(idle, pass_fds=[lock._descriptor]) as child:
+        assert is_held(tmp_path)
+        lock.release()
+        assert not is_held(tmp_path)
+        child.kill()

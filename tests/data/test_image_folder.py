@@ -137,8 +137,12 @@ def test_grey_images_stay_grey(tmp_path: Path) -> None:
 
 def test_another_file_is_another_data_set(shapes: Path) -> None:
     before = ready(shapes).checksums
-    (shapes / "blob/0.png").rename(shapes / "blob/new.png")
-    assert ready(shapes).checksums != before
+    (shapes / "blob/9.png").rename(shapes / "blob/99.png")  # still the last one
+    renamed = ready(shapes).checksums
+    assert renamed != before
+    with (shapes / "blob/99.png").open("ab") as file:
+        file.write(b"more")
+    assert ready(shapes).checksums not in (before, renamed)
 
 
 def test_the_command_trains_on_a_path_of_any_characters(

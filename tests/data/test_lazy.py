@@ -112,9 +112,13 @@ class Numbers(Dataset[tuple[np.ndarray[Any, Any], int]]):
 
 
 def test_arrays_become_float32_and_targets_are_labels() -> None:
-    loaded = LazyLabelled.of(Numbers()).load(0, "")
-    assert (loaded.inputs.dtype, loaded.labels.dtype) == (torch.float32, torch.int64)
-    assert torch.equal(loaded.inputs[:, 0, 0].long() % 2, loaded.labels)
+    part, rest = LazyLabelled.of(Numbers()).split(6)
+    for samples in (part, rest, rest.split(4)[1], rest.first(5)):
+        loaded = samples.load(0, "")
+        assert (loaded.inputs.dtype, loaded.labels.dtype) == (torch.float32, torch.int64)
+        assert torch.equal(loaded.inputs[:, 0, 0].long() % 2, loaded.labels)
+    numbers = torch.cat([part.load(0, "").inputs, rest.load(0, "").inputs])[:, 0, 0]
+    assert numbers.sort().values.tolist() == list(range(20))
 
 
 @pytest.mark.parametrize("odd_one", [3, 19])

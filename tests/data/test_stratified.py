@@ -70,3 +70,11 @@ def test_smaller_subsets_lie_in_larger_ones_and_are_stratified() -> None:
     assert torch.bincount(small.labels).tolist() == [9] * 10
     assert torch.bincount(large.labels).tolist() == [30] * 10
     assert training.first(None) is training
+
+
+def test_values_come_in_a_fixed_random_order() -> None:
+    order = stratified_order(torch.linspace(0, 1, 100)[:, None])
+    assert sorted(order.tolist()) == list(range(100))
+    assert not torch.equal(order, torch.arange(100))
+    assert order[:50].float().mean() == pytest.approx(50, abs=12)
+    assert torch.equal(order, stratified_order(torch.zeros(100, 1)))
