@@ -84,9 +84,8 @@ class LazyLabelled:
         reader: DataLoader[Any] = DataLoader(
             self,  # type: ignore[arg-type]
             batch_size=_SAMPLES_PER_READ,
-            num_workers=num_workers if len(self) > 10 * _SAMPLES_PER_READ else 0,
             collate_fn=_good_and_bad,
-            generator=torch.Generator(),  # not the global one: how data are read must not change the network
+            **reading(num_workers if len(self) > 10 * _SAMPLES_PER_READ else 0),
         )
         bar = tqdm(
             total=len(self), desc=description, unit=" samples", leave=False, delay=1, disable=not sys.stderr.isatty()
@@ -115,6 +114,16 @@ class LazyLabelled:
 
     def _take(self, chosen: Tensor) -> "LazyLabelled":
         return LazyLabelled(self.dataset, self.labels[chosen], self.indices[chosen])
+
+
+def reading(num_workers: int) -> dict[str, Any]:
+    """Arguments of a DataLoader that reads in so many processes, 0 for none but this one."""
+    return {
+        "num_workers": num_workers,
+        # Linux's own way, also in a trial of a search, whose process was not forked: the others import torch anew.
+        "multiprocessing_context": "fork" if num_workers and sys.platform == "linux" else None,
+        "generator": torch.Generator(),  # not the global one: how data are read must not change the network
+    }
 
 
 def collate(samples: Sequence[Batch | UserError | None]) -> Batch | UserError | None:

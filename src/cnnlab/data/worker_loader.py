@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.labelled import Labelled
-from cnnlab.data.lazy import Batch, LazyLabelled, collate
+from cnnlab.data.lazy import Batch, LazyLabelled, collate, reading
 from cnnlab.data.normalise import Normalise
 from cnnlab.data.tensor_loader import EpochOrder
 from cnnlab.errors import UserError
@@ -73,10 +73,9 @@ class WorkerLoader:
         return DataLoader(
             self.data,  # type: ignore[arg-type]
             batch_sampler=_Batches(len(self.data), self.batch_size, self.sampler),
-            num_workers=self.num_workers,
             collate_fn=collate,
             pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # not the global one: how data are read must not change the network
+            **reading(self.num_workers),
         )
 
 
