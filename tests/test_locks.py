@@ -9,6 +9,7 @@ import optuna
 import pytest
 
 from cnnlab.locks import AVAILABLE, FileLock, is_held
+from cnnlab.run_folder import in_use
 from cnnlab.sweep.ownership import Owner
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="this system has no such locks")
@@ -125,3 +126,15 @@ def test_a_released_lock_is_free_while_a_child_still_has_the_file(tmp_path: Path
         lock.release()
         assert not is_held(tmp_path)
         child.kill()
+
+
+def test_without_locks_nothing_is_held_and_a_run_still_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS locks no folders, and some clusters' file systems lock nothing."""
+
+    def refuse(self: FileLock, wait: bool = True) -> bool:
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert not is_held(tmp_path)
+    with in_use(tmp_path, alone=True):
+        pass

@@ -1,7 +1,7 @@
 """What the user is told when something is wrong: one line that says what was expected, what came and what to do."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
@@ -38,3 +38,9 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     same = [choice for choice in choices if choice.casefold() == word.casefold()]
     near = same or swapped or difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def first_of(errors: Sequence[UserError], number: int = 5) -> str:
+    """Several errors on one line: the first few, and how many more there are."""
+    told = "; ".join(str(error) for error in errors[:number])
+    return f"{told}; and {len(errors) - number} more" if len(errors) > number else told

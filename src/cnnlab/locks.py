@@ -63,6 +63,9 @@ def is_held(path: Path) -> bool:
     if not path.exists():
         return False
     lock = FileLock(path)
-    free = lock.acquire(wait=False)
+    try:
+        free = lock.acquire(wait=False)
+    except OSError:  # a file system without locks, or one that locks no folders (NFS): nothing can be held there
+        return False
     lock.release()
     return not free

@@ -105,18 +105,25 @@ def in_use(run_dir: Path, alone: bool) -> Iterator[None]:
         UserError: if somebody else holds it and the run must be alone.
     """
     lock = FileLock(run_dir)
-    # Whoever only looks whether the run is alive holds the lock for a moment.
-    is_ours = lock.acquire(wait=False)
-    for _ in range(5):
-        if not is_ours:
-            time.sleep(_MOMENT)
-            is_ours = lock.acquire(wait=False)
+    is_ours = _taken(lock)
     if not is_ours and alone:
         raise UserError(f"{short_path(run_dir)} is still running in another process; wait for it, or stop it first")
     try:
         yield
     finally:
         lock.release()
+
+
+def _taken(lock: FileLock) -> bool:
+    """Take the lock, with some patience: whoever only looks whether the run is alive holds it for a moment."""
+    for _ in range(5):
+        try:
+            if lock.acquire(wait=False):
+                return True
+        except OSError:  # a file system without locks, or one that locks no folders (NFS), must not stop a run
+            return True
+        time.sleep(_MOMENT)
+    return False
 
 
 def claim(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """A folder of images with one sub-folder per class."""
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -15,12 +16,11 @@ from cnnlab.data.datamodule import DataModule
 from cnnlab.data.image_files import ImageFiles, folders_of_splits, names_of_classes
 from cnnlab.data.lazy import LazyLabelled
 from cnnlab.data.splits import Splits
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, first_of
 from cnnlab.imaging import Header, read_header, read_image
 
 log = logging.getLogger(__name__)
 
-_NUM_NAMED = 5
 
 Result = TypeVar("Result")
 
@@ -103,14 +103,12 @@ class ImageFolder(DataModule):
             files[split] = found.only(good)
         if errors:
             total = len(headers) + len(errors)
-            named = "; ".join(str(error) for error in errors[:_NUM_NAMED])
-            more = f"; and {len(errors) - _NUM_NAMED} more" if len(errors) > _NUM_NAMED else ""
             if self.unreadable == "refuse":
                 raise UserError(
-                    f"{len(errors)} of {total} images are unreadable: {named}{more}; "
+                    f"{len(errors)} of {total} images are unreadable: {first_of(errors)}; "
                     "remove them, or leave them out with data.unreadable=skip"
                 )
-            log.warning("WARNING: left out %d of %d images: %s%s", len(errors), total, named, more)
+            log.warning("WARNING: left out %d of %d images: %s", len(errors), total, first_of(errors))
         return headers
 
     def _settle(self, headers: Sequence[tuple[Path, Header]]) -> None:
@@ -172,4 +170,5 @@ def _in_threads(function: Callable[[Path], Result], paths: Sequence[Path]) -> li
     """Files are waited for in threads: reading headers computes next to nothing."""
     with ThreadPool(8) as pool:
         results = pool.imap(function, paths, chunksize=64)
-        return list(tqdm(results, total=len(paths), desc="looking at images", leave=False, delay=1))
+        is_silent = not sys.stderr.isatty()
+        return list(tqdm(results, total=len(paths), desc="looking at images", leave=False, delay=1, disable=is_silent))

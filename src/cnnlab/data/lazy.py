@@ -17,12 +17,11 @@ from tqdm import tqdm
 from cnnlab.data.labelled import Labelled
 from cnnlab.data.memory import require_memory
 from cnnlab.data.stratified import stratified_order
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, first_of
 
 log = logging.getLogger(__name__)
 
 _SAMPLES_PER_READ = 64
-_NUM_NAMED = 5
 
 Batch = tuple[Tensor, Tensor]
 
@@ -160,6 +159,4 @@ def _different_shapes(one: Tensor, other: Tensor) -> UserError:
 def _all_of(errors: Sequence[UserError], num_samples: int) -> UserError:
     if len(errors) == 1:
         return UserError(str(errors[0]))
-    named = "; ".join(str(error) for error in errors[:_NUM_NAMED])
-    more = f"; and {len(errors) - _NUM_NAMED} more" if len(errors) > _NUM_NAMED else ""
-    return UserError(f"{len(errors)} of {num_samples} samples cannot be read: {named}{more}")
+    return UserError(f"{len(errors)} of {num_samples} samples cannot be read: {first_of(errors)}")

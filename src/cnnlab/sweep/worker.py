@@ -58,7 +58,8 @@ def run_in_process(task: Task, job: Job, connection: Connection) -> None:
         signal.signal(signum, _stop)
     become(job.environment)
     own = FileLock(job.folder)
-    own.acquire()
+    with suppress(OSError):  # a file system that locks no folders (NFS) must not stop a trial
+        own.acquire()
     with (job.folder / OUTPUT).open("ab") as output:
         for descriptor in (1, 2):
             os.dup2(output.fileno(), descriptor)
