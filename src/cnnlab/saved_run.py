@@ -1,7 +1,7 @@
 """A finished or stopped run, back in memory."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 from torch import nn
@@ -19,6 +19,22 @@ from cnnlab.training import build_data, build_model
 _PREFIX = "model."
 
 
+class SavedModel(NamedTuple):
+    """A trained network and all that is needed to use it, without its data.
+
+    Attributes:
+        folder: the run's.
+        config: as composed when the run was started.
+        model: with the weights of the best epoch, in eval mode, on the CPU.
+        data: what the network was trained on, see DataModule.description.
+    """
+
+    folder: Path
+    config: DictConfig
+    model: nn.Module
+    data: dict[str, Any]
+
+
 class SavedRun(NamedTuple):
     """What a run was made of.
 
@@ -33,26 +49,49 @@ class SavedRun(NamedTuple):
     config: DictConfig
 
 
-def load_run(run: str | Path) -> SavedRun:
-    """Rebuild a run from its folder alone; "latest" is the one in outputs/runs that was started last.
+def load_model(run: str | Path) -> SavedModel:
+    """Rebuild a run's network from its folder alone; "latest" is the run in outputs/runs that was started last.
 
     Raises:
-        UserError: if the folder is no run, has no best.ckpt, asks for foreign code, or its data are not to be found.
+        UserError: if the folder is no run, has no best.ckpt, or asks for foreign code.
     """
     quieten_libraries()
     folder = run_folder.find(run)
     config = run_folder.load_config(folder)
     refuse_untrusted_targets(config, f"the config saved in {short_path(folder)}")
-    checkpoint = folder / "checkpoints" / "best.ckpt"
-    if not checkpoint.is_file():
+    path = folder / "checkpoints" / "best.ckpt"
+    if not path.is_file():
         raise UserError(f"{short_path(folder)} has no checkpoints/best.ckpt: no epoch was finished")
-    datamodule = build_data(config)
-    resuming.check_data(folder, datamodule.dataset, datamodule.checksums)
-    model = build_model(config, datamodule.input_shape, datamodule.num_classes)
-    state = load_checkpoint(checkpoint)["state_dict"]
+    checkpoint = load_checkpoint(path)
+    if "data" not in checkpoint:
+        raise UserError(f"{short_path(path)} does not say what data it was trained on; train with cnnlab's DataModule")
+    data = checkpoint["data"]
+    model = build_model(config, tuple(data["input_shape"]), data["num_classes"])
+    state = checkpoint["state_dict"]
     weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(f"{checkpoint} does not fit the run's model: {' '.join(str(error).split())}") from error
-    return SavedRun(model.eval(), datamodule, config)
+        raise UserError(f"{short_path(path)} does not fit the run's model: {' '.join(str(error).split())}") from error
+    return SavedModel(folder, config, model.eval(), data)
+
+
+def load_data(saved: SavedModel) -> DataModule:
+    """The data set a run was trained on.
+
+    Raises:
+        UserError: if it is not to be found, or another one is found in its place.
+    """
+    datamodule = build_data(saved.config)
+    resuming.check_data(saved.folder, datamodule.dataset, datamodule.checksums)
+    return datamodule
+
+
+def load_run(run: str | Path) -> SavedRun:
+    """Rebuild a run, its network and its data, from its folder alone; "latest" is the one that was started last.
+
+    Raises:
+        UserError: see load_model and load_data.
+    """
+    saved = load_model(run)
+    return SavedRun(saved.model, load_data(saved), saved.config)
