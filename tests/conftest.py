@@ -4,6 +4,7 @@ import importlib
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -113,6 +114,22 @@ def train(command: Callable[..., Finished]) -> Callable[..., Finished]:
 def smoke(train: Callable[..., Finished]) -> Callable[..., Finished]:
     """A run of a few batches."""
     return lambda *arguments: train(*SMOKE, *arguments)
+
+
+@pytest.fixture(scope="session")
+def _trained_once(_no_network_and_an_empty_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from cnnlab import train
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CNNLAB_DATA_DIR", raising=False)
+        patch.chdir(tmp_path_factory.mktemp("trained"))
+        return train(["data.train_size=2000", "trainer.max_epochs=3", "trainer.accelerator=cpu"]).folder
+
+
+@pytest.fixture
+def trained(_trained_once: Path, tmp_path: Path, without_data: None) -> Path:
+    """The folder of a run of TinyVGG on 2,000 digits, a copy for this test alone: the latest run in tmp_path."""
+    return Path(shutil.copytree(_trained_once, tmp_path / "outputs/runs" / _trained_once.name))
 
 
 @pytest.fixture

@@ -113,6 +113,11 @@ def test_another_task_stops_and_goes_on(copy: Path, environment: dict[str, str])
     assert metrics["test/mse"] < np.var(values)
     assert "val/accuracy" not in metrics
 
+    shutil.copy(PROJECT / "evaluate.py", copy)
+    evaluated = run_command("python evaluate.py run=run", copy, environment)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert json.loads((copy / "run/evaluation/test/metrics.json").read_text())["test/mse"] == metrics["test/mse"]
+
     longer = run_command("python train.py resume=run trainer.max_epochs=4", copy, environment)
     assert longer.returncode == 0, longer.stderr
     assert "epoch 4/4" in longer.stdout

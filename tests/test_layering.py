@@ -37,9 +37,11 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "run_folder": ({"arguments", "commands", "locks"}, {"torch", "lightning"}),
     "hardware": (set(), {"lightning", "hydra", "omegaconf"}),
     "inspection": ({"blocks"}, {"lightning", "hydra", "omegaconf", "torchvision", "matplotlib"}),
+    "activations": (set(), {"lightning", "hydra", "omegaconf", "torchvision", "matplotlib"}),
+    "digits": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "cross_correlation": (set(), {"lightning", "hydra", "omegaconf", "torchvision", "matplotlib"}),
     "drawings": (
-        {"drawings", "notation", "inspection", "cross_correlation"},
+        {"drawings", "notation", "inspection", "activations", "cross_correlation"},
         {"torch", "lightning", "hydra", "omegaconf"},
     ),
     "reports": (
@@ -49,7 +51,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
 }
 # What puts the parts together.
 WITHOUT_BORDER = {"__init__", "training", "trainer", "preflight", "run_record", "instantiation", "checkpoint_io"}
-WITHOUT_BORDER |= {"quiet", "unprofiled", "saved_run", "notebook", "failures"}
+WITHOUT_BORDER |= {"quiet", "unprofiled", "saved_run", "notebook", "failures", "evaluation", "prediction"}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -103,9 +103,30 @@ def scores(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def test_scores(trainer: Trainer) -> dict[str, float | None]:
-    """Metrics of the test that has just run."""
-    return _of_splits(_logged(trainer), "test/")
+def scores_of(split: str, trainer: Trainer) -> dict[str, float | None]:
+    """Metrics of the validation or test that has just run."""
+    return _of_splits(_logged(trainer), f"{split}/")
+
+
+def log_outcome(trainer: Trainer, metrics: dict[str, Any]) -> None:
+    """Log the numbers of metrics.json by which runs are compared, at the last epoch.
+
+    | tag | meaning |
+    | --- | --- |
+    | best/epoch | of best.ckpt, counted from 1 |
+    | best/val/…, best/test/… | of best.ckpt; the loss only where there is nothing else |
+    | cost/num_parameters, cost/train_seconds | of the run |
+
+    TensorBoard's HPARAMS page shows a tag's last value, and before one ticks more only the five tags that come first
+    in the alphabet: hence best/, where val/accuracy would be the last epoch's, and names that come before all others.
+    """
+    of_splits = {name: value for name, value in metrics.items() if name.startswith(("val/", "test/"))}
+    chosen = {name: value for name, value in of_splits.items() if not name.endswith("/loss")} or of_splits
+    values = {"best/epoch": metrics["best_epoch"]} | {f"best/{name}": value for name, value in chosen.items()}
+    values |= {f"cost/{name}": metrics[name] for name in ("num_parameters", "train_seconds")}
+    for logger in trainer.loggers:
+        logger.log_metrics({tag: value for tag, value in values.items() if value is not None}, step=metrics["epochs"])
+        logger.finalize("success")
 
 
 def objective(config: DictConfig, metrics: dict[str, Any]) -> Objective:

@@ -68,7 +68,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         if config.test:
             best = getattr(trainer.checkpoint_callback, "best_model_path", None)
             trainer.test(classifier, datamodule=datamodule, ckpt_path=best or None, verbose=False)
-            scores |= run_record.test_scores(trainer)
+            scores |= run_record.scores_of("test", trainer)
     metrics = {
         "dataset": datamodule.dataset,
         "model": type(model).__name__,
@@ -79,6 +79,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         "device": machine.device,
         "precision": machine.precision,
     }
+    run_record.log_outcome(trainer, metrics)
     run_record.write_json(run_dir / "metrics.json", metrics)
     log.info(run_record.table(metrics, run_dir))
     return run_record.objective(config, metrics)

@@ -1,4 +1,4 @@
-"""A live bar while training and one clean line per epoch."""
+"""A live bar while training or testing and one clean line per epoch."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Progress(ProgressBar):
-    """A tqdm bar over the steps of an epoch, on a terminal only, and a logged line when the epoch is over."""
+    """A tqdm bar over the steps of an epoch or a test, on a terminal only, and a logged line when the epoch is over."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,15 +31,7 @@ class Progress(ProgressBar):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._report(trainer)
         self._epoch_began = time.perf_counter()
-        total = trainer.num_training_batches
-        self._bar = tqdm(
-            total=int(total) if total != float("inf") else None,
-            desc=f"epoch {trainer.current_epoch + 1}{_of(trainer)}",
-            unit=" steps",
-            leave=False,
-            dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),
-        )
+        self._open(f"epoch {trainer.current_epoch + 1}{_of(trainer)}", trainer.num_training_batches)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -54,6 +46,24 @@ class Progress(ProgressBar):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._report(trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._open("test", sum(trainer.num_test_batches))
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._close()
@@ -73,6 +83,16 @@ class Progress(ProgressBar):
             parts.append(f"{metrics['throughput/images_per_second']:,.0f} images/s")
         log.info("  ".join(parts))
         self._finished_epoch = None
+
+    def _open(self, what: str, num_steps: float) -> None:
+        self._bar = tqdm(
+            total=int(num_steps) if num_steps != float("inf") else None,
+            desc=what,
+            unit=" steps",
+            leave=False,
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+        )
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -6,7 +6,20 @@ from typing import Any
 
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
-from torch.utils.tensorboard.summary import hparams
+from torch.utils.tensorboard.summary import custom_scalars, hparams
+
+# The CUSTOM SCALARS page: category, chart, and what its tags match. The same for all runs, whatever they learn:
+# TensorBoard puts the layouts of all runs together and leaves out only charts that are equal.
+_LAYOUT = {
+    "loss": {
+        "training and validation": ["Multiline", ["(train|val)/loss$"]],
+        "training, step by step": ["Multiline", ["train/loss_step$"]],
+    },
+    "accuracy and other metrics": {
+        "training and validation": ["Multiline", ["(train|val)/(?!loss$|loss_step$)"]],
+    },
+    "speed": {"images per second": ["Multiline", ["throughput/images_per_second$"]]},
+}
 
 
 class TensorBoardLogger(loggers.TensorBoardLogger):
@@ -19,23 +32,26 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
 
     def __init__(self, save_dir: str | Path, purge_step: int | None = None) -> None:
         super().__init__(save_dir, name="tensorboard", version="", default_hp_metric=False, purge_step=purge_step)
-        self._resumed = purge_step is not None
+        self._session_began = purge_step is not None
         self._session_ended = False
 
     @rank_zero_only
     def log_hyperparams(
         self, params: dict[str, Any] | Namespace, metrics: dict[str, Any] | None = None, step: int | None = None
     ) -> None:
-        """Write one row of the HPARAMS page, once per run.
+        """Write one row of the HPARAMS page and the layout of the CUSTOM SCALARS page, once per run.
 
         Only the session's start, without the experiment summary that torch adds: TensorBoard would take the columns
         of all runs from one of them. Its metrics are the scalars the run logs.
         """
-        if self._resumed:
+        if self._session_began:
             return
+        self._session_began = True
         values = vars(params) if isinstance(params, Namespace) else params
         _, session_start, _ = hparams(values, {})  # type: ignore[no-untyped-call]
-        self.experiment._get_file_writer().add_summary(session_start)
+        writer = self.experiment._get_file_writer()
+        writer.add_summary(session_start)
+        writer.add_summary(custom_scalars(_LAYOUT))  # type: ignore[no-untyped-call]
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -22,7 +22,7 @@ _UNTESTED = {
     "running": "it is still running, and is tested after training",
     "interrupted": "it was stopped before its test; continue it with python train.py resume={folder}",
     "failed": "it failed before its test; its train.log says why",
-    "finished": "it was trained without a test; train again with test=true and callbacks=default, as is the default",
+    "finished": "it was trained without a test; python evaluate.py run={folder} makes up for it",
 }
 
 
@@ -40,12 +40,47 @@ def write(run_dir: Path, top: int = 10, figures: bool = True) -> str:
     Raises:
         UserError: the run was not tested, or its counts cannot be read.
     """
-    paths = sorted(run_dir.glob(f"evaluation/*/{_COUNTS}"))
-    if not paths:
+    splits = sorted(path.parent for path in run_dir.glob(f"evaluation/*/{_COUNTS}"))
+    if not splits:
         why = _UNTESTED[state_of(run_dir)].format(folder=shlex.quote(short_path(run_dir)))
         raise UserError(f"no evaluation/<split>/{_COUNTS} in {short_path(run_dir)}: {why}")
-    splits = {path.parent: read_counts(path) for path in paths}
-    return "\n\n".join(_report(run_dir, folder, counts, top, figures) for folder, counts in splits.items())
+    return "\n\n".join(
+        "\n  ".join([f"{text}\n\nWritten", *map(short_path, paths)])
+        for text, paths in (write_split(run_dir, folder, top, figures) for folder in splits)
+    )
+
+
+def write_split(run_dir: Path, folder: Path, top: int = 10, figures: bool = True) -> tuple[str, list[Path]]:
+    """Write the files of one split to its folder below the run's; return what to print and the files. See `write`."""
+    counts = read_counts(folder / _COUNTS)
+    run, split = shown_name(run_dir), folder.name
+    accuracy, scores, pairs = _accuracy(counts), per_class(counts), confused_pairs(counts)
+    rows = [["class", "images", *_SCORES]]
+    for name, (images, *values) in zip(scores.index, scores.to_numpy(), strict=True):
+        rows.append([name, f"{images:,.0f}", *map(shown_value, values)])
+    means = "mean of the classes: " + ", ".join(f"{name} {shown_value(scores[name].mean())}" for name in _SCORES)
+    confused = _confused(pairs, top)
+    text = f"# {run}, {split}\n\n{accuracy}\n\n{markdown(rows)}\n{means}\n\n{_MEANING}\n\n"
+    text += "## Most confused\n\n" + "".join(f"- {line}\n" for line in confused)
+    files = {"report.md": text.encode()}
+    if figures:
+        from cnnlab.drawings.confusion_matrix import draw  # matplotlib takes its time
+
+        files["confusion_matrix.png"] = draw(counts.to_numpy(), list(counts.index), f"{run}\n{split}: {accuracy}")
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    parts = [
+        f"{short_path(run_dir)}, {split}: {accuracy}",
+        f"{aligned(rows)}\n{means}",
+        _MEANING,
+        "\n  ".join(["Most confused", *confused]),
+    ]
+    return "\n\n".join(parts), [folder / name for name in files]
+
+
+def shown_name(run_dir: Path) -> str:
+    """The run folder with its parent, without which the numbered runs of a grid say nothing."""
+    return "/".join(run_dir.resolve().parts[-2:])
 
 
 def read_counts(path: Path) -> pd.DataFrame:
@@ -65,7 +100,7 @@ def read_counts(path: Path) -> pd.DataFrame:
     if not is_whole:
         raise UserError(
             f"{short_path(path)} is not as a test leaves it: expected the same classes as rows and columns, and in"
-            " each cell a number of images; train again to get a new one"
+            " each cell a number of images; python evaluate.py makes a new one"
         )
     return counts
 
@@ -94,34 +129,6 @@ def confused_pairs(counts: pd.DataFrame) -> pd.DataFrame:
         }
     )
     return pairs.sort_values(["times", "share"], ascending=False, kind="stable", ignore_index=True)
-
-
-def _report(run_dir: Path, folder: Path, counts: pd.DataFrame, top: int, figures: bool) -> str:
-    """Write the files of one split and return what to print."""
-    run, split = "/".join(run_dir.resolve().parts[-2:]), folder.name  # numbered runs say nothing without their parent
-    accuracy, scores, pairs = _accuracy(counts), per_class(counts), confused_pairs(counts)
-    rows = [["class", "images", *_SCORES]]
-    for name, (images, *values) in zip(scores.index, scores.to_numpy(), strict=True):
-        rows.append([name, f"{images:,.0f}", *map(shown_value, values)])
-    means = "mean of the classes: " + ", ".join(f"{name} {shown_value(scores[name].mean())}" for name in _SCORES)
-    confused = _confused(pairs, top)
-    text = f"# {run}, {split}\n\n{accuracy}\n\n{markdown(rows)}\n{means}\n\n{_MEANING}\n\n"
-    text += "## Most confused\n\n" + "".join(f"- {line}\n" for line in confused)
-    files = {"report.md": text.encode()}
-    if figures:
-        from cnnlab.drawings.confusion_matrix import draw  # matplotlib takes its time
-
-        files["confusion_matrix.png"] = draw(counts.to_numpy(), list(counts.index), f"{run}\n{split}: {accuracy}")
-    for name, content in files.items():
-        write_atomically(folder / name, content)
-    parts = [
-        f"{short_path(run_dir)}, {split}: {accuracy}",
-        f"{aligned(rows)}\n{means}",
-        _MEANING,
-        "\n  ".join(["Most confused", *confused]),
-        "\n  ".join(["Written", *(short_path(folder / name) for name in files)]),
-    ]
-    return "\n\n".join(parts)
 
 
 def _accuracy(counts: pd.DataFrame) -> str:

@@ -1,0 +1,21 @@
+"""What a trained run gets right and wrong: python evaluate.py run=latest
+
+run= a run folder or latest; split= test or val; plots=all adds filters, one sample's way through the network (index=
+chooses it) and robustness. Everything is written to <run>/evaluation/<split>.
+"""
+
+from omegaconf import DictConfig
+
+from cnnlab import cli
+
+
+@cli.command(config_name="evaluate")
+def main(config: DictConfig) -> None:
+    """Evaluate and say what came out."""
+    from cnnlab.evaluation.evaluate import evaluate
+
+    print(evaluate(**config).text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""What a network answered in a validation or a test, sample by sample."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.nn import functional
+
+
+class Outputs(Callback):
+    """Collect logits and labels, and keep the samples with the largest loss and some chosen by lot.
+
+    The module's network must be its attribute `model`, called once a step.
+
+    Args:
+        num_kept: how many samples of each kind to keep.
+        seed: of the lots; the same samples for every network.
+
+    Attributes:
+        logits: (N, num_classes) float32 on the CPU.
+        labels: (N,) int64 on the CPU.
+        seconds: of all steps, reading the samples included.
+        most_wrong, random: see Kept.
+    """
+
+    def __init__(self, num_kept: int, seed: int) -> None:
+        self.most_wrong, self.random = Kept(num_kept), Kept(num_kept)
+        self.logits, self.labels = torch.empty(0), torch.empty(0, dtype=torch.int64)
+        self.seconds = 0.0
+        self._lots = np.random.default_rng(seed)
+        self._answers: list[Tensor] = []
+        self._batches: list[tuple[Tensor, Tensor]] = []
+        self._num_samples = 0
+        self._began = 0.0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        model = pl_module.model
+        assert isinstance(model, torch.nn.Module)
+        model.register_forward_hook(lambda module, inputs, logits: self._answers.append(logits.detach().float()))
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._began = time.perf_counter()
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        inputs, labels = batch
+        (logits,) = self._answers
+        self._answers.clear()
+        losses = functional.cross_entropy(logits, labels, reduction="none")
+        lots = torch.from_numpy(self._lots.random(len(labels), dtype=np.float32))
+        first = self._num_samples
+        self.most_wrong.add(losses, inputs, first)
+        self.random.add(lots.to(inputs.device), inputs, first)
+        self._batches.append((logits, labels))
+        self._num_samples += len(labels)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        logits, labels = zip(*self._batches, strict=True)
+        self.logits, self.labels = torch.cat(logits).cpu(), torch.cat(labels).cpu()
+        self.seconds = time.perf_counter() - self._began
+
+    on_validation_start = on_test_start
+    on_validation_batch_end = on_test_batch_end
+    on_validation_end = on_test_end
+
+
+class Kept:
+    """The samples of the largest rank among all that were added.
+
+    Attributes:
+        indices: (K,) int64, the samples' positions; largest rank first.
+        inputs: (K, C, *spatial), as the network saw them.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.indices, self.inputs = torch.empty(0, dtype=torch.int64), torch.empty(0)
+        self._ranks = torch.empty(0)
+
+    def add(self, ranks: Tensor, inputs: Tensor, first: int) -> None:
+        """Consider a batch whose first sample has the position `first`."""
+        indices = torch.arange(first, first + len(ranks), device=ranks.device)
+        if len(self.indices):
+            ranks = torch.cat([self._ranks, ranks])
+            indices = torch.cat([self.indices, indices])
+        best = ranks.argsort(descending=True, stable=True)[: self.size]
+        # only what was chosen is copied
+        known = len(self.inputs)
+        self.inputs = torch.stack([self.inputs[i] if i < known else inputs[i - known] for i in best.tolist()])
+        self._ranks, self.indices = ranks[best], indices[best]
