@@ -27,7 +27,7 @@ REPORTS = Path("outputs/reports")
 def main() -> None:
     arguments = parse_arguments()
     try:
-        compare(arguments.runs, arguments.out, arguments.figures)
+        write(arguments.runs, arguments.out, arguments.figures)
     except (UserError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -50,7 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compare(runs: list[Path], out: Path | None, figures: bool) -> None:
+def write(runs: list[Path], out: Path | None, figures: bool) -> None:
     """Print the table and write the files.
 
     Raises:
@@ -59,7 +59,8 @@ def compare(runs: list[Path], out: Path | None, figures: bool) -> None:
     from cnnlab import run_folder
     from cnnlab.atomic import write_atomically
     from cnnlab.commands import short_path
-    from cnnlab.reports import comparison
+    from cnnlab.reports.comparison import panels, text
+    from cnnlab.reports.comparison.compare import compare
 
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"--out={out} is a file; expected a folder")
@@ -68,15 +69,15 @@ def compare(runs: list[Path], out: Path | None, figures: bool) -> None:
     folders = [
         Path(short_path(run_folder.find(run))) if str(run) == run_folder.LATEST else run.expanduser() for run in runs
     ]
-    compared = comparison.compare(folders)
+    compared = compare(folders)
     remarks = count_multiply_adds(compared.table)
-    print(comparison.as_text(compared))
+    print(text.as_text(compared))
     files = {
-        "comparison.csv": comparison.as_csv(compared).encode(),
-        "comparison.md": comparison.as_markdown(compared).encode(),
+        "comparison.csv": text.as_csv(compared).encode(),
+        "comparison.md": text.as_markdown(compared).encode(),
     }
     if figures:
-        drawn, why_not = comparison.figures(compared)
+        drawn, why_not = panels.figures(compared)
         files |= drawn
         remarks += why_not
     if out is None:

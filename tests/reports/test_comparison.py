@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from cnnlab.errors import UserError
-from cnnlab.reports import comparison
-from cnnlab.reports.comparison import Comparison, compare
+from cnnlab.reports.comparison import panels, text
+from cnnlab.reports.comparison.compare import Comparison, compare
 
 CONFIG: dict[str, Any] = {
     "seed": 0,
@@ -84,7 +84,7 @@ def by_name(text: list[list[str]]) -> list[dict[str, str]]:
 
 
 def cells(compared: Comparison) -> list[dict[str, str]]:
-    return by_name(comparison.cells(compared))
+    return by_name(text.cells(compared))
 
 
 def test_seeds_are_one_row(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_seeds_are_one_row(tmp_path: Path) -> None:
     assert shown["val accuracy %"] == "93.0 ± 2.6"
     assert (shown["parameters"], shown["checkpoint MB"]) == ("61,706", "1.5")
     assert "device" not in shown
-    assert comparison.notes(compared) == ["mean ± standard deviation of n runs that differ only in their seed"]
+    assert text.notes(compared) == ["mean ± standard deviation of n runs that differ only in their seed"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_seed_counts_once_with_its_later_run(tmp_path: Path) -> None:
     (row,) = compared.table.to_dict("records")
     assert (row["n"], row["val_mean"], row["runs"]) == (1, 0.7, str(tmp_path / "c"))
     assert math.isnan(row["val_sd"])
-    assert comparison.notes(compared) == ["runs not counted, for a later one repeats their seed: 2"]
+    assert text.notes(compared) == ["runs not counted, for a later one repeats their seed: 2"]
     assert cells(compared)[0]["val accuracy %"] == "70.00"
 
 
@@ -188,7 +188,7 @@ def test_less_is_better_where_the_config_says_so(tmp_path: Path) -> None:
     compared = compare([tmp_path])
     assert compared.table["model"].tolist() == ["b", "a", "c"]
     assert [row["val mse"] for row in cells(compared)] == ["0.2500", "0.5000", "2.0000"]
-    (panel,) = comparison.panels(compared)
+    (panel,) = panels.panels(compared)
     assert (panel.score, panel.maximize, panel.is_accuracy) == ("test mse", False, False)
 
 
@@ -209,7 +209,7 @@ def test_data_sets_and_metrics_stand_apart(tmp_path: Path) -> None:
     assert compared.table["data"].tolist() == ["mnist", "mnist", "mnist", "mnist-5k"]
     assert [row["metric"] for row in cells(compared)] == ["accuracy %", "accuracy %", "mse", "accuracy %"]
     assert [row["val"] for row in cells(compared)] == ["70.00", "50.00", "0.1000", "99.00"]
-    drawn = comparison.panels(compared)
+    drawn = panels.panels(compared)
     assert [panel.title for panel in drawn] == ["mnist, accuracy", "mnist, mse", "mnist-5k, accuracy"]
     assert [[point.number for point in panel.points] for panel in drawn] == [[1, 2], [3], [4]]
 
@@ -233,7 +233,7 @@ def test_columns_for_what_differs(tmp_path: Path) -> None:
     rows = cells(compared)
     assert [row["lr"] for row in rows] == ["0.1", "0.01", "0.001", "0.001"]
     assert [row["kernel_size"] for row in rows] == ["3", "3", "5", ""]
-    (panel,) = comparison.panels(compared)
+    (panel,) = panels.panels(compared)
     labels = [point.label for point in panel.points]
     assert labels == [
         "LeNet5, lr 0.1, kernel_size 3",
@@ -261,7 +261,7 @@ def test_four_columns_and_the_rest_in_the_csv(tmp_path: Path) -> None:
     compared = compare([tmp_path])
     assert compared.shown_choices == [f"model.s{j}" for j in range(4)]
     assert compared.hidden_choices == [f"model.s{j}" for j in range(4, 7)]
-    assert comparison.notes(compared) == [
+    assert text.notes(compared) == [
         "rows also differ in model.s4, model.s5, model.s6: columns of comparison.csv",
     ]
     assert {f"model.s{j}" for j in range(7)} <= set(compared.table)
@@ -273,7 +273,7 @@ def test_batch_size_and_epochs_have_a_column_anyway(tmp_path: Path) -> None:
     compared = compare([tmp_path])
     assert compared.shown_choices == []
     assert [(row["batch"], row["epochs"]) for row in cells(compared)] == [("64", "7"), ("32", "5")]
-    (panel,) = comparison.panels(compared)
+    (panel,) = panels.panels(compared)
     assert [point.label for point in panel.points] == [
         "LeNet5, max_epochs 7, batch_size 64",
         "LeNet5, max_epochs 5, batch_size 32",
@@ -287,7 +287,7 @@ def test_devices_are_shown_where_they_differ(tmp_path: Path) -> None:
     make(tmp_path / "b", device="GPU", precision="bf16-mixed", val_accuracy=0.8)
     compared = compare([tmp_path])
     assert [row["device"] for row in cells(compared)] == ["CPU, 1 thread, 32-true", "GPU, bf16-mixed"]
-    assert comparison.notes(compared) == ["train s and images/s are not comparable across devices and precisions"]
+    assert text.notes(compared) == ["train s and images/s are not comparable across devices and precisions"]
 
 
 def test_networks_of_a_zoo_go_by_their_own_names(tmp_path: Path) -> None:
@@ -304,10 +304,10 @@ def test_runs_without_a_test(tmp_path: Path) -> None:
     make(tmp_path / "2", {"optimizer.lr": 9}, gone="test/accuracy", val_accuracy=0.1)
     compared = compare([tmp_path])
     assert [row["test accuracy %"] for row in cells(compared)] == ["75.00 (n=1)", ""]
-    (panel,) = comparison.panels(compared)
+    (panel,) = panels.panels(compared)
     assert panel.score == "validation accuracy"
     assert [point.score for point in panel.points] == [0.9, 0.1]
-    assert comparison.panels(compare([tmp_path / "0"]))[0].score == "test accuracy"
+    assert panels.panels(compare([tmp_path / "0"]))[0].score == "test accuracy"
     assert "test accuracy %" not in cells(compare([tmp_path / "2"]))[0]
 
 
@@ -324,7 +324,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path, monkeypatch: pyte
     (make(Path("runs/fine")) / "trial.json").write_text('{"state": "COMPLETE"}', encoding="utf-8")
     compared = compare([Path("runs")])
     assert compared.table["runs"].tolist() == [str(Path("runs/fine"))]
-    (note,) = comparison.notes(compared)
+    (note,) = text.notes(compared)
     assert note == (
         "left out: 1 failed (runs/failed); 7 interrupted (runs/s0, runs/s1, runs/s2, runs/s3, runs/s4 and 2 more);"
         " 1 pruned (runs/trial); 1 unreadable (runs/broken: cannot read metrics.json)"
@@ -346,7 +346,7 @@ def test_damaged_numbers_stay_empty(tmp_path: Path) -> None:
     (row,) = cells(compared)
     assert (row["parameters"], row["train s"], row["images/s"], row["val accuracy %"]) == ("", "", "", "")
     assert compared.table["seeds"].tolist() == ["null"]
-    assert comparison.as_text(compared)
+    assert text.as_text(compared)
 
 
 def test_the_seed_of_the_config_counts_where_the_metrics_have_none(tmp_path: Path) -> None:
@@ -359,22 +359,22 @@ def test_csv_and_markdown(tmp_path: Path) -> None:
     make(tmp_path / "a, b|c", {"model.note": "x|y"}, val_accuracy=0.987654)
     make(tmp_path / "d", {"model.note": "z"}, val_accuracy=0.5)
     compared = compare([tmp_path])
-    read = pd.read_csv(io.StringIO(comparison.as_csv(compared)))
+    read = pd.read_csv(io.StringIO(text.as_csv(compared)))
     assert read["val_mean"].tolist() == [0.987654, 0.5]
     assert read["runs"].tolist() == compared.table["runs"].tolist()
     assert read["val_sd"].isna().all()
-    text = comparison.as_markdown(compared).splitlines()
-    assert text[0].startswith("| # | model | data | note | parameters |")
-    assert "x\\|y" in text[2]
-    assert len(text) == 4
+    written = text.as_markdown(compared).splitlines()
+    assert written[0].startswith("| # | model | data | note | parameters |")
+    assert "x\\|y" in written[2]
+    assert len(written) == 4
 
 
 def test_figures(tmp_path: Path) -> None:
     make(tmp_path / "a")
-    drawn, why_not = comparison.figures(compare([tmp_path]))
+    drawn, why_not = panels.figures(compare([tmp_path]))
     assert list(drawn) == ["comparison_accuracy.png"]
     assert len(why_not) == 2
     make(tmp_path / "b", {"optimizer.lr": 0.1}, num_parameters=9)
-    drawn, why_not = comparison.figures(compare([tmp_path]))
+    drawn, why_not = panels.figures(compare([tmp_path]))
     assert list(drawn) == ["comparison_accuracy.png", "comparison_speed.png", "comparison_parameters.png"]
     assert why_not == []

@@ -1,0 +1,1 @@
+"""Finished runs side by side: the table, its text and its figures."""
