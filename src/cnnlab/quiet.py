@@ -9,7 +9,6 @@ _ON_PURPOSE = (
     "Checkpoint directory .* exists",
     "does not have many workers",
     "sync_dist=True",
-    "Image size .* exceeds limit",  # twice the limit is still refused
     "multi-threaded, use of fork",  # torch's DataLoader workers
 )
 

@@ -1,0 +1,21 @@
+"""What a trained network says to your pictures: python predict.py run=latest images=photos
+
+images= a file, a folder, a glob or a zip archive; explain=true draws the way of each through the network. Answers are
+printed and written to outputs/predictions (out= names another folder) with a contact sheet.
+"""
+
+from omegaconf import DictConfig
+
+from cnnlab import cli
+
+
+@cli.command(config_name="predict")
+def main(config: DictConfig) -> None:
+    """Predict and say what came out."""
+    from cnnlab.prediction.predict import predict
+
+    print(predict(**config).text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""What a file says of the network in it, beside the weights."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from cnnlab.saved_run import SavedModel
+
+_OF_THE_DATA = ("dataset", "class_names", "input_shape", "scale", "mean", "std", "preprocessing")
+_PIXEL = 1 / 255
+
+
+def describe(saved: SavedModel, normalises: bool) -> dict[str, str]:
+    """How to feed the network and how to read its answer; whatever is no text is JSON.
+
+    Args:
+        normalises: whether the file's network takes inputs as stored, or normalised ones.
+    """
+    facts: dict[str, Any] = {name: saved.data[name] for name in _OF_THE_DATA}
+    facts |= {"run": saved.folder.name, "model": type(saved.model).__name__, "input": needed_input(saved, normalises)}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
+
+
+def needed_input(saved: SavedModel, normalises: bool) -> str:
+    """What to feed to the network, in words."""
+    values = "pixels from 0 to 255" if saved.data["scale"] == _PIXEL else "values as in the data set"
+    what = f"{values}; the network normalises them" if normalises else f"(scale * x - mean) / std, x being {values}"
+    return f"float32 {batch_of(saved.data['input_shape'])}: {what}"
+
+
+def batch_of(shape: Sequence[int]) -> str:
+    """(N, 1, 28, 28) for samples of 1x28x28."""
+    return f"(N, {', '.join(map(str, shape))})"

@@ -1,0 +1,1 @@
+"""What a trained network says to pictures that people have."""
