@@ -35,7 +35,7 @@ from tqdm import tqdm
 from cnnlab.atomic import write_atomically
 from cnnlab.data.labelled import Labelled
 from cnnlab.data.normalise import Normalise
-from cnnlab.digits import normalise_digit
+from cnnlab.digits.digit import normalise_digit
 from cnnlab.errors import UserError
 from cnnlab.hardware import device_name
 from cnnlab.imaging import read_image

@@ -38,7 +38,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "hardware": (set(), {"lightning", "hydra", "omegaconf"}),
     "inspection": ({"blocks"}, {"lightning", "hydra", "omegaconf", "torchvision", "matplotlib"}),
     "activations": (set(), {"lightning", "hydra", "omegaconf", "torchvision", "matplotlib"}),
-    "digits": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
+    "digits": ({"digits"}, {"torch", "lightning", "hydra", "omegaconf"}),
     "cross_correlation": (set(), {"lightning", "hydra", "omegaconf", "torchvision", "matplotlib"}),
     "drawings": (
         {"drawings", "notation", "inspection", "activations", "cross_correlation"},

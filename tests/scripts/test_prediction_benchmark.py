@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cnnlab.digits import normalise_digit
+from cnnlab.digits.digit import normalise_digit
 from cnnlab.imaging import read_image
 from conftest import PROJECT, Finished
 

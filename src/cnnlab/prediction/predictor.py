@@ -14,7 +14,7 @@ from cnnlab import hardware
 from cnnlab.activations import activations
 from cnnlab.commands import short_path
 from cnnlab.data.normalise import Normalise
-from cnnlab.digits import normalise_digit
+from cnnlab.digits.digit import normalise_digit
 from cnnlab.drawings import contact_sheet, through_the_net
 from cnnlab.errors import UserError
 from cnnlab.imaging import read_image

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from cnnlab.digits import extract_digit, normalise_digit
+from cnnlab.digits.digit import extract_digit, normalise_digit
 from cnnlab.errors import UserError
 
 Grey = NDArray[np.uint8]
