@@ -91,11 +91,14 @@ def shortened(text: str, length: int) -> str:
     return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
 
 
-def aligned(rows: list[list[str]]) -> str:
-    """Rows of cells, the first being the header, as a table of plain text: numbers to the right, words to the left."""
+def aligned(rows: list[list[str]], num_names: int = 0) -> str:
+    """Rows of cells, the first being the header, as a table of plain text: numbers to the right, words to the left.
+
+    The first `num_names` columns are words even where all begin with a digit, as names of files may.
+    """
     columns = list(zip(*rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    right = [all(_is_number(cell) for cell in column[1:]) for column in columns]
+    right = [i >= num_names and all(_is_number(cell) for cell in column[1:]) for i, column in enumerate(columns)]
     lines = [
         "  ".join(
             cell.rjust(width) if r else cell.ljust(width) for cell, width, r in zip(row, widths, right, strict=True)

@@ -73,6 +73,7 @@ def test_a_folder_of_scans(predict: Callable[..., Finished], trained: Path, scan
     for row in answers:
         assert row["label"] == row["digit"] != row["runner-up"]
         assert float(row["probability"]) > float(row["runner-up probability"])
+    assert "\n0.png " in done.out, "names stand on the left, also those that begin with a digit"
     assert "skipped 3 of 27:" in done.out
     for line in (
         "blank.png: no digit in it",

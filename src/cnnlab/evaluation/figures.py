@@ -137,7 +137,7 @@ def robustness(subject: Subject) -> Files:
     accuracies = {
         name: [unspoilt, *(_accuracy(subject, batch, labels) for batch in batches[1:])] for name, batches in bar
     }
-    example = int(images.flatten(1).std(dim=1).argmax())  # one with much to see on it
+    example = int(images.flatten(1).std(dim=1).median(dim=0).indices)  # neither empty nor a blot
     examples = {name: [batch[example].numpy() for batch in batches] for name, batches in spoilt.items()}
     strengths = {name: f"{c.strengths[0]:g} to {c.strengths[-1]:g} {c.unit}" for name, c in CORRUPTIONS.items()}
     title = f"{subject.name}: accuracy on worse images ({len(labels):,} chosen by lot, seed {subject.seed})"

@@ -63,7 +63,7 @@ class Answers:
         for name, answer in list(self.given.items())[:_MOST_PRINTED]:
             shares = [f"{answer.probability:.2%}", answer.runner_up, f"{answer.runner_up_probability:.2%}"]
             rows.append([shortened(name, _LONGEST_NAME), answer.label, *shares])
-        lines = [aligned(rows)]
+        lines = [aligned(rows, num_names=1)]
         if len(self.given) > _MOST_PRINTED:
             lines.append(f"… {len(self.given) - _MOST_PRINTED:,} more in predictions.csv")
         if self.skipped:
