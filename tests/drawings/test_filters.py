@@ -20,6 +20,15 @@ def test_a_column_per_output_and_a_row_per_input() -> None:
     assert np.isnan(tiled[:, 2]).all()
 
 
+def test_many_outputs_of_a_single_input_stand_in_rows_of_twelve() -> None:
+    kernels = np.arange(14 * 4, dtype=np.float32).reshape(14, 1, 2, 2)
+    tiled = _tiled(kernels)
+    assert tiled.shape == (2 * 2 + 1, 12 * 2 + 11)
+    assert np.array_equal(tiled[:2, 33:], kernels[11, 0])
+    assert np.array_equal(tiled[3:, 3:5], kernels[13, 0])
+    assert np.isnan(tiled[3:, 6:]).all()
+
+
 @pytest.mark.parametrize("shape", [(10, 1, 5), (64, 32, 3, 3), (4, 2, 3, 3, 3), (10, 1, 28, 28), (2, 1, 1, 1)])
 def test_kernels_of_any_dims(shape: tuple[int, ...]) -> None:
     kernels = np.random.default_rng(0).normal(size=shape).astype(np.float32)

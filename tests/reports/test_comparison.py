@@ -255,6 +255,12 @@ def test_settings_of_other_data_are_no_columns(tmp_path: Path) -> None:
     assert compare([tmp_path]).choices == []
 
 
+def test_a_value_that_follows_from_another_is_no_choice(tmp_path: Path) -> None:
+    make(tmp_path / "a", {"scheduler.max_lr": "${optimizer.lr}", "optimizer.lr": 0.1})
+    make(tmp_path / "b", {"optimizer.lr": 0.2})
+    assert compare([tmp_path]).choices == ["optimizer.lr"]
+
+
 def test_four_columns_and_the_rest_in_the_csv(tmp_path: Path) -> None:
     for i in range(3):
         make(tmp_path / str(i), {f"model.s{j}": i for j in range(7)}, val_accuracy=0.9 - i / 100)

@@ -151,7 +151,9 @@ def test_a_run_without_a_test(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=words + "it failed before its test"):
         run_report.write(run)
     (run / "metrics.json").write_text("{}")
-    with pytest.raises(UserError, match=words + "it was trained without a test; python evaluate.py run=.*my run' makes up for it"):
+    with pytest.raises(
+        UserError, match=words + "it was trained without a test; python evaluate.py run=.*my run' makes up for it"
+    ):
         run_report.write(run)
 
 

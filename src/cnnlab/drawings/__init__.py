@@ -1,1 +1,1 @@
-"""Pictures that explain: a network's shapes, and what a convolution computes. PNG files as bytes."""
+"""Pictures of networks, samples, answers and comparisons. PNG files as bytes."""

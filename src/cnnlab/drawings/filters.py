@@ -12,6 +12,7 @@ from cnnlab.notation import shortened
 
 _MOST_LAYERS = 6
 _MOST_OUTPUTS, _MOST_INPUTS = 24, 16
+_PER_ROW = 12  # kernels of a layer with a single input channel, which stand in several rows
 _SIGNED = "PuOr"  # white at 0
 
 
@@ -49,12 +50,20 @@ def _draw_layer(axes: Axes, layer: Weights, panel: Values) -> None:
     text = f"{shortened(layer.name, 30)} ({layer.layer} {kernel}): {out_channels} output x {in_channels} input{cut}"
     axes.set_title(text, loc="left")
     axes.set_xlabel("output channel", fontsize=7.5)
-    axes.set_ylabel("input", fontsize=7.5)
+    axes.set_ylabel("input" if in_channels > 1 else "", fontsize=7.5)
 
 
 def _tiled(kernels: Values) -> Values:
-    """All kernels as one picture, with empty lines between them; of volumes the middle slice."""
+    """All kernels as one picture, with empty lines between them; of volumes the middle slice.
+
+    A column per output and a row per input channel; with a single input channel rows of twelve output channels.
+    """
     shown = kernels[:_MOST_OUTPUTS, :_MOST_INPUTS].astype(np.float32)
+    if shown.shape[1] == 1 and len(shown) > _PER_ROW:
+        num_rows = -(-len(shown) // _PER_ROW)
+        full = np.full((num_rows * _PER_ROW, *shown.shape[2:]), np.nan, np.float32)
+        full[: len(shown)] = shown[:, 0]
+        shown = full.reshape(num_rows, _PER_ROW, *shown.shape[2:]).swapaxes(0, 1)
     if shown.ndim == 3:
         shown = shown[:, :, None]
     if shown.ndim == 5:

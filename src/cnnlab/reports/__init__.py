@@ -1,1 +1,1 @@
-"""What a hyper-parameter study found, from the files in its folder: tables, figures and a recipe of the best trial."""
+"""What runs and studies found, from the files in their folders: tables, figures, recipes."""

@@ -63,7 +63,7 @@ def read(run: Run) -> FinishedRun:
     config = yaml.load((run.folder / ".hydra" / "config.yaml").read_bytes(), Loader=_Loader) or {}
     metrics = json.loads((run.folder / "metrics.json").read_bytes())
     environment = _json(run.folder / "environment.json")
-    settings = {key: value for key, value in _flat(config).items() if not _is_no_choice(key)}
+    settings = {key: value for key, value in _flat(config).items() if not _is_no_choice(key) and not _follows(value)}
     name = settings.get("model.name")  # a zoo's network is known by its name, not by the class that wraps the zoo
     configured = settings.pop("data.batch_size", ABSENT)
     settings["batch_size"] = metrics.get("batch_size", configured)
@@ -142,6 +142,11 @@ def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         key = f"{prefix}{name}"
         flat |= _flat(value, f"{key}.") if isinstance(value, dict) and value else {key: value}
     return flat
+
+
+def _follows(value: Any) -> bool:
+    """Whether a value is another key's, which is there too."""
+    return isinstance(value, str) and value.startswith("${")
 
 
 def _is_no_choice(key: str) -> bool:
