@@ -57,10 +57,13 @@ def test_the_claimed_ways_change_what_they_say(bench: ModuleType) -> None:
     assert any(90 < corner < 170 for corner in corners)
 
 
-def test_middle_lines_are_one_pixel_wide(bench: ModuleType) -> None:
+def test_middle_lines_are_one_pixel_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROJECT / "scripts"))
+    import digit_pictures
+
     mask = np.zeros((40, 40), bool)
     mask[5:35, 17:24] = True
-    lines = bench.middle_lines(mask)
+    lines = digit_pictures.middle_lines(mask)
     assert (lines.sum(axis=1)[10:30] == 1).all()
 
 
