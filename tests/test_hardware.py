@@ -32,6 +32,8 @@ def test_why_no_cuda(cuda: str | None, failure: str | None, expected: str, monke
     with pytest.raises(UserError, match=f"trainer=gpu cannot be used: .*{expected}.*trainer=cpu will run here"):
         hardware.resolve_accelerator("cuda")
     assert hardware.resolve_accelerator("auto") == "cpu"
+    with pytest.raises(UserError, match="trainer.accelerator must be one of auto, .*, got 'gup'; did you mean gpu?"):
+        hardware.resolve_accelerator("gup")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, did_you_mean
+
+_ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 
 # bfloat16 tensor cores came with Ampere.
 _BF16_CAPABILITY = (8, 0)
@@ -28,32 +30,40 @@ class Hardware:
     device: str
 
 
-def choose(accelerator: str, precision: str | int, num_threads: int | None = None) -> Hardware:
+def choose(accelerator: str, precision: str | int, num_threads: int | None = None, key: str = "trainer") -> Hardware:
     """Resolve what conf/trainer leaves to the machine, and set the number of CPU threads if one is given.
+
+    Args:
+        key: what the accelerator was asked for with, for errors.
 
     Raises:
         UserError: if a GPU is asked for that cannot be used, with the reason and what to use instead.
     """
     if num_threads is not None:
         torch.set_num_threads(num_threads)
-    accelerator = resolve_accelerator(accelerator)
+    accelerator = resolve_accelerator(accelerator, key)
     return Hardware(accelerator, resolve_precision(precision, accelerator), device_name(accelerator))
 
 
-def resolve_accelerator(requested: str) -> str:
+def resolve_accelerator(requested: str, key: str = "trainer") -> str:
     """Turn trainer.accelerator into cuda, mps or cpu; "auto" takes the first of these that is usable.
 
     Raises:
-        UserError: if a GPU is asked for that cannot be used, with the reason and what to use instead.
+        UserError: if there is none of that name, or a GPU is asked for that cannot be used, with the reason and what
+            to use instead.
     """
+    if requested not in _ACCELERATORS:
+        name = "trainer.accelerator" if key == "trainer" else key
+        choices = ", ".join(_ACCELERATORS)
+        raise UserError(f"{name} must be one of {choices}, got {requested!r}{did_you_mean(requested, _ACCELERATORS)}")
     if requested == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if requested == "gpu":
         requested = "mps" if torch.backends.mps.is_available() else "cuda"
     if requested == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"trainer=gpu cannot be used: {why_no_cuda()}; trainer=auto or trainer=cpu will run here")
+        raise UserError(f"{key}=gpu cannot be used: {why_no_cuda()}; {key}=auto or {key}=cpu will run here")
     if requested == "mps" and not torch.backends.mps.is_available():
-        raise UserError("trainer=mps needs a Mac with Apple silicon; trainer=auto or trainer=cpu will run here")
+        raise UserError(f"{key}=mps needs a Mac with Apple silicon; {key}=auto or {key}=cpu will run here")
     return requested
 
 

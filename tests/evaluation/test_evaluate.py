@@ -169,13 +169,20 @@ def test_a_model_without_convolutions(evaluate: Callable[..., Finished], smoke: 
         (["plots=al"], "plots must be default or all, got 'al'; did you mean all?"),
         (["run=nowhere"], "nowhere is not a run folder"),
         (["plots=all", "index=500"], "index must be from 0 to 499, the samples of the split, got 500"),
-        (["accelerator=gpu"], "trainer=gpu cannot be used"),
+        (["accelerator=gpu"], "accelerator=gpu cannot be used"),
+        (["accelerator=gpy"], "accelerator must be one of auto, cpu, gpu, cuda, mps, got 'gpy'; did you mean gpu?"),
         (["runn=latest"], "did you mean run?"),
     ],
 )
 def test_mistakes_are_told_in_one_line_and_leave_nothing(
-    arguments: list[str], words: str, evaluate: Callable[..., Finished], trained: Path
+    arguments: list[str],
+    words: str,
+    evaluate: Callable[..., Finished],
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     before = sorted(trained.rglob("*"))
     done = evaluate(*arguments)
     assert done.status == 1

@@ -198,6 +198,7 @@ def test_paths_are_taken_as_they_are(predict: Callable[..., Finished], trained: 
         (["images=my scans", "run=nowhere"], "nowhere is not a run folder"),
         (["images=my scans", "explain=1"], "explain: expected bool, got 1"),
         (["images=my scans", "out=my scans/0.png"], "out: cannot write to my scans/0.png"),
+        (["images=my scans", "accelerator=cup"], "accelerator must be one of auto, cpu, gpu, cuda, mps, got 'cup'"),
         (["image=my scans"], "did you mean images?"),
     ],
 )

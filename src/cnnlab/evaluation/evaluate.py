@@ -103,7 +103,7 @@ def _scored(
 ) -> tuple[dict[str, Any], Outputs | None]:
     """The numbers that training writes, computed by the same code; the outputs too if the task is to tell classes."""
     config = saved.config.copy()
-    machine = hardware.choose(accelerator, config.trainer.precision, config.trainer.num_threads)
+    machine = hardware.choose(accelerator, config.trainer.precision, config.trainer.num_threads, "accelerator")
     classifier = build_classifier(config, saved.model, datamodule)
     trainer = build_trainer(_alone(config, seed, datamodule.targets == "classes"), saved.folder, machine)
     score = trainer.test if split == "test" else trainer.validate

@@ -79,7 +79,7 @@ class Predictor:
                 f"{short_path(saved.folder)} was trained on {data['dataset']}, samples of {'x'.join(map(str, shape))} "
                 "that are no pictures; expected a run on grey or RGB images"
             )
-        self.device = torch.device(hardware.resolve_accelerator(accelerator))
+        self.device = torch.device(hardware.resolve_accelerator(accelerator, "accelerator"))
         self.class_names = tuple(data["class_names"])
         self.takes_digits = data["preprocessing"] == "digits"
         self.model = saved.model.to(self.device)
