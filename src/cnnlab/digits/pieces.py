@@ -18,7 +18,7 @@ _FAINT = 0.75
 _BORDER = 0.06
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth value
 class _Piece:
     """Pixels that hang together.
 
