@@ -93,3 +93,11 @@ def test_blur_keeps_the_ink_and_spreads_it(digits: Tensor) -> None:
     assert float(blurred.amax()) < 1
     tiny = severities(torch.rand(2, 1, 3, 3), "blur", seed=0)
     assert tiny[-1].shape == (2, 1, 3, 3)
+
+
+def test_pixels_turn_and_not_the_unit_square() -> None:
+    wide = torch.zeros(1, 1, 40, 80)
+    wide[0, 0, 18:22, 53:57] = 1  # 15 pixels to the right of the centre
+    x, y = (centre(severities(wide, "rotation", seed=0)[3])[0] - torch.tensor([39.5, 19.5])).tolist()
+    assert math.hypot(x, y) == pytest.approx(15, abs=0.3)
+    assert abs(math.degrees(math.atan2(y, x))) == pytest.approx(30, abs=1)
