@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,23 @@ def test_checks_run_where_trials_would(executor: ProcessExecutor) -> None:
         executor.call(trial_tasks.add, 1, "2")
     with pytest.raises(UserError, match="the check before the first trial died with exit status 3"):
         executor.call(os._exit, 3)
+
+
+def test_no_check_outlives_a_ctrl_c_at_its_very_start(
+    executor: ProcessExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[BaseProcess] = []
+
+    def start_and_be_interrupted(process: BaseProcess) -> None:
+        process.start()
+        started.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cnnlab.sweep.executors._start", start_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        executor.call(time.sleep, 60)
+    started[0].join(5)
+    assert started[0].exitcode == -signal.SIGKILL
 
 
 def test_in_this_process_trials_run_one_by_one(job: Callable[..., Job]) -> None:

@@ -107,17 +107,18 @@ class ProcessExecutor:
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         here, there = self._context.Pipe()
         process = self._context.Process(target=_call_and_send, args=(there, dict(os.environ), function, arguments))
-        _start(process)
-        there.close()
         try:
+            _start(process)
+            there.close()
             result, error = here.recv()
         except EOFError:
             process.join()
             raise UserError(f"the check before the first trial died with exit status {process.exitcode}") from None
         except BaseException:  # Ctrl-C: Python would wait for it at the end
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid or 0, signal.SIGKILL)
-            process.kill()
+            if process.pid is not None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
             raise
         finally:
             here.close()
