@@ -83,6 +83,11 @@ def _copied(tree: dict[str, Any]) -> dict[str, Any]:
     return {name: _copied(branch) if isinstance(branch, dict) else branch for name, branch in tree.items()}
 
 
+def _listen_to_ctrl_c() -> None:
+    """Shells let what runs in the background ignore it, and so all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Apart:
     """A sweep in a process of its own; its descendants are recognised by a variable of their environment."""
 
@@ -96,6 +101,7 @@ class Apart:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_listen_to_ctrl_c,
         )
 
     def finish(self, seconds: float = 60) -> Finished:
