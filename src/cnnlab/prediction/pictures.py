@@ -98,5 +98,5 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes | UserError:
         return UserError(f"{name} would unpack to more than {_LARGEST_MEMBER // 2**20} MiB")
     try:
         return archive.read(name)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError) as error:
         return UserError(f"{name} cannot be unpacked ({' '.join(str(error).split())})")
