@@ -108,10 +108,9 @@ def test_weights_with_their_channels_last(name: str, digits: Tensor, tmp_path: P
 
 
 def test_the_normalisation_is_that_of_the_batches(digits: Tensor) -> None:
-    mean, std, scale = [0.13], [0.31], 1 / 255
-    network = StoredInputs(nn.Identity(), mean, std, scale, num_spatial_dims=2)
-    expected = Normalise(mean, std, scale, 2, torch.device("cpu"))(digits)
-    assert torch.equal(network(digits.float()), expected)
+    normalise = Normalise([0.13], [0.31], 1 / 255, 2, torch.device("cpu"))
+    network = StoredInputs(nn.Identity(), normalise)
+    assert torch.equal(network(digits.float()), normalise(digits))
     assert set(network.state_dict()) == {"factor", "offset"}
 
 

@@ -13,6 +13,9 @@ class Normalise:
         mean, std: one value per channel, of the scaled values.
         scale: factor from stored to physical values, 1 / 255 for uint8 images.
         num_spatial_dims: of the samples (C, *spatial).
+
+    Attributes:
+        factor, offset: inputs * factor + offset, (1, C, 1, …).
     """
 
     def __init__(
@@ -20,8 +23,8 @@ class Normalise:
     ) -> None:
         per_channel = (1, len(mean)) + (1,) * num_spatial_dims
         deviation = torch.tensor(std, dtype=torch.float64)
-        self._factor = (scale / deviation).float().reshape(per_channel).to(device)
-        self._offset = (-torch.tensor(mean, dtype=torch.float64) / deviation).float().reshape(per_channel).to(device)
+        self.factor = (scale / deviation).float().reshape(per_channel).to(device)
+        self.offset = (-torch.tensor(mean, dtype=torch.float64) / deviation).float().reshape(per_channel).to(device)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        return inputs.to(torch.float32, copy=True).mul_(self._factor).add_(self._offset)
+        return inputs.to(torch.float32, copy=True).mul_(self.factor).add_(self.offset)

@@ -1,7 +1,7 @@
 """Images made harder in seven ways, by degrees: how much of a test's accuracy is left?"""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -90,13 +90,11 @@ CORRUPTIONS: Mapping[str, Corruption] = {
 }
 
 
-def severities(batch: Tensor, name: str, seed: int) -> list[Tensor]:
-    """The images as they are and spoilt with severity 1 to 5, with the same directions and places at each."""
+def severities(batch: Tensor, name: str, seed: int) -> Iterator[Tensor]:
+    """The images spoilt with severity 1 to 5, one after the other, with the same directions and places at each."""
     corruption = CORRUPTIONS[name]
-    spoilt = [
-        corruption.apply(batch, strength, torch.Generator().manual_seed(seed)) for strength in corruption.strengths
-    ]
-    return [batch, *spoilt]
+    for strength in corruption.strengths:
+        yield corruption.apply(batch, strength, torch.Generator().manual_seed(seed))
 
 
 def _transformed(batch: Tensor, matrices: Tensor, offsets: Tensor) -> Tensor:

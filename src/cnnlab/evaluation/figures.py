@@ -66,6 +66,8 @@ class Subject:
             here = wanted[(wanted >= first) & (wanted < first + len(inputs))] - first
             found.append(inputs.cpu()[here])
             first += len(inputs)
+            if first > wanted[-1]:
+                break
         return torch.cat(found)
 
     def as_stored(self, inputs: Tensor) -> Tensor:
@@ -131,14 +133,14 @@ def robustness(subject: Subject) -> Files:
     chosen = np.sort(lots[:_NUM_SPOILT])
     images = subject.as_stored(subject.samples(chosen.tolist())).clamp(0, 1)
     labels = scores.labels[torch.from_numpy(chosen)]
-    spoilt = {name: severities(images, name, subject.seed) for name in CORRUPTIONS}
-    bar = tqdm(spoilt.items(), desc="robustness", leave=False, disable=not sys.stderr.isatty())
-    unspoilt = _accuracy(subject, images, labels)
-    accuracies = {
-        name: [unspoilt, *(_accuracy(subject, batch, labels) for batch in batches[1:])] for name, batches in bar
-    }
     example = int(images.flatten(1).std(dim=1).median(dim=0).indices)  # neither empty nor a blot
-    examples = {name: [batch[example].numpy() for batch in batches] for name, batches in spoilt.items()}
+    unspoilt = _accuracy(subject, images, labels)
+    accuracies = {name: [unspoilt] for name in CORRUPTIONS}
+    examples = {name: [images[example].numpy()] for name in CORRUPTIONS}
+    for name in tqdm(CORRUPTIONS, desc="robustness", leave=False, disable=not sys.stderr.isatty()):
+        for spoilt in severities(images, name, subject.seed):
+            accuracies[name].append(_accuracy(subject, spoilt, labels))
+            examples[name].append(spoilt[example].numpy().copy())  # a view would keep all of them
     strengths = {name: f"{c.strengths[0]:g} to {c.strengths[-1]:g} {c.unit}" for name, c in CORRUPTIONS.items()}
     title = f"{subject.name}: accuracy on worse images ({len(labels):,} chosen by lot, seed {subject.seed})"
     lines = ["corruption,severity,strength,unit,accuracy"]

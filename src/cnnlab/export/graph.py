@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.export import Dim
 
+from cnnlab.data.normalise import Normalise
 from cnnlab.errors import UserError
 from cnnlab.export.stored_inputs import StoredInputs
 from cnnlab.saved_run import SavedModel
@@ -20,7 +21,8 @@ def with_normalisation(saved: SavedModel) -> tuple[StoredInputs, dict[str, Any]]
     shape = saved.data["input_shape"]
     # A copy, laid out as other programs expect it: training may have put the channels last.
     model = copy.deepcopy(saved.model).to(memory_format=torch.contiguous_format)
-    network = StoredInputs(model, saved.data["mean"], saved.data["std"], saved.data["scale"], len(shape) - 1)
+    data, device = saved.data, torch.device("cpu")
+    network = StoredInputs(model, Normalise(data["mean"], data["std"], data["scale"], len(shape) - 1, device))
     example = torch.zeros(2, *shape)  # a batch of one would be taken for a constant
     return network.eval(), {"args": (example,), "dynamic_shapes": ({0: Dim("batch")},)}
 
