@@ -1,5 +1,7 @@
 """The reason why a GPU cannot be used is the one that applies."""
 
+import os
+
 import pytest
 import torch
 
@@ -56,3 +58,13 @@ def test_the_fastest_precision_the_hardware_has(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
     assert hardware.resolve_precision("auto", accelerator) == expected
     assert hardware.resolve_precision("16-mixed", accelerator) == "16-mixed"
+
+
+@pytest.mark.parametrize(("has_gpu", "expected"), [(False, "0"), (True, "1")])
+def test_optimizers_do_not_search_for_a_gpu_that_is_not_there(
+    has_gpu: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as Lightning leaves it
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    hardware.choose("cpu", "32-true")
+    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == expected

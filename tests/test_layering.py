@@ -26,7 +26,13 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "data": ({"data", "imaging"}, {"hydra", "omegaconf", "torchmetrics", "optuna"}),
     "optimization": (set(), {"hydra", "omegaconf", "torchvision"}),
     "classifier": ({"optimization"}, {"hydra", "omegaconf", "torchvision"}),
-    "callbacks": ({"callbacks", "sweep"}, {"hydra", "omegaconf", "optuna"}),
+    "callbacks": ({"callbacks", "device_time", "stopwatch", "sweep"}, {"hydra", "omegaconf", "optuna"}),
+    "stopwatch": (set(), {"torch", "hydra", "omegaconf"}),
+    "device_time": (set(), {"lightning", "hydra", "omegaconf"}),
+    "diagnosis": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
+    "hooks": (set(), {"torch", "hydra", "omegaconf"}),
+    "fast_loop": ({"cuda_graph", "stopwatch"}, {"hydra", "omegaconf", "torchvision"}),
+    "cuda_graph": (set(), {"lightning", "hydra", "omegaconf"}),
     "loggers": (set(), {"hydra", "omegaconf", "optuna"}),
     "cli": ({"arguments", "config_errors", "resuming", "run_folder", "signals"}, {"torch", "lightning"}),
     "signals": (set(), {"torch", "lightning", "hydra"}),
@@ -53,7 +59,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
 }
 # What puts the parts together.
 WITHOUT_BORDER = {"__init__", "training", "trainer", "preflight", "run_record", "instantiation", "checkpoint_io"}
-WITHOUT_BORDER |= {"quiet", "unprofiled", "saved_run", "notebook", "failures", "evaluation", "prediction"}
+WITHOUT_BORDER |= {"quiet", "saved_run", "notebook", "failures", "evaluation", "prediction", "benchmark"}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The LightningModule for any network that maps inputs to class logits."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -57,6 +58,13 @@ class Classifier(LightningModule):
         self.confusion = MulticlassConfusionMatrix(num_classes)
         self.test_confusion: Tensor | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the name of every hook, forty times a step; nn.Module would look for parameters each time.
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, inputs: Tensor) -> Tensor:
         if inputs.shape[1:] != self.input_shape:
             expected = ", ".join(["N", *map(str, self.input_shape)])
@@ -111,9 +119,10 @@ class EpochTotals:
         self._num_samples = 0
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self._loss = torch.add(self._loss.to(loss.device), loss.detach(), alpha=len(labels))
+        num_samples = labels.shape[0]
+        self._loss = torch.add(self._loss.to(loss.device), loss.detach(), alpha=num_samples)
         self._num_correct = (logits.detach().argmax(dim=1) == labels).sum() + self._num_correct
-        self._num_samples += len(labels)
+        self._num_samples += num_samples
 
     def compute_and_reset(self) -> tuple[float, float]:
         """Return mean loss and accuracy (0 to 1) of all samples since the last call."""

@@ -1,5 +1,6 @@
 """What the machine has: which device a run uses and the fastest precision it really computes in."""
 
+import os
 import platform
 import warnings
 from dataclasses import dataclass
@@ -42,6 +43,10 @@ def choose(accelerator: str, precision: str | int, num_threads: int | None = Non
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     accelerator = resolve_accelerator(accelerator, key)
+    if not torch.cuda.is_available():
+        # Optimizers ask for a GPU in every step. Lightning makes that a search for NVIDIA's library, 0.1 ms where there
+        # is none, so that a process that looked for a GPU can still fork; without a GPU there is nothing to guard.
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     return Hardware(accelerator, resolve_precision(precision, accelerator), device_name(accelerator))
 
 

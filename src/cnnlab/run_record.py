@@ -20,6 +20,9 @@ from cnnlab.atomic import write_atomically
 from cnnlab.callbacks.checkpoint import Checkpoint
 from cnnlab.callbacks.throughput import Throughput
 from cnnlab.commands import python, short_path, this_script
+from cnnlab.data.datamodule import DataModule
+from cnnlab.diagnosis import Run, diagnose
+from cnnlab.fast_loop import FastLoop
 from cnnlab.hardware import Hardware
 
 _PACKAGES = (
@@ -38,6 +41,15 @@ _GROUPS = ("model", "augment", "optimizer", "scheduler")
 _MAX_COLUMNS = 22
 
 Objective = float | list[float | None] | None
+
+_STAGES = {
+    "data_wait": "data wait",
+    "copy": "copy",
+    "forward_backward": "forward+backward",
+    "optimizer": "optimizer",
+    "overhead": "logging+callbacks",
+    "validation": "validation",
+}
 
 # Numbers of metrics.json that a search may optimise beside what the classifier monitors.
 COUNTABLE = ("num_parameters", "train_seconds", "images_per_second")
@@ -93,14 +105,35 @@ def scores(trainer: Trainer) -> dict[str, Any]:
     checkpoint = trainer.checkpoint_callback
     if isinstance(checkpoint, Checkpoint) and checkpoint.best_epoch is not None:
         metrics, best_epoch = checkpoint.best_metrics, checkpoint.best_epoch
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    throughput = next((callback for callback in callbacks if isinstance(callback, Throughput)), Throughput())
+    throughput = _throughput(trainer)
     return _of_splits(metrics, "train/", "val/") | {
         "best_epoch": best_epoch,
         "epochs": trainer.current_epoch,
         "train_seconds": round(throughput.train_seconds, 6),
         "images_per_second": round(throughput.images_per_second, 1),
     }
+
+
+def where_the_time_went(trainer: Trainer, datamodule: DataModule) -> dict[str, Any]:
+    """Under the key "time": the stages' shares, how busy a CUDA device was, and a diagnosis; {} if not measured."""
+    throughput = _throughput(trainer)
+    if not throughput.shares:
+        return {}
+    device = trainer.strategy.root_device.type
+    run = Run(
+        throughput.shares,
+        throughput.num_steps,
+        device,
+        datamodule.batch_size,
+        len(datamodule.training),
+        throughput.device_busy,
+        datamodule.in_memory,
+        is_fast=isinstance(trainer.fit_loop.epoch_loop, FastLoop),
+        gpu_unused=device == "cpu" and torch.cuda.is_available(),
+    )
+    shares = {stage: round(share, 4) for stage, share in throughput.shares.items()}
+    busy = {} if run.device_busy is None else {"device_busy": round(run.device_busy, 4)}
+    return {"time": {**shares, **busy, "diagnosis": diagnose(run)}}
 
 
 def scores_of(split: str, trainer: Trainer) -> dict[str, float | None]:
@@ -135,6 +168,11 @@ def objective(config: DictConfig, metrics: dict[str, Any]) -> Objective:
     return [metrics.get(name) for name in names] if names else metrics.get(config.monitor)
 
 
+def _throughput(trainer: Trainer) -> Throughput:
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((callback for callback in callbacks if isinstance(callback, Throughput)), Throughput())
+
+
 def _logged(trainer: Trainer) -> dict[str, float]:
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
@@ -161,10 +199,18 @@ def table(metrics: dict[str, Any], run_dir: Path) -> str:
         ("parameters", f"{metrics['num_parameters']:,}"),
         ("training", f"{metrics['train_seconds']:.1f} s, {metrics['images_per_second']:,.0f} images/s"),
         ("device", f"{metrics['device']}, {metrics['precision']}"),
+        *_time_rows(metrics.get("time", {})),
         ("run folder", short_path(run_dir)),
         ("TensorBoard", tensorboard_command(run_dir.parent)),
     ]
     return "\n".join(f"  {name:<12} {value}" for name, value in rows)
+
+
+def _time_rows(time: dict[str, Any]) -> list[tuple[str, str]]:
+    if not time:
+        return []
+    shares = ", ".join(f"{words} {time[stage]:.0%}" for stage, words in _STAGES.items())
+    return [("time", shares), ("", time["diagnosis"])]
 
 
 def tensorboard_command(logdir: Path) -> str:

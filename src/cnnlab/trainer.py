@@ -11,22 +11,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.checkpoint_io import AtomicCheckpointIO
 from cnnlab.errors import UserError
+from cnnlab.fast_loop import FastLoop
 from cnnlab.hardware import Hardware
+from cnnlab.hooks import skip_empty_hooks
 from cnnlab.instantiation import build, check_arguments
-from cnnlab.unprofiled import Unprofiled
+from cnnlab.stopwatch import Stopwatch
 
 
 def build_trainer(config: DictConfig, run_dir: Path, machine: Hardware, steps_done: int = 0) -> Trainer:
     """The Trainer with its callbacks and loggers; conf/trainer's keys are its arguments, but for those named here."""
-    ours = ("channels_last", "num_threads", "precision", "accelerator")
+    ours = ("channels_last", "num_threads", "precision", "accelerator", "fast_loop", "cuda_graph")
     settings = OmegaConf.masked_copy(config.trainer, [str(key) for key in config.trainer if key not in ours])
     check_arguments("trainer", Trainer, settings, ours)
     arguments: dict[str, Any] = {"devices": 1, "num_sanity_val_steps": 0, "enable_model_summary": False}
-    arguments["profiler"] = Unprofiled()
+    arguments["profiler"] = Stopwatch()
     arguments |= OmegaConf.to_container(settings, resolve=True)  # type: ignore[arg-type]
     callbacks = [build(config, f"callbacks.{name}") for name in config.callbacks or {}]
+    skip_empty_hooks(callbacks)
     try:
-        return Trainer(
+        trainer = Trainer(
             **arguments,
             accelerator=machine.accelerator,
             precision=machine.precision,  # type: ignore[arg-type]
@@ -40,6 +43,9 @@ def build_trainer(config: DictConfig, run_dir: Path, machine: Hardware, steps_do
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    if config.trainer.get("fast_loop"):
+        trainer.fit_loop.epoch_loop = FastLoop(trainer, config.trainer.get("cuda_graph", False))
+    return trainer
 
 
 def _build_loggers(config: DictConfig, run_dir: Path, steps_done: int) -> list[Logger]:

@@ -14,6 +14,7 @@ from cnnlab.checkpoint_io import load_checkpoint
 from cnnlab.commands import short_path
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import Infeasible, UserError, did_you_mean
+from cnnlab.hooks import skip_empty_hooks
 from cnnlab.instantiation import accepts, build, check_top_level, refuse_untrusted_targets, target
 from cnnlab.optimization import length_argument
 from cnnlab.quiet import quieten_libraries
@@ -78,6 +79,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         "seed": config.seed,
         "device": machine.device,
         "precision": machine.precision,
+        **run_record.where_the_time_went(trainer, datamodule),
     }
     run_record.log_outcome(trainer, metrics)
     run_record.write_json(run_dir / "metrics.json", metrics)
@@ -135,6 +137,7 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModul
     wanted = {name: value for name, value in known.items() if accepts(module, name)}
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, **wanted}
     classifier: LightningModule = build(config, "classifier", **parts)
+    skip_empty_hooks([classifier])
     monitorable = getattr(classifier, "monitorable", [config.monitor])
     if config.monitor not in monitorable:
         choices = ", ".join(monitorable)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cnnlab.classifier import Classifier
 from conftest import Finished
@@ -21,6 +22,7 @@ def test_validation_is_left_out(smoke: Callable[..., Finished], monkeypatch: pyt
     run = smoke("logger=none", "test=false", "data.val_size=100", "model=linear")
     assert time.perf_counter() - began > 1
     assert run.metrics["train_seconds"] < 0.9
+    assert run.metrics["time"]["validation"] > 0.5
     assert run.metrics["images_per_second"] == pytest.approx(256 / run.metrics["train_seconds"], rel=0.01)
 
 
@@ -31,3 +33,28 @@ def test_the_parts_of_a_resumed_run_add_up(smoke: Callable[..., Finished], train
     after = first.metrics
     assert after["train_seconds"] > before
     assert after["images_per_second"] == pytest.approx(512 / after["train_seconds"], rel=0.01)
+
+
+def test_the_shares_are_logged_and_end_in_a_sentence(train: Callable[..., Finished]) -> None:
+    settings = ["trainer=cpu", "data.train_size=1000", "data.val_size=100", "data.batch_size=16", "model=linear"]
+    run = train(*settings, "trainer.max_epochs=2", "test=false", "logger=tensorboard")
+    assert run.folder is not None
+    time = run.metrics["time"]
+    shares = {name: value for name, value in time.items() if name != "diagnosis"}
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
+    assert shares["forward_backward"] > shares["copy"]
+    assert f"time         data wait {shares['data_wait']:.0%}, copy" in run.out
+    assert time["diagnosis"] in run.out
+    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    for epoch in range(2):
+        logged = [events.Scalars(f"throughput/{name}")[epoch] for name in shares]
+        assert sum(point.value for point in logged) == pytest.approx(1, abs=1e-3)
+        assert {point.step for point in logged} == {epoch + 1}
+
+
+def test_with_another_profiler_nothing_is_split(smoke: Callable[..., Finished]) -> None:
+    run = smoke("logger=none", "test=false", "model=linear", "+trainer.profiler=simple")
+    assert run.status == 0, run.err
+    assert "time" not in run.metrics
+    assert run.metrics["images_per_second"] > 0

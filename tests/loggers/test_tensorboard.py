@@ -139,7 +139,7 @@ def test_a_running_server_shows_runs_of_every_kind(
 
         layout = ask("plugin/custom_scalars/layout")["category"]
         assert [category["title"] for category in layout] == ["loss", "accuracy and other metrics", "speed"]
-        assert [len(category["chart"]) for category in layout] == [2, 1, 1]
+        assert [len(category["chart"]) for category in layout] == [2, 1, 2]
         drawn = {
             run_name: [
                 sorted(

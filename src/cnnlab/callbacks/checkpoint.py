@@ -35,6 +35,8 @@ class Checkpoint(ModelCheckpoint):
         self.best_metrics: dict[str, float] = {}
         self._generators: dict[str, Any] | None = None
 
+    on_train_batch_end = None  # type: ignore[assignment]  # nothing is saved within an epoch, and Lightning skips None
+
     @property
     def state_key(self) -> str:
         """A constant: Lightning asks for it six times a step and would put together its own each time."""

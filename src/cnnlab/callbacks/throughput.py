@@ -1,4 +1,4 @@
-"""How long training took and how many images it saw in a second."""
+"""How long training took, how many images it saw in a second, and where the time went."""
 
 import time
 from typing import Any
@@ -7,56 +7,117 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
+from cnnlab.device_time import DeviceTime
+from cnnlab.stopwatch import Stopwatch
+
 
 class Throughput(Callback):
-    """Time in training epochs, validation excluded, summed over the parts of a resumed run.
+    """Time in training epochs, validation excluded, summed over the parts of a resumed run, and its stages.
 
-    Logs throughput/images_per_second per epoch with the epoch as x.
+    Logs per epoch with the epoch as x:
+
+    | tag | meaning |
+    | --- | --- |
+    | throughput/images_per_second | training images a second, validation excluded |
+    | throughput/data_wait | share of the epoch in which Python waited for the next batch |
+    | throughput/copy | share spent moving batches to the device |
+    | throughput/forward_backward, throughput/optimizer | shares of the network and of the optimizer's step |
+    | throughput/validation | share of validation |
+    | throughput/overhead | the rest: logging, callbacks, schedule, Lightning |
+
+    Shares are of Python's time: on an accelerator of launching the work, which is not the time the work takes; see
+    `device_busy`. They need the Trainer's profiler to be a Stopwatch.
 
     Attributes:
-        train_seconds: of all epochs so far.
-        num_images: training images seen in that time.
+        train_seconds: of all epochs so far, without validation.
+        num_images, num_steps: seen and done in that time.
+        seconds: of each stage, all epochs so far.
+        device_busy: share of its time that a CUDA device computes, from one step; None elsewhere.
     """
 
     def __init__(self) -> None:
         self.train_seconds = 0.0
         self.num_images = 0
-        self._epoch_seconds = 0.0
-        self._epoch_images = 0
+        self.num_steps = 0
+        self.seconds: dict[str, float] = {}
+        self.device_busy: float | None = None
+        self._device_time: DeviceTime | None = None
+        self._epoch_seconds = self._validation_seconds = 0.0
+        self._epoch_images = self._epoch_steps = 0
         self._began: float | None = None
+        self._validation_began = 0.0
+        self._stages: dict[str, float] = {}
 
     @property
     def images_per_second(self) -> float:
         return self.num_images / self.train_seconds if self.train_seconds else 0.0
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Each stage's share of the time of all epochs; empty if it was not measured."""
+        total = sum(self.seconds.values())
+        return {stage: seconds / total for stage, seconds in self.seconds.items()} if total else {}
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._epoch_seconds, self._epoch_images = 0.0, 0
+        self._epoch_seconds = self._validation_seconds = 0.0
+        self._epoch_images = self._epoch_steps = 0
+        if stopwatch := _stopwatch(trainer):
+            self._stages = dict(stopwatch.seconds)
+        if self._device_time is None and pl_module.device.type == "cuda":
+            self._device_time = DeviceTime(pl_module.device, trainer.num_training_batches)
         self._start(pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._epoch_images += len(batch[0]) * trainer.world_size
+        self._epoch_images += batch[0].shape[0] * trainer.world_size
+        self._epoch_steps += 1
+        if self._device_time is not None:
+            self._device_time.after_step(batch_idx)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop(pl_module)
+        self._validation_began = time.perf_counter()
+        if stopwatch := _stopwatch(trainer):
+            stopwatch.pause()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if stopwatch := _stopwatch(trainer):
+            stopwatch.go_on()
         if trainer.state.fn == TrainerFn.FITTING:
+            self._validation_seconds += time.perf_counter() - self._validation_began
             self._start(pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop(pl_module)
         self.train_seconds += self._epoch_seconds
         self.num_images += self._epoch_images
-        rate = self._epoch_images / max(self._epoch_seconds, 1e-9)
-        pl_module.log_dict({"throughput/images_per_second": rate, "step": float(trainer.current_epoch + 1)})
+        self.num_steps += self._epoch_steps
+        values = {"images_per_second": self._epoch_images / max(self._epoch_seconds, 1e-9)}
+        if stopwatch := _stopwatch(trainer):
+            values |= self._split_epoch(stopwatch)
+        if self._device_time is not None and self._epoch_steps:  # the first epoch is slower: the last one counts
+            self.device_busy = self._device_time.busy_share(self._epoch_seconds / self._epoch_steps)
+        logged = {f"throughput/{name}": value for name, value in values.items()}
+        pl_module.log_dict({**logged, "step": float(trainer.current_epoch + 1)})
 
     def state_dict(self) -> dict[str, Any]:
-        return {"train_seconds": self.train_seconds, "num_images": self.num_images}
+        names = ("train_seconds", "num_images", "num_steps", "seconds", "device_busy")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.train_seconds, self.num_images = state_dict["train_seconds"], state_dict["num_images"]
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+    def _split_epoch(self, stopwatch: Stopwatch) -> dict[str, float]:
+        """Add the epoch's stages to `seconds` and return their shares of the epoch."""
+        stages = {name: seconds - self._stages[name] for name, seconds in stopwatch.seconds.items()}
+        stages["overhead"] = max(self._epoch_seconds - sum(stages.values()), 0.0)
+        stages["validation"] = self._validation_seconds
+        for name, seconds in stages.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        total = max(sum(stages.values()), 1e-9)
+        return {name: seconds / total for name, seconds in stages.items()}
 
     def _start(self, pl_module: LightningModule) -> None:
         _wait_for(pl_module.device)
@@ -67,6 +128,11 @@ class Throughput(Callback):
             _wait_for(pl_module.device)
             self._epoch_seconds += time.perf_counter() - self._began
             self._began = None
+
+
+def _stopwatch(trainer: Trainer) -> Stopwatch | None:
+    profiler = trainer.profiler  # type: ignore[attr-defined]
+    return profiler if isinstance(profiler, Stopwatch) else None
 
 
 def _wait_for(device: torch.device) -> None:

@@ -18,7 +18,10 @@ _LAYOUT = {
     "accuracy and other metrics": {
         "training and validation": ["Multiline", ["(train|val)/(?!loss$|loss_step$)"]],
     },
-    "speed": {"images per second": ["Multiline", ["throughput/images_per_second$"]]},
+    "speed": {
+        "images per second": ["Multiline", ["throughput/images_per_second$"]],
+        "where the time goes": ["Multiline", ["throughput/(?!images_per_second$)"]],
+    },
 }
 
 
