@@ -156,7 +156,7 @@ def journal(folder: Path, arguments: argparse.Namespace) -> tuple[pd.DataFrame, 
                 "controller MiB": f"{until['memory'] / MIB:.0f}",
             }
         )
-    in_new, in_long = new_and_long(folder, len(trials), 2 if arguments.smoke else 3)
+    in_new, in_long = new_and_long(folder, len(trials), 1 if arguments.smoke else 3)
     note = (
         f"{len(trials):,} trials that do nothing, {arguments.slots} slots, random sampler, no torch. Then, with one "
         f"slot and taking turns, free slot to first line: {spread(in_long)} s after these, {spread(in_new)} s in a new "

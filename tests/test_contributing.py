@@ -6,13 +6,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import PROJECT, SMOKE
+import cnnlab
+from conftest import PROJECT, SMOKE, Finished
 
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 RECIPES = {
@@ -94,7 +96,9 @@ def test_the_new_model_is_found_by_the_tests_of_all_models(copy: Path, environme
     assert re.search(r"\.\.\..*100%", tested.stdout), tested.stdout
 
 
-def test_another_task_stops_and_goes_on(copy: Path, environment: dict[str, str]) -> None:
+def test_another_task_stops_and_goes_on(
+    copy: Path, environment: dict[str, str], command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The regression keeps the epoch with the smallest error, and a longer run goes on from the last."""
     write_files(RECIPES["Another task"], copy)
     rng = np.random.default_rng(0)
@@ -113,20 +117,22 @@ def test_another_task_stops_and_goes_on(copy: Path, environment: dict[str, str])
     assert metrics["test/mse"] < np.var(values)
     assert "val/accuracy" not in metrics
 
-    shutil.copy(PROJECT / "evaluate.py", copy)
-    evaluated = run_command("python evaluate.py run=run", copy, environment)
-    assert evaluated.returncode == 0, evaluated.stderr
+    # The rest in this process, which finds the new module beside the package's own.
+    monkeypatch.setattr(cnnlab, "__path__", [*cnnlab.__path__, str(copy / "src/cnnlab")])
+    monkeypatch.chdir(copy)
+    evaluated = command("evaluate.py", "run=run")
+    assert evaluated.status == 0, evaluated.err
     assert json.loads((copy / "run/evaluation/test/metrics.json").read_text())["test/mse"] == metrics["test/mse"]
 
-    longer = run_command("python train.py resume=run trainer.max_epochs=4", copy, environment)
-    assert longer.returncode == 0, longer.stderr
-    assert "epoch 4/4" in longer.stdout
-    assert "epoch 3/4" not in longer.stdout
+    longer = command("train.py", "resume=run", "trainer.max_epochs=4")
+    assert longer.status == 0, longer.err
+    assert "epoch 4/4" in longer.out
+    assert "epoch 3/4" not in longer.out
     assert json.loads((copy / "run/metrics.json").read_text())["epochs"] == 4
 
-    cross_entropy = run_command("python train.py data=npz data.targets=values data.path=values.npz", copy, environment)
-    assert cross_entropy.returncode == 1
-    assert "Classifier learns classes, but the data hold values" in cross_entropy.stderr
+    cross_entropy = command("train.py", "data=npz", "data.targets=values", "data.path=values.npz")
+    assert cross_entropy.status == 1
+    assert "Classifier learns classes, but the data hold values" in cross_entropy.err
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

@@ -211,7 +211,7 @@ def test_what_only_lightning_can_do(
 
 
 def test_its_time_is_split_like_lightnings(smoke: Callable[..., Finished]) -> None:
-    time = smoke(*QUICK, FAST, "model=tinyvgg").metrics["time"]
+    time = smoke(*QUICK, FAST, "model=tinyvgg").time
     assert min(time[stage] for stage in ("data_wait", "copy", "forward_backward", "optimizer")) > 0
     assert sum(time[stage] for stage in [*Stopwatch().seconds, "overhead", "validation"]) == pytest.approx(1, abs=1e-3)
     assert time["forward_backward"] > time["optimizer"]

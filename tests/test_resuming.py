@@ -108,7 +108,7 @@ def test_stopped_by_a_signal(
         os.kill(os.getpid(), signum)
 
     threading.Thread(target=stop, daemon=True).start()
-    stopped = train(*SETTINGS, "trainer.max_epochs=500", f"hydra.run.dir={folder}")
+    stopped = train(*SETTINGS, "trainer.max_epochs=500", "logger=none", f"hydra.run.dir={folder}")
     assert stopped.status == status
     assert len(stopped.err.splitlines()) == 1
     assert "resume=outputs/runs/stopped" in stopped.err
@@ -120,7 +120,7 @@ def test_stopped_by_a_signal(
 def test_a_finished_run_is_extended_if_its_schedule_has_no_fixed_length(
     smoke: Callable[..., Finished], train: Callable[..., Finished]
 ) -> None:
-    first = smoke("scheduler=step")
+    first = smoke("scheduler=step", "logger=none", "test=false")
     longer = train(f"resume={first.folder}", "trainer.max_epochs=3")
     assert longer.status == 0, longer.err
     assert first.metrics["epochs"] == 3
@@ -129,7 +129,7 @@ def test_a_finished_run_is_extended_if_its_schedule_has_no_fixed_length(
 
 
 def test_a_finished_run_as_it_is_stays_as_it_is(smoke: Callable[..., Finished], train: Callable[..., Finished]) -> None:
-    first = smoke()
+    first = smoke("logger=none")
     before = first.metrics
     again = train(f"resume={first.folder}")
     assert again.status == 0, again.err
@@ -138,7 +138,7 @@ def test_a_finished_run_as_it_is_stays_as_it_is(smoke: Callable[..., Finished], 
 
 
 def test_a_run_killed_during_its_test_is_tested(smoke: Callable[..., Finished], train: Callable[..., Finished]) -> None:
-    first = smoke("trainer.max_epochs=2")
+    first = smoke("trainer.max_epochs=2", "logger=none")
     before = first.metrics
     (first.folder / "metrics.json").unlink()
     resumed = train(f"resume={first.folder}")

@@ -25,6 +25,7 @@ def test_it_learns_real_digits_and_leaves_everything_behind(train: Callable[...,
     assert {
         ".hydra/config.yaml",
         "metrics.json",
+        "time.json",
         "environment.json",
         "train.log",
         "checkpoints/best.ckpt",

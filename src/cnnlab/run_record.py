@@ -1,4 +1,4 @@
-"""What a run leaves behind for readers: environment.json, metrics.json, the row of the HPARAMS page, the last table."""
+"""What a run leaves behind for readers: its JSON files, the row of the HPARAMS page, the table at the end."""
 
 import importlib.metadata
 import json
@@ -114,11 +114,11 @@ def scores(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def where_the_time_went(trainer: Trainer, datamodule: DataModule) -> dict[str, Any]:
-    """Under the key "time": the stages' shares, how busy a CUDA device was, and a diagnosis; {} if not measured."""
+def write_time(trainer: Trainer, datamodule: DataModule, run_dir: Path) -> None:
+    """Leave time.json: the stages' shares, how busy a CUDA device was, and a diagnosis; nothing if not measured."""
     throughput = _throughput(trainer)
     if not throughput.shares:
-        return {}
+        return
     device = trainer.strategy.root_device.type
     run = Run(
         throughput.shares,
@@ -133,7 +133,7 @@ def where_the_time_went(trainer: Trainer, datamodule: DataModule) -> dict[str, A
     )
     shares = {stage: round(share, 4) for stage, share in throughput.shares.items()}
     busy = {} if run.device_busy is None else {"device_busy": round(run.device_busy, 4)}
-    return {"time": {**shares, **busy, "diagnosis": diagnose(run)}}
+    write_json(run_dir / "time.json", {**shares, **busy, "diagnosis": diagnose(run)})
 
 
 def scores_of(split: str, trainer: Trainer) -> dict[str, float | None]:
@@ -199,16 +199,17 @@ def table(metrics: dict[str, Any], run_dir: Path) -> str:
         ("parameters", f"{metrics['num_parameters']:,}"),
         ("training", f"{metrics['train_seconds']:.1f} s, {metrics['images_per_second']:,.0f} images/s"),
         ("device", f"{metrics['device']}, {metrics['precision']}"),
-        *_time_rows(metrics.get("time", {})),
+        *_time_rows(run_dir / "time.json"),
         ("run folder", short_path(run_dir)),
         ("TensorBoard", tensorboard_command(run_dir.parent)),
     ]
     return "\n".join(f"  {name:<12} {value}" for name, value in rows)
 
 
-def _time_rows(time: dict[str, Any]) -> list[tuple[str, str]]:
-    if not time:
+def _time_rows(path: Path) -> list[tuple[str, str]]:
+    if not path.is_file():
         return []
+    time = json.loads(path.read_text(encoding="utf-8"))
     shares = ", ".join(f"{words} {time[stage]:.0%}" for stage, words in _STAGES.items())
     return [("time", shares), ("", time["diagnosis"])]
 

@@ -79,9 +79,9 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         "seed": config.seed,
         "device": machine.device,
         "precision": machine.precision,
-        **run_record.where_the_time_went(trainer, datamodule),
     }
     run_record.log_outcome(trainer, metrics)
+    run_record.write_time(trainer, datamodule, run_dir)
     run_record.write_json(run_dir / "metrics.json", metrics)
     log.info(run_record.table(metrics, run_dir))
     return run_record.objective(config, metrics)

@@ -22,7 +22,7 @@ def test_validation_is_left_out(smoke: Callable[..., Finished], monkeypatch: pyt
     run = smoke("logger=none", "test=false", "data.val_size=100", "model=linear")
     assert time.perf_counter() - began > 1
     assert run.metrics["train_seconds"] < 0.9
-    assert run.metrics["time"]["validation"] > 0.5
+    assert run.time["validation"] > 0.5
     assert run.metrics["images_per_second"] == pytest.approx(256 / run.metrics["train_seconds"], rel=0.01)
 
 
@@ -39,7 +39,7 @@ def test_the_shares_are_logged_and_end_in_a_sentence(train: Callable[..., Finish
     settings = ["trainer=cpu", "data.train_size=1000", "data.val_size=100", "data.batch_size=16", "model=linear"]
     run = train(*settings, "trainer.max_epochs=2", "test=false", "logger=tensorboard")
     assert run.folder is not None
-    time = run.metrics["time"]
+    time = run.time
     shares = {name: value for name, value in time.items() if name != "diagnosis"}
     assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
     assert shares["forward_backward"] > shares["copy"]
@@ -56,5 +56,6 @@ def test_the_shares_are_logged_and_end_in_a_sentence(train: Callable[..., Finish
 def test_with_another_profiler_nothing_is_split(smoke: Callable[..., Finished]) -> None:
     run = smoke("logger=none", "test=false", "model=linear", "+trainer.profiler=simple")
     assert run.status == 0, run.err
-    assert "time" not in run.metrics
+    assert run.folder is not None
+    assert not (run.folder / "time.json").exists()
     assert run.metrics["images_per_second"] > 0

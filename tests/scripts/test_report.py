@@ -2,17 +2,20 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import optuna
 import pytest
 
-from conftest import PROJECT
+from conftest import PROJECT, Finished
 
 
-def report(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", str(PROJECT / "scripts/report.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+@pytest.fixture
+def report(command: Callable[..., Finished]) -> Callable[..., Finished]:
+    """Run `python scripts/report.py <arguments>`."""
+    return partial(command, "scripts/report.py")
 
 
 @pytest.fixture
@@ -28,15 +31,16 @@ def folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
 
 
 def test_a_report_without_warnings(folder: Path, environment: dict[str, str]) -> None:
-    done = report(environment, str(folder), "--top", "2")
+    command = [sys.executable, "-W", "error", str(PROJECT / "scripts/report.py"), str(folder), "--top", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Study mine (minimize value 0): 3 complete\n")
     assert "2 of 3 trials" in done.stdout
     assert (folder / "figures/slices.png").is_file()
 
 
-def test_tables_only(folder: Path, environment: dict[str, str]) -> None:
-    assert report(environment, str(folder), "--no-figures").returncode == 0
+def test_tables_only(folder: Path, report: Callable[..., Finished]) -> None:
+    assert report(str(folder), "--no-figures").status == 0
     assert (folder / "leaderboard.csv").is_file()
     assert not (folder / "figures").exists()
 
@@ -57,22 +61,22 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("named", ["outputs/runs/mine", "latest"])
-def test_a_run(named: str, run: Path, environment: dict[str, str]) -> None:
-    done = report(environment, named, "--top", "1")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("outputs/runs/mine, test: 85.00% of 20 images right\n")
-    assert "dog taken for cat: 2 times, 16.67% of all 12 images of dog\n  1 of 2 pairs" in done.stdout
+def test_a_run(named: str, run: Path, report: Callable[..., Finished]) -> None:
+    done = report(named, "--top", "1")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("outputs/runs/mine, test: 85.00% of 20 images right\n")
+    assert "dog taken for cat: 2 times, 16.67% of all 12 images of dog\n  1 of 2 pairs" in done.out
     assert (run / "evaluation/test/confusion_matrix.png").is_file()
     assert (run / "evaluation/test/report.md").is_file()
 
 
-def test_a_run_without_a_test_or_figures(run: Path, environment: dict[str, str]) -> None:
-    assert report(environment, str(run), "--no-figures").returncode == 0
+def test_a_run_without_a_test_or_figures(run: Path, report: Callable[..., Finished]) -> None:
+    assert report(str(run), "--no-figures").status == 0
     assert not (run / "evaluation/test/confusion_matrix.png").exists()
     (run / "evaluation/test/confusion_counts.csv").unlink()
-    done = report(environment, str(run))
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = done.stderr.splitlines()
+    done = report(str(run))
+    assert (done.status, done.out) == (1, "")
+    (line,) = done.err.splitlines()
     assert line.startswith("error: no evaluation/<split>/confusion_counts.csv in outputs/runs/mine: it was stopped")
 
 
@@ -86,12 +90,9 @@ def test_a_run_without_a_test_or_figures(run: Path, environment: dict[str, str])
         (["x", "--top", "0"], "expected 1 or more, got 0"),
     ],
 )
-def test_mistakes_are_told_in_one_line(
-    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = report(environment, *arguments)
-    assert done.returncode != 0
-    assert words in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+def test_mistakes_are_told_in_one_line(arguments: list[str], words: str, report: Callable[..., Finished]) -> None:
+    done = report(*arguments)
+    assert done.status != 0
+    assert words in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
+    assert done.out == ""
