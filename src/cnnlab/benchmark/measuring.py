@@ -1,0 +1,89 @@
+"""Variants of one cell, timed in turns."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+Loop = Callable[[int], float]  # so many steps: seconds
+
+# A repeat's seconds: the slowest variant runs about so long, the fastest at least a quarter of it.
+SECONDS = 1.0
+# A cell that would take longer is repeated less often.
+_CELL_SECONDS = 90.0
+_SMOKE_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line asks for.
+
+    Attributes:
+        devices: that are present; the first is the one that train.py would take.
+        overrides: for train.py.
+    """
+
+    devices: tuple[str, ...] = ("cpu",)
+    models: tuple[str, ...] = ()
+    batch_sizes: tuple[int, ...] = ()
+    overrides: tuple[str, ...] = ()
+    repeats: int = 5
+    smoke: bool = False
+
+    def models_or(self, *default: str) -> tuple[str, ...]:
+        return self.models or (("linear",) if self.smoke else default)
+
+    def batch_sizes_or(self, *default: int) -> tuple[int, ...]:
+        return self.batch_sizes or (default[:1] if self.smoke else default)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a table: what it is of, and how to get its raw measurements."""
+
+    keys: Mapping[str, str | int | float]
+    measure: Callable[[], list[Row]]
+
+    @property
+    def name(self) -> str:
+        return " ".join(f"{key}={value}" for key, value in self.keys.items())
+
+
+def take_turns(
+    loops: Mapping[str, Loop], settings: Settings, max_steps: int, own_steps: Mapping[str, int] | None = None
+) -> list[Row]:
+    """Warm every loop up, then time them A B C A B C …
+
+    Args:
+        max_steps: an epoch.
+        own_steps: of loops that are always timed over so many steps.
+    """
+    own_steps = own_steps or {}
+    per_step = {name: _warm_up(loop, max_steps, settings.smoke) for name, loop in loops.items()}
+    common = [seconds for name, seconds in per_step.items() if name not in own_steps]
+    steps = _SMOKE_STEPS if settings.smoke else choose_steps(common, max_steps)
+    taken = {name: own_steps.get(name, min(steps, max_steps)) for name in loops}
+    round_seconds = sum(per_step[name] * taken[name] for name in loops)
+    repeats = 1 if settings.smoke else choose_repeats(settings.repeats, round_seconds)
+    return [
+        {"variant": name, "repeat": repeat, "steps": taken[name], "seconds": loop(taken[name])}
+        for repeat in range(repeats)
+        for name, loop in loops.items()
+    ]
+
+
+def choose_steps(seconds_per_step: Sequence[float], max_steps: int) -> int:
+    """The steps that every variant takes in a repeat."""
+    wanted = max(SECONDS / max(seconds_per_step), SECONDS / 4 / min(seconds_per_step))
+    return max(1, min(round(wanted), max_steps))
+
+
+def choose_repeats(wanted: int, round_seconds: float) -> int:
+    return max(1, min(wanted, int(_CELL_SECONDS / round_seconds)))
+
+
+def _warm_up(loop: Loop, max_steps: int, smoke: bool) -> float:
+    """Seconds per step, the first time apart, where a library chooses its kernels."""
+    seconds = loop(1)
+    steps = min(10, max_steps)
+    return seconds if smoke or seconds > SECONDS else loop(steps) / steps
