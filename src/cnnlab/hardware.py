@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from cnnlab.allocator import keep_freed_memory
 from cnnlab.errors import UserError, did_you_mean
 
 _ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
@@ -47,6 +48,8 @@ def choose(accelerator: str, precision: str | int, num_threads: int | None = Non
         # Optimizers ask for a GPU in every step. Lightning makes that a search for NVIDIA's library, 0.1 ms where there
         # is none, so that a process that looked for a GPU can still fork; without a GPU there is nothing to guard.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+    if accelerator == "cpu":
+        keep_freed_memory()
     return Hardware(accelerator, resolve_precision(precision, accelerator), device_name(accelerator))
 
 

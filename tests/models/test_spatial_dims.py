@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from cnnlab.models.compact_cnn import CompactCNN
 from cnnlab.models.linear import Linear
 from cnnlab.models.mlp import MLP
 from cnnlab.models.resnet import ResNet
@@ -21,6 +22,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "tinyvgg": TinyVGG,
     "vgg": partial(VGG, widths=[[8], [16, 16]]),
     "resnet": ResNet,
+    "compact_cnn": CompactCNN,
 }
 SIGNALS, VOLUMES = (2, 32), (1, 4, 6, 8)
 
