@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import LambdaCallback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -159,7 +159,7 @@ def calls_of(tmp_path: Path, fast: bool, resume: bool = False) -> list[str]:
         accelerator="cpu",
         logger=Noting(calls),
         log_every_n_steps=1,
-        callbacks=[Listener(calls), saving],
+        callbacks=[Listener(calls), saving, LambdaCallback(on_before_zero_grad=lambda *_: calls.append("lambda"))],
         default_root_dir=tmp_path,
         enable_model_summary=False,
         enable_progress_bar=False,

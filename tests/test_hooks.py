@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LambdaCallback, LearningRateMonitor, ModelCheckpoint
 
 from cnnlab.hooks import skip_empty_hooks
 
@@ -30,6 +30,7 @@ class Inheriting(Listener):
         (Inheriting(), {"on_after_backward"}),
         (ModelCheckpoint(), {"on_train_batch_end"}),
         (LearningRateMonitor(), {"on_train_batch_start"}),
+        (LambdaCallback(on_before_backward=print), {"on_before_backward"}),
         (Callback(), set()),
     ],
     ids=lambda value: type(value).__name__,

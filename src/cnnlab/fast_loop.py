@@ -1,7 +1,7 @@
 """trainer=fast: the same training with fewer Python calls a step."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -49,15 +49,25 @@ class FastLoop(_TrainingEpochLoop):
         self._step: _Step | None = None
         self._prepared = False
 
+    @property
+    def done(self) -> bool:
+        if self._step is None or self.restarting or self.max_steps != -1 or self.trainer.should_stop:
+            return super().done
+        return self._num_ready_batches_reached()
+
     def on_run_start(self, data_fetcher: Any) -> None:
         super().on_run_start(data_fetcher)
-        if self._prepared:
-            return
-        self._prepared = True
-        if reason := why_not(self.trainer):
-            log.info("trainer=fast: Lightning's own loop is used, because %s", reason)
-        else:
-            self._step = _Step(self)
+        if not self._prepared:
+            self._prepared = True
+            if reason := why_not(self.trainer):
+                log.info("trainer=fast: Lightning's own loop is used, because %s", reason)
+            else:
+                self._step = _Step(self)
+        if self._step is not None:
+            profiler = self.trainer.profiler  # type: ignore[attr-defined]
+            if isinstance(profiler, Stopwatch):
+                waiting = profiler.profile(f"[{type(self).__name__}].train_dataloader_next")
+                data_fetcher._start_profiler, data_fetcher._stop_profiler = waiting.__enter__, waiting.__exit__
 
     def advance(self, data_fetcher: Any) -> None:
         if self._step is None or self.restarting:
@@ -163,18 +173,18 @@ class _Step:
         module._current_fx_name = "training_step"
         with self.context():
             output = module.training_step(batch, batch_idx) if self.takes_index else module.training_step(batch)
-        output = output if isinstance(output, Mapping) else {"loss": output}
-        loss = output["loss"]
+        loss = output if isinstance(output, Tensor) or output is None else output["loss"]
         self.progress.zero_grad.increment_ready()
         self.call("on_before_zero_grad", optimizer)
         self.progress.zero_grad.increment_started()
         self.zero_grad()
         self.progress.zero_grad.increment_completed()
+        outputs = {}
         if loss is not None:
             self.call("on_before_backward", loss)
             loss.backward()
             self.call("on_after_backward")
-            output = {**output, "loss": loss.detach()}
+            outputs = {"loss": loss.detach()} if loss is output else {**output, "loss": loss.detach()}
 
         gradients_ready = perf_counter()
         seconds["forward_backward"] += gradients_ready - began
@@ -195,7 +205,7 @@ class _Step:
                 loop.scheduler_progress.increment_completed()
         if loop._num_ready_batches_reached():
             loop.update_lr_schedulers("epoch", update_plateau_schedulers=False)
-        self.call("on_train_batch_end", output if loss is not None else {}, batch, batch_idx)
+        self.call("on_train_batch_end", outputs, batch, batch_idx)
         module._current_fx_name = None
         loop.batch_progress.increment_completed()
         if loop._results:  # somebody logs in steps
@@ -231,7 +241,7 @@ def _hooks(trainer: Trainer, name: str) -> list[Callable[..., Any]]:
     found: list[Callable[..., Any]] = []
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         hook = getattr(callback, name)
-        if hook is not None and getattr(type(callback), name) is not getattr(Callback, name):
+        if hook is not None and getattr(hook, "__func__", hook) is not getattr(Callback, name):
             found.append(partial(hook, trainer, trainer.lightning_module))
     if is_overridden(name, trainer.lightning_module):
         found.append(getattr(trainer.lightning_module, name))

@@ -23,5 +23,5 @@ def skip_empty_hooks(guests: Iterable[Callback | LightningModule]) -> None:
     for guest in guests:
         base = Callback if isinstance(guest, Callback) else LightningModule
         for name in _IN_A_STEP:
-            if getattr(type(guest), name) is getattr(base, name):
+            if name not in vars(guest) and getattr(type(guest), name) is getattr(base, name):
                 setattr(guest, name, None)

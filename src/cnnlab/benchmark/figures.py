@@ -125,7 +125,7 @@ def draw_dots(groups: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
                 axes.set_xscale("log")
                 _tick(axes.xaxis)
             else:
-                axes.set_xlim(left=0)
+                axes.set_xlim(0, 1.04 * max(value for values in rows.values() for some in values.values() for value in some))
         if any(len(variants) > 1 for rows in groups.values() for variants in rows.values()):
             drawn.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=min(6, len(handles)))
         return png(drawn)
