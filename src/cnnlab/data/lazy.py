@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.v2.functional import pil_to_tensor
+from torchvision.transforms.functional import pil_to_tensor
 from tqdm import tqdm
 
 from cnnlab.data.labelled import Labelled
