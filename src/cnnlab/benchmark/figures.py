@@ -88,7 +88,7 @@ def draw_lines(panels: Sequence[Panel], columns: int) -> bytes:
                 )
             for name, value in panel.aims.items():
                 axes.axhline(value, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
-                place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "center", "zorder": 5}
+                place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "center", "zorder": 1.5}
                 box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
                 axes.annotate(name, (0.62, value), fontsize=7, color="#444444", bbox=box, **place)
             _finish(axes, panel)
@@ -125,7 +125,8 @@ def draw_dots(groups: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
                 axes.set_xscale("log")
                 _tick(axes.xaxis)
             else:
-                axes.set_xlim(0, 1.04 * max(value for values in rows.values() for some in values.values() for value in some))
+                drawn_values = [value for variants in rows.values() for values in variants.values() for value in values]
+                axes.set_xlim(0, 1.04 * max(drawn_values))
         if any(len(variants) > 1 for rows in groups.values() for variants in rows.values()):
             drawn.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=min(6, len(handles)))
         return png(drawn)
