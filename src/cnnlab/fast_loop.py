@@ -1,7 +1,7 @@
 """trainer=fast: the same training with fewer Python calls a step."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -64,7 +64,7 @@ class FastLoop(_TrainingEpochLoop):
             else:
                 self._step = _Step(self)
         if self._step is not None:
-            profiler = self.trainer.profiler  # type: ignore[attr-defined]
+            profiler = self.trainer.profiler
             if isinstance(profiler, Stopwatch):
                 waiting = profiler.profile(f"[{type(self).__name__}].train_dataloader_next")
                 data_fetcher._start_profiler, data_fetcher._stop_profiler = waiting.__enter__, waiting.__exit__
@@ -173,18 +173,19 @@ class _Step:
         module._current_fx_name = "training_step"
         with self.context():
             output = module.training_step(batch, batch_idx) if self.takes_index else module.training_step(batch)
-        loss = output if isinstance(output, Tensor) or output is None else output["loss"]
+        loss: Tensor | None = output if isinstance(output, Tensor) or output is None else output["loss"]
         self.progress.zero_grad.increment_ready()
         self.call("on_before_zero_grad", optimizer)
         self.progress.zero_grad.increment_started()
         self.zero_grad()
         self.progress.zero_grad.increment_completed()
-        outputs = {}
+        outputs: dict[str, Any] = {}
         if loss is not None:
             self.call("on_before_backward", loss)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self.call("on_after_backward")
-            outputs = {"loss": loss.detach()} if loss is output else {**output, "loss": loss.detach()}
+            outputs = {**output} if isinstance(output, Mapping) else {}
+            outputs["loss"] = loss.detach()
 
         gradients_ready = perf_counter()
         seconds["forward_backward"] += gradients_ready - began
