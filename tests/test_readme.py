@@ -87,9 +87,13 @@ SMALL_SEARCH += ["trainer.max_epochs=1", "trainer.limit_train_batches=1"]
 
 
 def smoke_for(arguments: list[str]) -> list[str]:
-    """What makes a command small; `trainer=gpu` and `trainer=overfit` stay what they are."""
+    """What makes a command small; a trainer that is named stays."""
     if any(argument.startswith("trainer=") for argument in arguments):
-        return ["data.train_size=256"] if "trainer=gpu" in arguments else ["trainer.max_epochs=2"]
+        return ["trainer.max_epochs=2"] if "trainer=overfit" in arguments else ["data.train_size=256"]
+    if "experiment=fast99" in arguments:
+        return ["data.allow_subset=true", "data.train_size=256", "trainer.limit_val_batches=1"]
+    if "data.batch_size=512" in arguments:
+        return ["trainer=smoke", "data.train_size=1024"]
     has_size = any(argument.startswith(("data.train_size", "data=npz", "data=image_folder")) for argument in arguments)
     return ["trainer=smoke"] if has_size else ["trainer=smoke", "data.train_size=256"]
 

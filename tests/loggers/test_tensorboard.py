@@ -22,6 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from cnnlab import run_record
 from cnnlab.loggers.event_files import add_images
 from cnnlab.loggers.tensorboard import TensorBoardLogger
+from cnnlab.stopwatch import Stopwatch
 from conftest import Finished
 
 _STATUSES = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
@@ -152,12 +153,13 @@ def test_a_running_server_shows_runs_of_every_kind(
             ]
             for run_name in (name, other)
         }
-        assert drawn[other] == [[], [], ["train/mse", "val/mse"], []]
+        assert drawn[other] == [[], [], ["train/mse", "val/mse"], [], []]
         assert drawn[name] == [
             ["train/loss", "val/loss"],
             ["train/loss_step"],
             ["train/accuracy", "val/accuracy"],
             ["throughput/images_per_second"],
+            [f"throughput/{stage}" for stage in sorted([*Stopwatch().seconds, "overhead", "validation"])],
         ]
 
 
