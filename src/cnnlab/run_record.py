@@ -21,9 +21,9 @@ from cnnlab.callbacks.checkpoint import Checkpoint
 from cnnlab.callbacks.throughput import Throughput
 from cnnlab.commands import python, short_path, this_script
 from cnnlab.data.datamodule import DataModule
-from cnnlab.diagnosis import Run, diagnose
-from cnnlab.fast_loop import FastLoop
+from cnnlab.fast.fast_loop import FastLoop
 from cnnlab.hardware import Hardware
+from cnnlab.timing.diagnosis import Run, diagnose
 
 _PACKAGES = (
     "torch",

@@ -11,11 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.checkpoint_io import AtomicCheckpointIO
 from cnnlab.errors import UserError
-from cnnlab.fast_loop import FastLoop
+from cnnlab.fast.fast_loop import FastLoop
 from cnnlab.hardware import Hardware
 from cnnlab.hooks import skip_empty_hooks
 from cnnlab.instantiation import build, check_arguments
-from cnnlab.stopwatch import Stopwatch
+from cnnlab.timing.stopwatch import Stopwatch
 
 
 def build_trainer(config: DictConfig, run_dir: Path, machine: Hardware, steps_done: int = 0) -> Trainer:

@@ -22,7 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from cnnlab import run_record
 from cnnlab.loggers.event_files import add_images
 from cnnlab.loggers.tensorboard import TensorBoardLogger
-from cnnlab.stopwatch import Stopwatch
+from cnnlab.timing.stopwatch import Stopwatch
 from conftest import Finished
 
 _STATUSES = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]

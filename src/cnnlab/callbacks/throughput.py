@@ -7,8 +7,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from cnnlab.device_time import DeviceTime
-from cnnlab.stopwatch import Stopwatch
+from cnnlab.timing.device_time import DeviceTime
+from cnnlab.timing.stopwatch import Stopwatch
 
 
 class Throughput(Callback):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cnnlab.diagnosis import Run, diagnose
+from cnnlab.timing.diagnosis import Run, diagnose
 
 
 def run(

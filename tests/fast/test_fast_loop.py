@@ -12,8 +12,8 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from cnnlab.fast_loop import FastLoop, why_not
-from cnnlab.stopwatch import Stopwatch
+from cnnlab.fast.fast_loop import FastLoop, why_not
+from cnnlab.timing.stopwatch import Stopwatch
 from conftest import Finished
 
 FAST = "trainer.fast_loop=true"

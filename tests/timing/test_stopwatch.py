@@ -2,14 +2,14 @@
 
 import pytest
 
-from cnnlab.stopwatch import Stopwatch
+from cnnlab.timing.stopwatch import Stopwatch
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Shows the first number until it is changed."""
     now = [0.0]
-    monkeypatch.setattr("cnnlab.stopwatch.perf_counter", lambda: now[0])
+    monkeypatch.setattr("cnnlab.timing.stopwatch.perf_counter", lambda: now[0])
     return now
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnnlab.cuda_graph import GraphedForward
+from cnnlab.fast.cuda_graph import GraphedForward
 from cnnlab.models.tinyvgg import TinyVGG
 from conftest import Finished
 

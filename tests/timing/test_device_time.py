@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cnnlab import device_time
-from cnnlab.device_time import DeviceTime
+from cnnlab.timing import device_time
+from cnnlab.timing.device_time import DeviceTime
 
 
 class Device:

@@ -14,8 +14,8 @@ from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signatu
 from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
-from cnnlab.cuda_graph import GraphedForward
-from cnnlab.stopwatch import Stopwatch
+from cnnlab.fast.cuda_graph import GraphedForward
+from cnnlab.timing.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""trainer=fast: a leaner loop over the batches, and CUDA graphs."""
