@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LambdaCallback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
@@ -185,8 +185,40 @@ def test_every_hook_is_called_in_lightnings_order(tmp_path: Path) -> None:
 
 
 class Own(Regression):
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int:
+        return -1  # ends the epoch
+
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         loss.backward()
+
+
+class Doubling(LightningDataModule):
+    """Changes batches that lie on the device already."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(TensorDataset(torch.ones(8, 3), torch.ones(8, 1)), batch_size=4)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return [2 * tensor for tensor in batch]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*no `val_dataloader`")
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
+def test_a_data_module_that_changes_batches_is_asked(tmp_path: Path) -> None:
+    seen: list[float] = []
+    noting = LambdaCallback(on_train_batch_start=lambda *args: seen.append(args[2][0].mean().item()))
+    options: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+    trainer = Trainer(
+        **options,
+        max_epochs=1,
+        accelerator="cpu",
+        callbacks=[noting],
+        default_root_dir=tmp_path,
+        enable_model_summary=False,
+    )
+    trainer.fit_loop.epoch_loop = FastLoop(trainer)
+    trainer.fit(Regression([]), datamodule=Doubling())
+    assert seen == [2.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +227,7 @@ class Own(Regression):
         (Regression, {}, torch.optim.SGD, None),
         (Regression, {"accumulate_grad_batches": 3}, torch.optim.SGD, "gradients are accumulated"),
         (Regression, {"precision": "64-true"}, torch.optim.SGD, "precision is 64-true"),
-        (Own, {}, torch.optim.SGD, "Own has its own backward"),
+        (Own, {}, torch.optim.SGD, "Own has its own on_train_batch_start, backward"),
         (Regression, {}, torch.optim.LBFGS, "LBFGS evaluates a step several times"),
     ],
 )

@@ -1,35 +1,23 @@
 """trainer=fast: the same training with fewer Python calls a step."""
 
 import logging
-from collections.abc import Callable, Mapping
-from functools import partial
-from time import perf_counter
 from typing import Any
 
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
-from torch import Tensor, nn
-from torch.optim import LBFGS, Optimizer
+from torch import nn
+from torch.optim import LBFGS
 
 from cnnlab.fast.cuda_graph import GraphedForward
+from cnnlab.fast.step import Step
 from cnnlab.timing.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
-_HOOKS = (
-    "on_train_batch_start",
-    "on_before_backward",
-    "on_after_backward",
-    "on_before_zero_grad",
-    "on_before_optimizer_step",
-    "on_train_batch_end",
-)
 # Where a module takes a part of the step into its own hands, Lightning's loop stays.
-_OWN_STEP = ("optimizer_step", "optimizer_zero_grad", "backward", "lr_scheduler_step")
-_TRANSFER = ("on_before_batch_transfer", "on_after_batch_transfer")
+_OWN_STEP = ("on_train_batch_start", "optimizer_step", "optimizer_zero_grad", "backward", "lr_scheduler_step")
 
 
 class FastLoop(_TrainingEpochLoop):
@@ -46,7 +34,7 @@ class FastLoop(_TrainingEpochLoop):
         super().__init__(trainer, loop.min_steps, loop.max_steps)
         self._wants_graph = cuda_graph
         self._graph: GraphedForward | None = None
-        self._step: _Step | None = None
+        self._step: Step | None = None
         self._prepared = False
 
     @property
@@ -62,7 +50,7 @@ class FastLoop(_TrainingEpochLoop):
             if reason := why_not(self.trainer):
                 log.info("trainer=fast: Lightning's own loop is used, because %s", reason)
             else:
-                self._step = _Step(self)
+                self._step = Step(self, self.trainer, self._capture)
         if self._step is not None:
             profiler = self.trainer.profiler
             if isinstance(profiler, Stopwatch):
@@ -77,7 +65,7 @@ class FastLoop(_TrainingEpochLoop):
             self.batch_progress.is_last_batch = data_fetcher.done
             self._step(batch, self.batch_idx + 1)
 
-    def capture(self, batch: Any) -> None:
+    def _capture(self, batch: Any) -> None:
         """Make a CUDA graph of the network, if one is wanted and it can be; `batch` is the first, on its device."""
         if not self._wants_graph:
             return
@@ -128,122 +116,3 @@ def why_not(trainer: Trainer) -> str | None:
         ),
         None,
     )
-
-
-class _Step:
-    """One training step; what is the same for all steps is looked up once."""
-
-    def __init__(self, loop: FastLoop) -> None:
-        trainer: Trainer = loop.trainer
-        module = trainer.lightning_module
-        self.loop, self.trainer, self.module = loop, trainer, module
-        self.optimizer = trainer.optimizers[0]
-        self.progress = loop.automatic_optimization.optim_progress.optimizer
-        self.context = trainer.precision_plugin.train_step_context
-        self.device = trainer.strategy.root_device
-        self.hooks = {name: _hooks(trainer, name) for name in _HOOKS}
-        self.takes_index = is_param_in_hook_signature(module.training_step, "batch_idx", min_args=2)
-        owners = [owner for owner in (module, getattr(trainer, "datamodule", None)) if owner is not None]
-        self.changes_batches = any(is_overridden(name, owner) for owner in owners for name in _TRANSFER)
-        self.clips = trainer.gradient_clip_val is not None or is_overridden("configure_gradient_clipping", module)
-        schedules = trainer.lr_scheduler_configs
-        self.schedules = [it for it in schedules if it.interval == "step" and not it.reduce_on_plateau]
-        waits = any(it.interval == "step" and it.reduce_on_plateau for it in schedules)
-        every_epoch = trainer.val_check_batch == trainer.num_training_batches
-        self.validates_at_the_end = every_epoch and not waits and not getattr(trainer, "_val_check_time_interval", None)
-        profiler = trainer.profiler  # type: ignore[attr-defined]
-        self.seconds = (profiler if isinstance(profiler, Stopwatch) else Stopwatch()).seconds
-
-    def __call__(self, batch: Any, batch_idx: int) -> None:
-        loop, module, optimizer, seconds = self.loop, self.module, self.optimizer, self.seconds
-        began = perf_counter()
-        if not self.is_ready(batch):
-            batch = self.trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-        seconds["copy"] += perf_counter() - began
-        loop.capture(batch)
-
-        loop.batch_progress.increment_ready()
-        if batch_idx < 2:  # from the third batch on it would find again what it knows
-            self.trainer._logger_connector.on_batch_start(batch)
-        loop._results.batch, loop._results.batch_size = batch, None
-        self.call("on_train_batch_start", batch, batch_idx)
-        loop.batch_progress.increment_started()
-
-        began = perf_counter()
-        module._current_fx_name = "training_step"
-        with self.context():
-            output = module.training_step(batch, batch_idx) if self.takes_index else module.training_step(batch)
-        loss: Tensor | None = output if isinstance(output, Tensor) or output is None else output["loss"]
-        self.progress.zero_grad.increment_ready()
-        self.call("on_before_zero_grad", optimizer)
-        self.progress.zero_grad.increment_started()
-        self.zero_grad()
-        self.progress.zero_grad.increment_completed()
-        outputs: dict[str, Any] = {}
-        if loss is not None:
-            self.call("on_before_backward", loss)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.call("on_after_backward")
-            outputs = {**output} if isinstance(output, Mapping) else {}
-            outputs["loss"] = loss.detach()
-
-        gradients_ready = perf_counter()
-        seconds["forward_backward"] += gradients_ready - began
-        self.progress.step.increment_ready()
-        self.call("on_before_optimizer_step", optimizer)
-        if self.clips:
-            value, algorithm = self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm
-            module.configure_gradient_clipping(optimizer, gradient_clip_val=value, gradient_clip_algorithm=algorithm)
-        optimizer.step()
-        self.progress.step.increment_completed()
-        seconds["optimizer"] += perf_counter() - gradients_ready
-
-        loop.batch_progress.increment_processed()
-        for schedule in self.schedules:
-            if (batch_idx + 1) % schedule.frequency == 0:
-                loop.scheduler_progress.increment_ready()
-                schedule.scheduler.step()  # type: ignore[call-arg]  # no ReduceLROnPlateau: those wait
-                loop.scheduler_progress.increment_completed()
-        if loop._num_ready_batches_reached():
-            loop.update_lr_schedulers("epoch", update_plateau_schedulers=False)
-        self.call("on_train_batch_end", outputs, batch, batch_idx)
-        module._current_fx_name = None
-        loop.batch_progress.increment_completed()
-        if loop._results:  # somebody logs in steps
-            self.trainer._logger_connector.on_batch_end()
-            self.trainer._logger_connector.update_train_step_metrics()
-
-    def is_ready(self, batch: Any) -> bool:
-        """Whether the batch lies on the device as it is to be: then nothing needs to move it."""
-        return (
-            not self.changes_batches
-            and isinstance(batch, tuple | list)
-            and all(isinstance(tensor, Tensor) and tensor.device == self.device for tensor in batch)
-        )
-
-    def zero_grad(self) -> None:
-        """What torch's zero_grad does, without its entry in a profile: that alone costs as much as a small layer."""
-        if type(self.optimizer).zero_grad is not Optimizer.zero_grad:
-            self.optimizer.zero_grad()
-            return
-        for group in self.optimizer.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
-
-    def call(self, name: str, *arguments: Any) -> None:
-        if hooks := self.hooks[name]:
-            self.module._current_fx_name = name
-            for hook in hooks:
-                hook(*arguments)
-
-
-def _hooks(trainer: Trainer, name: str) -> list[Callable[..., Any]]:
-    """The hooks of that name that callbacks and the module have, in Lightning's order."""
-    found: list[Callable[..., Any]] = []
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        hook = getattr(callback, name)
-        if hook is not None and getattr(hook, "__func__", hook) is not getattr(Callback, name):
-            found.append(partial(hook, trainer, trainer.lightning_module))
-    if is_overridden(name, trainer.lightning_module):
-        found.append(getattr(trainer.lightning_module, name))
-    return found
