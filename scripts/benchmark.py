@@ -1,6 +1,6 @@
 """Compare this project's training with hand-written loops: ratios measured in one run, the variants taking turns.
 
-    python scripts/benchmark.py                     everything but gpu, about 40 minutes on two cores
+    python scripts/benchmark.py                     everything but gpu, about 35 minutes on two cores
     python scripts/benchmark.py pipeline            images/s of the data alone against torchvision's way
     python scripts/benchmark.py overhead            what train.py takes above a bare loop, in µs per step
     python scripts/benchmark.py end_to_end          seconds per epoch against loops from plain to best

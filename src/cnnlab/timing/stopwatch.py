@@ -1,4 +1,4 @@
-"""Where the time of training goes, measured from inside Lightning's loop at a few microseconds a step."""
+"""Where the time of training goes, measured from inside Lightning's loop."""
 
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
