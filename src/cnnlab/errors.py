@@ -1,6 +1,7 @@
 """What the user is told when something is wrong: one line that says what was expected, what came and what to do."""
 
 import difflib
+import signal
 from collections.abc import Iterable, Sequence
 
 
@@ -15,7 +16,7 @@ class Infeasible(UserError):
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM. Not an Exception, so that neither Hydra nor Lightning takes it for a failed job.
+    """Ctrl-C, SIGTERM or SIGHUP. Not an Exception, so that neither Hydra nor Lightning takes it for a failed job.
 
     Args:
         signum: the signal; the process ends with exit status 128 + signum.
@@ -27,7 +28,8 @@ class Interrupted(BaseException):
         self.advice = ""
 
     def __str__(self) -> str:
-        name = {2: "Ctrl-C", 15: "SIGTERM"}.get(self.signum, f"signal {self.signum}")
+        names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", 1: "SIGHUP (its terminal was closed)"}
+        name = names.get(self.signum, f"signal {self.signum}")
         return f"stopped by {name}{'; ' + self.advice if self.advice else ''}"
 
 

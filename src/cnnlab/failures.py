@@ -1,5 +1,7 @@
 """What may go wrong while a network trains: told in one line that says what to do, and kept in the run folder."""
 
+import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from cnnlab.atomic import write_atomically
 from cnnlab.errors import Interrupted, UserError
 from cnnlab.run_record import resume_command
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -27,6 +31,8 @@ def explained(run_dir: Path, batch_size: int) -> Iterator[None]:
         stop.advice = "no epoch was finished, so there is nothing to resume"
         if (run_dir / "checkpoints/last.ckpt").is_file():
             stop.advice = f"continue with: {resume_command(run_dir)}"
+        if stop.signum not in (signal.SIGINT, signal.SIGTERM):
+            log.info(stop)  # nobody sees a closed terminal, but the run's log
         raise
 
 

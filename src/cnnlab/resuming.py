@@ -15,7 +15,9 @@ from cnnlab.commands import short_path
 from cnnlab.errors import UserError
 from cnnlab.run_folder import RESUMED_SUBDIR, find, load_config
 
-_MAY_CHANGE = "trainer.max_epochs"
+# Where a run ends.
+_MAY_CHANGE = ("max_epochs", "max_steps")
+_KEYS = " or ".join(f"trainer.{name}" for name in _MAY_CHANGE)
 
 # Keys in which a run and the one it begins where another stopped may differ.
 _SAME_RESULT = ("resume", "init_from", "test", "trainer.num_threads", "data.root", "data.device")
@@ -27,7 +29,7 @@ def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
     """Return the overrides with which Hydra works in the run's own folder and leaves its saved config alone.
 
     Raises:
-        UserError: if the folder is no run that can go on, or anything but trainer.max_epochs is to be changed.
+        UserError: if the folder is no run that can go on, or anything but its end is to be changed.
     """
     try:
         find(run_dir)
@@ -39,20 +41,21 @@ def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
         key = argument.lstrip("+~").partition("=")[0]
         if argument in ("-m", "--multirun"):
             raise UserError("resume continues one run; it cannot be combined with --multirun")
-        if "=" in argument and key not in ("resume", _MAY_CHANGE):
+        if "=" in argument and key not in ("resume", *(f"trainer.{name}" for name in _MAY_CHANGE)):
             raise UserError(
                 f"resume continues a run with its own config, so {argument.lstrip('+')} is refused; "
-                f"only {_MAY_CHANGE} may be given"
+                f"only {_KEYS} may be given"
             )
     return [*arguments, f"hydra.run.dir={quoted(str(run_dir))}", f"hydra.output_subdir={RESUMED_SUBDIR}"]
 
 
 def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> DictConfig:
-    """Return the config the run was started with, with the new trainer.max_epochs where one is given."""
+    """Return the config the run was started with, with another end where one is given."""
     config = load_config(run_dir)
     config.resume = str(run_dir)
-    if any(override.lstrip("+").startswith(f"{_MAY_CHANGE}=") for override in overrides):
-        config.trainer.max_epochs = composed.trainer.max_epochs
+    for name in _MAY_CHANGE:
+        if any(override.lstrip("+").startswith(f"trainer.{name}=") for override in overrides):
+            config.trainer[name] = composed.trainer[name]
     return config
 
 
@@ -90,16 +93,17 @@ def check(
         UserError: naming both data sets, or the schedule.
     """
     check_data(Path(config.init_from or run_dir), dataset, checksums)
-    if not _is_extended(config, run_dir):
+    saved = load_config(run_dir)
+    changed = _new_ends(config, saved)
+    if not changed:
         return
     if schedule_has_fixed_length:
         raise UserError(
-            f"resume: {_MAY_CHANGE}={config.trainer.max_epochs} is refused, the run's schedule "
-            f"({config.scheduler['_target_'].rpartition('.')[2]}) was laid out for another number of epochs; "
+            f"resume: {', '.join(f'trainer.{name}={end}' for name, end in changed.items())} is refused, the run's "
+            f"schedule ({config.scheduler['_target_'].rpartition('.')[2]}) was laid out for another number of epochs; "
             "start a new run, or use scheduler=none or scheduler=step when a run may grow"
         )
-    saved = load_config(run_dir)
-    saved.trainer.max_epochs = config.trainer.max_epochs
+    saved.trainer.update(changed)
     write_atomically(run_dir / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved).encode())
     (run_dir / "metrics.json").unlink(missing_ok=True)  # if stopped on the way, the run is unfinished again
 
@@ -117,7 +121,7 @@ def check_data(run_dir: Path, dataset: str, checksums: dict[str, str]) -> None:
 
 def finished(config: DictConfig, run_dir: Path) -> dict[str, Any]:
     """Return the metrics of a run that has nothing left to do, else {}."""
-    return {} if _is_extended(config, run_dir) else _read_json(run_dir / "metrics.json")
+    return {} if _new_ends(config, load_config(run_dir)) else _read_json(run_dir / "metrics.json")
 
 
 def _differences(before: DictConfig, now: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -130,8 +134,9 @@ def _differences(before: DictConfig, now: DictConfig, prefix: str = "") -> Itera
             yield key, old, new
 
 
-def _is_extended(config: DictConfig, run_dir: Path) -> bool:
-    return bool(config.trainer.max_epochs != load_config(run_dir).trainer.max_epochs)
+def _new_ends(config: DictConfig, saved: DictConfig) -> dict[str, Any]:
+    ends = {name: config.trainer.get(name) for name in _MAY_CHANGE}
+    return {name: end for name, end in ends.items() if end != saved.trainer.get(name)}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning.pytorch import Trainer
@@ -18,11 +19,13 @@ from omegaconf import DictConfig
 
 from cnnlab.atomic import write_atomically
 from cnnlab.callbacks.checkpoint import Checkpoint
+from cnnlab.callbacks.stop_when_learned import StopWhenLearned
 from cnnlab.callbacks.throughput import Throughput
 from cnnlab.commands import python, short_path, this_script
 from cnnlab.data.datamodule import DataModule
 from cnnlab.fast.fast_loop import FastLoop
 from cnnlab.hardware import Hardware
+from cnnlab.notation import shown_value
 from cnnlab.timing.diagnosis import Run, diagnose
 
 _PACKAGES = (
@@ -39,6 +42,8 @@ _PACKAGES = (
 )
 _GROUPS = ("model", "augment", "optimizer", "scheduler")
 _MAX_COLUMNS = 22
+
+Kind = TypeVar("Kind")
 
 Objective = float | list[float | None] | None
 
@@ -100,18 +105,28 @@ def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict
 
 
 def scores(trainer: Trainer) -> dict[str, Any]:
-    """Metrics of the best epoch, or of the last one without a Checkpoint callback, and the time training took."""
-    metrics, best_epoch = _logged(trainer), trainer.current_epoch
+    """Metrics of the weights in best.ckpt and the time training took.
+
+    Without a Checkpoint callback those of the last epoch; best_epoch is None where no validation chose the weights.
+    """
     checkpoint = trainer.checkpoint_callback
     if isinstance(checkpoint, Checkpoint) and checkpoint.best_epoch is not None:
         metrics, best_epoch = checkpoint.best_metrics, checkpoint.best_epoch
+    else:
+        metrics, best_epoch = _logged(trainer), None if isinstance(checkpoint, Checkpoint) else trainer.current_epoch
+        if not _ended_with_a_validation(trainer):
+            metrics = {name: value for name, value in metrics.items() if not name.startswith("val/")}
     throughput = _throughput(trainer)
-    return _of_splits(metrics, "train/", "val/") | {
-        "best_epoch": best_epoch,
-        "epochs": trainer.current_epoch,
-        "train_seconds": round(throughput.train_seconds, 6),
-        "images_per_second": round(throughput.images_per_second, 1),
-    }
+    return (
+        _of_splits(metrics, "train/", "val/")
+        | {
+            "best_epoch": best_epoch,
+            "epochs": trainer.current_epoch,
+            "train_seconds": round(throughput.train_seconds, 6),
+            "images_per_second": round(throughput.images_per_second, 1),
+        }
+        | ({"learnt_after": stop.learnt_after} if (stop := next(_callbacks(trainer, StopWhenLearned), None)) else {})
+    )
 
 
 def write_time(trainer: Trainer, datamodule: DataModule, run_dir: Path) -> None:
@@ -169,8 +184,16 @@ def objective(config: DictConfig, metrics: dict[str, Any]) -> Objective:
 
 
 def _throughput(trainer: Trainer) -> Throughput:
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return next((callback for callback in callbacks if isinstance(callback, Throughput)), Throughput())
+    return next(_callbacks(trainer, Throughput), Throughput())
+
+
+def _callbacks(trainer: Trainer, kind: type[Kind]) -> Iterator[Kind]:
+    return (callback for callback in trainer.callbacks if isinstance(callback, kind))  # type: ignore[attr-defined]
+
+
+def _ended_with_a_validation(trainer: Trainer) -> bool:
+    """Whether the last epoch had one: Lightning counts its batches anew in every epoch."""
+    return trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.completed > 0
 
 
 def _logged(trainer: Trainer) -> dict[str, float]:
@@ -188,13 +211,11 @@ def rounded(value: float) -> float | None:
 
 def table(metrics: dict[str, Any], run_dir: Path) -> str:
     """The lines at the end of a run: what came out, on what, and where it lies."""
-    rows = [
-        (split, f"{metrics[f'{split}/accuracy']:.2%} accuracy, loss {metrics[f'{split}/loss']:.4f}")
-        for split in ("test", "val")
-        if metrics.get(f"{split}/accuracy") is not None
-    ]
+    rows = [(split, numbers) for split in ("test", "val") if (numbers := _numbers(metrics, f"{split}/"))]
+    if "learnt_after" in metrics:
+        rows.append(("learnt", _learnt(metrics)))
     rows += [
-        ("best epoch", f"{metrics['best_epoch']} of {metrics['epochs']}"),
+        ("best epoch", _best_epoch(metrics)),
         ("data", str(metrics["dataset"])),
         ("parameters", f"{metrics['num_parameters']:,}"),
         ("training", f"{metrics['train_seconds']:.1f} s, {metrics['images_per_second']:,.0f} images/s"),
@@ -204,6 +225,26 @@ def table(metrics: dict[str, Any], run_dir: Path) -> str:
         ("TensorBoard", tensorboard_command(run_dir.parent)),
     ]
     return "\n".join(f"  {name:<12} {value}" for name, value in rows)
+
+
+def _numbers(metrics: dict[str, Any], prefix: str) -> str:
+    """All numbers of a split in one line, accuracy first."""
+    values = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+    accuracy = values.pop("accuracy", None)
+    shown = [] if accuracy is None else [f"{accuracy:.2%} accuracy"]
+    return ", ".join([*shown, *(f"{name} {shown_value(value)}" for name, value in values.items() if value is not None)])
+
+
+def _best_epoch(metrics: dict[str, Any]) -> str:
+    if metrics["best_epoch"] is None:
+        return f"none of {metrics['epochs']}: no validation; the weights are the last ones"
+    return f"{metrics['best_epoch']} of {metrics['epochs']}"
+
+
+def _learnt(metrics: dict[str, Any]) -> str:
+    if metrics["learnt_after"] is None:
+        return f"no, not after {metrics['epochs']} epochs: look for a mistake in the model, the labels or optimizer.lr"
+    return f"yes, by heart after {metrics['learnt_after']} epochs"
 
 
 def _time_rows(path: Path) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """A finished or stopped run, back in memory."""
 
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from cnnlab.instantiation import refuse_untrusted_targets
 from cnnlab.quiet import quieten_libraries
 from cnnlab.training import build_data, build_model
 
+log = logging.getLogger(__name__)
+
 # The name of the network in a LightningModule, here and in CONTRIBUTING.md.
 _PREFIX = "model."
 
@@ -25,7 +28,7 @@ class SavedModel(NamedTuple):
     Attributes:
         folder: the run's.
         config: as composed when the run was started.
-        model: with the weights of the best epoch, in eval mode, on the CPU.
+        model: with the best weights, or the last ones if none were validated; in eval mode, on the CPU.
         data: what the network was trained on, see DataModule.description.
     """
 
@@ -39,7 +42,7 @@ class SavedRun(NamedTuple):
     """What a run was made of.
 
     Attributes:
-        model: the network with the weights of the best epoch, in eval mode, on the CPU.
+        model: the network with the best weights, or the last ones if none were validated; in eval mode, on the CPU.
         datamodule: set up; its loaders give normalised batches.
         config: as composed when the run was started.
     """
@@ -53,15 +56,13 @@ def load_model(run: str | Path) -> SavedModel:
     """Rebuild a run's network from its folder alone; "latest" is the run in outputs/runs that was started last.
 
     Raises:
-        UserError: if the folder is no run, has no best.ckpt, or asks for foreign code.
+        UserError: if the folder is no run, has no checkpoint, or asks for foreign code.
     """
     quieten_libraries()
     folder = run_folder.find(run)
     config = run_folder.load_config(folder)
     refuse_untrusted_targets(config, f"the config saved in {short_path(folder)}")
-    path = folder / "checkpoints" / "best.ckpt"
-    if not path.is_file():
-        raise UserError(f"{short_path(folder)} has no checkpoints/best.ckpt: no epoch was finished")
+    path = _checkpoint(folder)
     checkpoint = load_checkpoint(path)
     if "data" not in checkpoint:
         raise UserError(f"{short_path(path)} does not say what data it was trained on; train with cnnlab's DataModule")
@@ -74,6 +75,17 @@ def load_model(run: str | Path) -> SavedModel:
     except RuntimeError as error:
         raise UserError(f"{short_path(path)} does not fit the run's model: {' '.join(str(error).split())}") from error
     return SavedModel(folder, config, model.eval(), data)
+
+
+def _checkpoint(folder: Path) -> Path:
+    """best.ckpt, or last.ckpt of a run in which no validation chose the best weights."""
+    best, last = (folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
+    if best.is_file():
+        return best
+    if not last.is_file():
+        raise UserError(f"{short_path(folder)} has no checkpoints/best.ckpt and no last.ckpt: no epoch was finished")
+    log.warning("%s has no best.ckpt, for no validation chose one: its last weights are used", short_path(folder))
+    return last
 
 
 def load_data(saved: SavedModel) -> DataModule:

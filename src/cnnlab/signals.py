@@ -9,9 +9,17 @@ from types import FrameType
 from cnnlab.errors import Interrupted
 
 
+def stopping() -> list[signal.Signals]:
+    """The signals that ask a program to end. SIGHUP, the end of its terminal, is none under nohup, nor on Windows."""
+    signums = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signums.append(signal.SIGHUP)
+    return signums
+
+
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise Interrupted wherever the program is; a second one ends it at once."""
+    """Ctrl-C, SIGTERM and SIGHUP raise Interrupted wherever the program is; a second one ends it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -20,7 +28,7 @@ def signals_raise() -> Iterator[None]:
         signal.signal(signum, signal.SIG_DFL)
         raise Interrupted(signum)
 
-    previous = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+    previous = {signum: signal.signal(signum, stop) for signum in stopping()}
     try:
         yield
     finally:

@@ -4,7 +4,8 @@ import logging
 from pathlib import Path
 
 import torch
-from lightning.pytorch import LightningModule, seed_everything
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 from torch import nn
 
@@ -26,7 +27,7 @@ _CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
-    """Train, test the best epoch once, and leave everything in `run_dir`; with config.resume continue what is there.
+    """Train, test the best weights once, and leave everything in `run_dir`; with config.resume continue what is there.
 
     Returns:
         The value of config.monitor at the best epoch, which is also what metrics.json holds; if config.objectives
@@ -34,14 +35,14 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
 
     Raises:
         UserError: for bad input, in one line.
-        Interrupted: after Ctrl-C or SIGTERM, with the command that continues the run.
+        Interrupted: after Ctrl-C, SIGTERM or SIGHUP, with the command that continues the run.
     """
     quieten_libraries()
     check_top_level(config)
     if config.resume:
         refuse_untrusted_targets(config, f"the config saved in {short_path(run_dir)}")
         if finished := resuming.finished(config, run_dir):
-            log.info("%s is finished; trainer.max_epochs= would extend it", short_path(run_dir))
+            log.info("%s is finished; trainer.max_epochs= or trainer.max_steps= would extend it", short_path(run_dir))
             log.info(run_record.table(finished, run_dir))
             return run_record.objective(config, finished)
     seed_everything(config.seed, verbose=False)
@@ -67,8 +68,8 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)
         scores = run_record.scores(trainer)
         if config.test:
-            best = getattr(trainer.checkpoint_callback, "best_model_path", None)
-            trainer.test(classifier, datamodule=datamodule, ckpt_path=best or None, verbose=False)
+            _load_scored_weights(classifier, trainer)
+            trainer.test(classifier, datamodule=datamodule, verbose=False)
             scores |= run_record.scores_of("test", trainer)
     metrics = {
         "dataset": datamodule.dataset,
@@ -85,6 +86,18 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     run_record.write_json(run_dir / "metrics.json", metrics)
     log.info(run_record.table(metrics, run_dir))
     return run_record.objective(config, metrics)
+
+
+def _load_scored_weights(classifier: LightningModule, trainer: Trainer) -> None:
+    """Put the weights of best.ckpt, or of last.ckpt in a run without a validation, into the classifier.
+
+    Lightning's own way, trainer.test(ckpt_path=…), would also set every callback back to where it was then.
+    """
+    saved = trainer.checkpoint_callback
+    if isinstance(saved, ModelCheckpoint) and (path := saved.best_model_path or saved.last_model_path):
+        checkpoint = load_checkpoint(path)
+        classifier.on_load_checkpoint(checkpoint)
+        classifier.load_state_dict(checkpoint["state_dict"])
 
 
 def build_data(config: DictConfig) -> DataModule:

@@ -8,17 +8,27 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 
 
 class Checkpoint(ModelCheckpoint):
-    """Save <run>/checkpoints/last.ckpt after every epoch and best.ckpt when `monitor` has improved.
+    """Save <run>/checkpoints/last.ckpt at the end of every epoch and best.ckpt when `monitor` has improved.
+
+    best.ckpt holds the weights that were scored: it is written right after a validation, wherever in an epoch that
+    comes, or at the end of an epoch if `monitor` is not a number of the validation. last.ckpt, from which a run goes
+    on, is written only at an epoch's end.
 
     Beyond Lightning's checkpoint: the random number generators' states, the data set's description under the key
     "data", and the epoch and metrics of the best checkpoint. A run folder may be moved and resumed.
 
     Args:
-        monitor: a logged number that chooses the best epoch.
+        monitor: a logged number that chooses the best weights; val/… is one of the validation.
         mode: "max" or "min".
+
+    Attributes:
+        best_epoch: in which best.ckpt was written, counted from 1; None before the first score.
+        best_metrics: the val/… numbers of the weights in best.ckpt, if they were validated, and the train/… numbers of
+            their epoch.
     """
 
     def __init__(self, monitor: str = "val/accuracy", mode: str = "max") -> None:
@@ -27,12 +37,12 @@ class Checkpoint(ModelCheckpoint):
             monitor=monitor,
             mode=mode,
             save_last=True,
-            save_on_train_epoch_end=True,  # a checkpoint from the middle of an epoch cannot resume EarlyStopping
             auto_insert_metric_name=False,
             enable_version_counter=False,
         )
         self.best_epoch: int | None = None
         self.best_metrics: dict[str, float] = {}
+        self._validated_step = -1
         self._generators: dict[str, Any] | None = None
 
     on_train_batch_end = None  # type: ignore[assignment]  # nothing is saved within an epoch, and Lightning skips None
@@ -52,12 +62,25 @@ class Checkpoint(ModelCheckpoint):
             _restore_generators(self._generators)
             self._generators = None
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or trainer.fast_dev_run:
+            return
+        self._validated_step = trainer.global_step
+        if _is_of_validation(self.monitor):
+            self._save_if_best(trainer)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "step"}
-        if self.monitor in metrics and self.check_monitor_top_k(trainer, torch.tensor(metrics[self.monitor])):
-            self.best_epoch = trainer.current_epoch + 1
-            self.best_metrics = metrics
-        super().on_train_epoch_end(trainer, pl_module)
+        if trainer.fast_dev_run:
+            return
+        if not _is_of_validation(self.monitor):
+            self._save_if_best(trainer)
+        elif self.best_epoch == trainer.current_epoch + 1:  # the validation came before the epoch's own numbers
+            self.best_metrics |= _logged(trainer, "train/")
+        # Lightning's own hook writes last.ckpt only where it has just written a best.ckpt.
+        self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save nothing: the last epoch's end did."""
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["generators"] = _generator_states()
@@ -66,7 +89,18 @@ class Checkpoint(ModelCheckpoint):
             checkpoint["data"] = describe()
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Go on with the best.ckpt that lies in the folder: a kill may have come between it and last.ckpt."""
         self._generators = checkpoint.get("generators")
+        known = checkpoint.get("callbacks", {}).get(self.state_key)
+        if known is None or trainer.state.fn != TrainerFn.FITTING:
+            return
+        best = os.path.join(str(self.dirpath), f"{self.filename}{self.FILE_EXTENSION}")
+        if not os.path.isfile(best):
+            known |= {"best_epoch": None, "best_metrics": {}, "best_k_models": {}, "best_model_path": ""}
+            return
+        written = trainer.strategy.load_checkpoint(best)["callbacks"][self.state_key]
+        if written["best_model_score"] != known["best_model_score"]:
+            known |= {name: value for name, value in written.items() if name != "last_model_path"}
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"best_epoch": self.best_epoch, "best_metrics": self.best_metrics}
@@ -86,6 +120,29 @@ class Checkpoint(ModelCheckpoint):
         super().load_state_dict(state_dict | here | {"dirpath": self.dirpath, "best_k_models": scores})
         self.best_epoch = state_dict["best_epoch"]
         self.best_metrics = state_dict["best_metrics"]
+
+    def _save_if_best(self, trainer: Trainer) -> None:
+        """Score the weights as they are now.
+
+        Raises:
+            MisconfigurationException: if `monitor` was not logged.
+        """
+        candidates = self._monitor_candidates(trainer)
+        if self.check_monitor_top_k(trainer, candidates.get(self.monitor)):
+            self.best_epoch = trainer.current_epoch + 1
+            splits = ["val/"] if self._validated_step == trainer.global_step else []
+            if not _is_of_validation(self.monitor):
+                splits.append("train/")
+            self.best_metrics = _logged(trainer, *splits)
+        self._save_topk_checkpoint(trainer, candidates)
+
+
+def _is_of_validation(monitor: str | None) -> bool:
+    return monitor is not None and monitor.startswith("val/")
+
+
+def _logged(trainer: Trainer, *splits: str) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(splits)}
 
 
 def _generator_states() -> dict[str, Any]:

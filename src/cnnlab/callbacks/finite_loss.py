@@ -12,13 +12,14 @@ _LONG_EPOCH = 10_000
 
 
 class FiniteLoss(Callback):
-    """Raise UserError when the training loss is NaN or infinite, looked at about ten times an epoch and at its end.
+    """Raise UserError when the training loss is NaN or infinite, looked at about ten times an epoch, at its end and before a validation.
 
     NaN weights stay NaN, so nothing slips through between looks, and no checkpoint is written of them.
     """
 
     def __init__(self) -> None:
         self._every = 1
+        self._loss: Any = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         num_batches = min(trainer.num_training_batches, _LONG_EPOCH)
@@ -27,9 +28,18 @@ class FiniteLoss(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if (batch_idx + 1) % self._every and not trainer.is_last_batch:
-            return
-        loss = float(outputs["loss"])
+        self._loss = outputs["loss"]
+        if (batch_idx + 1) % self._every == 0:
+            self._check(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._check(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._check(trainer)
+
+    def _check(self, trainer: Trainer) -> None:
+        loss = float(self._loss)
         if not math.isfinite(loss):
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             raise UserError(

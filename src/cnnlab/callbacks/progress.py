@@ -13,7 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class Progress(ProgressBar):
-    """A tqdm bar over the steps of an epoch or a test, on a terminal only, and a logged line when the epoch is over."""
+    """A tqdm bar over the steps of an epoch or a test, on a terminal only, and a logged line when the epoch is over.
+
+    The line shows the epoch's last validation; of an epoch without one it says so.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,6 +24,7 @@ class Progress(ProgressBar):
         self._epoch_began = 0.0
         self._finished_epoch: int | None = None
         self._epoch_seconds = 0.0
+        self._has_validated = False
 
     def disable(self) -> None:
         self._close()
@@ -30,6 +34,7 @@ class Progress(ProgressBar):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._report(trainer)
+        self._has_validated = False
         self._epoch_began = time.perf_counter()
         self._open(f"epoch {trainer.current_epoch + 1}{_of(trainer)}", trainer.num_training_batches)
 
@@ -38,6 +43,9 @@ class Progress(ProgressBar):
     ) -> None:
         if self._bar is not None:
             self._bar.update()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._has_validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._close()
@@ -74,10 +82,12 @@ class Progress(ProgressBar):
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "step"}
         parts = [f"epoch {self._finished_epoch}{_of(trainer)}"]
-        for name in sorted(metrics, key=lambda name: (not name.startswith("train/"), name)):
-            if name.startswith(("train/", "val/")):
+        for split in ("train/", "val/") if self._has_validated else ("train/",):
+            for name in sorted(name for name in metrics if name.startswith(split)):
                 is_accuracy = name.endswith("/accuracy")
                 parts.append(f"{name} {metrics[name]:.2%}" if is_accuracy else f"{name} {metrics[name]:.4f}")
+        if not self._has_validated:
+            parts.append("no validation")  # Lightning still has the numbers of an earlier one
         parts.append(f"{self._epoch_seconds:.1f} s")
         if "throughput/images_per_second" in metrics:
             parts.append(f"{metrics['throughput/images_per_second']:,.0f} images/s")

@@ -1,0 +1,16 @@
+"""The end of a run that gets no better."""
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
+
+
+class EarlyStopping(LightningEarlyStopping):
+    """Lightning's early stopping, with a patience that counts new values of `monitor` and never an old one again.
+
+    A number of the validation, val/…, is looked at after every validation, wherever in an epoch it comes and however
+    many epochs lie between two; any other number at the end of every epoch.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if self._check_on_train_epoch_end is None:
+            self._check_on_train_epoch_end = not self.monitor.startswith("val/")
