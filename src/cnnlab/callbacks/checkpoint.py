@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loops import _FitLoop
 from lightning.pytorch.trainer.states import TrainerFn
 
 
@@ -58,6 +59,8 @@ class Checkpoint(ModelCheckpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
+        if trainer.fit_loop.restarting:
+            _begin_an_epoch(trainer.fit_loop)
         if self._generators is not None:
             _restore_generators(self._generators)
             self._generators = None
@@ -135,6 +138,18 @@ class Checkpoint(ModelCheckpoint):
                 splits.append("train/")
             self.best_metrics = _logged(trainer, *splits)
         self._save_topk_checkpoint(trainer, candidates)
+
+
+def _begin_an_epoch(fit_loop: _FitLoop) -> None:
+    """Go on with a new epoch, for last.ckpt is from an epoch's end, even of one that max_steps cut short.
+
+    Lightning knows that, but not of runs counted in steps: it would end that epoch twice or train its rest without its
+    beginning.
+    """
+    fit_loop.epoch_loop.restarting = False
+    fit_loop._restarting = False  # its setter makes it True again
+    fit_loop.reset_restart_stage()
+    fit_loop.epoch_progress.increment_completed()
 
 
 def _is_of_validation(monitor: str | None) -> bool:

@@ -12,8 +12,9 @@ _LONG_EPOCH = 10_000
 
 
 class FiniteLoss(Callback):
-    """Raise UserError when the training loss is NaN or infinite, looked at about ten times an epoch, at its end and before a validation.
+    """Raise UserError when the training loss is NaN or infinite.
 
+    It is looked at about ten times an epoch, before every validation and at the end.
     NaN weights stay NaN, so nothing slips through between looks, and no checkpoint is written of them.
     """
 
