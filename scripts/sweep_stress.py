@@ -31,7 +31,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from toy_study import TOY, Process, ToyStudy, begins
+from toy_study import TOY, TRAINING, Process, ToyStudy, begins, epochs_begun
 
 PARTS = ("kills", "interrupts", "worker", "together")
 
@@ -172,13 +172,15 @@ def runs_for(seconds: float, process: Process, study: ToyStudy) -> bool:
 
 
 def worker(folder: Path, size: Size, shuffle: random.Random, checks: "Checks") -> None:
-    """kill -9 of one trial's process."""
-    study = ToyStudy(folder, size.worker_trials, 2, [f"seconds={size.worker_seconds}"])
+    """kill -9 of one trial's process, in the middle of a training whose score gets worse."""
+    study = ToyStudy(folder, size.worker_trials, 2, [f"seconds={size.worker_seconds}", *TRAINING])
     process = study.start()
     while in_state(study, TrialState.COMPLETE) < 2 and process.poll() is None:
         time.sleep(_POLL)
-    time.sleep(shuffle.uniform(0.2, 0.8) * size.worker_seconds)
     number, victim = max(study.workers().items())  # the one that has only just begun
+    epoch = shuffle.randint(3, 8)
+    while len(epochs_begun(study.folder / str(number))) < epoch and process.poll() is None:
+        time.sleep(_POLL)
     os.kill(victim, signal.SIGKILL)
     checks.equal("exit status at the end", process.wait(_PATIENCE), 0)
     trials = study.trials()
@@ -187,6 +189,9 @@ def worker(folder: Path, size: Size, shuffle: random.Random, checks: "Checks") -
     retries = [trial for trial in trials if trial.user_attrs.get("retry_of") == number]
     checks.equal("retries of its point", len(retries), 1)
     checks.equal("retries that completed", sum(trial.state == TrialState.COMPLETE for trial in retries), 1)
+    last = epochs_begun(study.folder / str(number))[-1]
+    again = [max(0, last - epochs_begun(study.folder / str(trial.number))[0]) for trial in retries]
+    checks.equal("finished epochs that were trained again", sum(again), 0)
     checks.equal("retries of another point", sum(trial.params != killed.params for trial in retries), 0)
     others = [trial for trial in trials if trial.user_attrs.get("slot") != killed.user_attrs["slot"]]
     checks.at_most("longest pause of the other slot", max(study.pauses(others)), LONGEST_PAUSE)
@@ -278,7 +283,8 @@ def belongs_to_its_trial(folder: Path, trials: list[FrozenTrial]) -> bool:
     overrides = yaml.safe_load(recorded.read_text(encoding="utf-8")) if recorded.is_file() else None
     if overrides is None:  # killed before Hydra wrote them
         return not is_finished(trial)
-    return bool(overrides == trial.user_attrs["overrides"])
+    of_the_point = [override for override in overrides if not override.startswith("init_from=")]
+    return bool(of_the_point == trial.user_attrs["overrides"])
 
 
 def counted(values: list[Any]) -> str:

@@ -1,6 +1,7 @@
 """A task without data or network, to try searches on: python scripts/sweep_toy.py -m hydra.sweeper.n_trials=20
 
-It sleeps for `seconds` in `steps` steps, reports after each where it is asked to, and returns (x - 1)² + y.
+It sleeps for `seconds` in `steps` steps, reports after each where it is asked to, and returns (x - 1)² + y. With
+`trains` the steps are epochs of a training that writes checkpoints and goes on from those of `init_from`.
 """
 
 import os
@@ -8,10 +9,12 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 
@@ -28,6 +31,8 @@ class Config:
     seconds: float = 0.0
     steps: int = 1
     report: bool = False
+    trains: bool = False
+    init_from: str | None = None
     fail: str = ""
     two_objectives: bool = False
     must_be_loaded: list[str] = field(default_factory=list)
@@ -50,7 +55,9 @@ def main(config: DictConfig) -> Any:
     print(f"{time.time():.6f} begins", flush=True)
     if missing := set(config.must_be_loaded) - set(sys.modules):
         raise RuntimeError(f"not loaded: {missing}")
-    for step in range(1, config.steps + 1):
+    if config.trains:
+        train(config)
+    for step in range(1, 1 if config.trains else config.steps + 1):
         time.sleep(config.seconds / config.steps)
         if config.report and asked_to_stop(config, step):
             break
@@ -66,6 +73,14 @@ def main(config: DictConfig) -> Any:
         raise RuntimeError(f"fail={config.fail}")
     value = (config.x - 1) ** 2 + config.y
     return (value, abs(config.x)) if config.two_objectives else value
+
+
+def train(config: DictConfig) -> None:
+    import toy_training
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    source = Path(config.init_from) if config.init_from else None
+    toy_training.train(folder, source, config.steps, config.seconds)
 
 
 def asked_to_stop(config: DictConfig, step: int) -> bool:

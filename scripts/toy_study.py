@@ -18,6 +18,10 @@ TOY = Path(__file__).resolve().parent / "sweep_toy.py"
 Process = subprocess.Popen[bytes]
 
 
+# A trial's steps as epochs of a training; a retry goes on from its checkpoints.
+TRAINING = ("trains=true", "steps=10", "hydra.sweeper.restart_key=init_from", "hydra.sweeper.preload=[toy_training]")
+
+
 class ToyStudy:
     """One study, and everything that works on it.
 
@@ -130,3 +134,10 @@ def begins(folder: Path) -> list[float]:
     except OSError:
         return []
     return [float(line.split()[0]) for line in lines if line.endswith(" begins")]
+
+
+def epochs_begun(folder: Path) -> list[int]:
+    """The epochs that a training has begun in this folder, in order, as its output says."""
+    output = folder / "output.log"
+    lines = output.read_text(encoding="utf-8").splitlines() if output.is_file() else []
+    return [int(line.split()[1]) for line in lines if line.startswith("epoch ")]

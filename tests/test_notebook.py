@@ -100,7 +100,8 @@ def test_what_cannot_be_loaded(smoke: Callable[..., Finished], tmp_path: Path) -
     environment = folder / "environment.json"
     environment.write_text(environment.read_text().replace("mnist-5k", "mnist"))
     refused("was trained on mnist .* found now is mnist-5k")
-    (folder / "checkpoints/best.ckpt").unlink()
+    for name in ("best", "last"):
+        (folder / f"checkpoints/{name}.ckpt").unlink()
     refused("has no checkpoints/best.ckpt")
 
 

@@ -7,14 +7,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from cnnlab.callbacks.progress import Progress
+from cnnlab.errors import Interrupted
 from cnnlab.locks import FileLock
+from cnnlab.signals import signals_raise, stopping
 from conftest import PROJECT, Finished
 
 # Everything that could drift apart: batch norm, dropout, augmentation, a schedule over the whole run.
@@ -97,9 +101,13 @@ def scalars(folder: Path | None, tag: str) -> list[object]:
     return list(events.Scalars(tag))
 
 
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_stopped_by_a_signal(
-    signum: signal.Signals, status: int, train: Callable[..., Finished], tmp_path: Path
+    signum: signal.Signals,
+    status: int,
+    train: Callable[..., Finished],
+    tmp_path: Path,
+    not_under_nohup: None,
 ) -> None:
     folder = tmp_path / "outputs/runs/stopped"
 
@@ -115,6 +123,74 @@ def test_stopped_by_a_signal(
     assert (folder / "checkpoints/last.ckpt").is_file()
     assert not (folder / "metrics.json").exists()
     assert torch.load(folder / "checkpoints/last.ckpt")["epoch"] >= 1
+    if signum == signal.SIGHUP:  # nobody is left to read the terminal
+        log = (folder / "train.log").read_text(encoding="utf-8").splitlines()
+        assert log[-1].endswith("resume=outputs/runs/stopped")
+
+
+@pytest.fixture
+def not_under_nohup() -> Iterator[None]:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_under_nohup_a_closed_terminal_stops_nothing(not_under_nohup: None) -> None:
+    assert signal.SIGHUP in stopping()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with signals_raise():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    assert signal.SIGHUP not in stopping()
+
+
+def test_a_run_counted_in_steps_is_extended_from_a_new_epoch(
+    smoke: Callable[..., Finished], train: Callable[..., Finished]
+) -> None:
+    settings = ["trainer.max_epochs=9", "trainer.max_steps=12", "logger=none", "test=false", "model=linear"]
+    first = smoke(*settings, "scheduler=step", "scheduler.step_size=1")
+    longer = train(f"resume={first.folder}", "trainer.max_steps=28")
+    assert longer.status == 0, longer.err
+    assert [line.split()[1] for line in longer.out.splitlines() if line.startswith("epoch")] == ["3/9", "4/9"]
+    last = torch.load(first.folder / "checkpoints/last.ckpt")  # type: ignore[operator]
+    assert (last["global_step"], last["lr_schedulers"][0]["last_epoch"]) == (28, 3)  # the epoch cut short is no step
+    assert first.metrics["epochs"] == 4
+    assert first.metrics["images_per_second"] * first.metrics["train_seconds"] == pytest.approx(28 * 32, rel=1e-3)
+    again = train(f"resume={first.folder}")
+    assert "is finished" in again.out
+    fixed = smoke(*settings)
+    refused = train(f"resume={fixed.folder}", "trainer.max_steps=28")
+    assert "trainer.max_steps=28 is refused, the run's schedule (OneCycleLR) was laid out for another" in refused.err
+
+
+def test_a_run_counted_in_steps_goes_on_to_the_same_bits(
+    smoke: Callable[..., Finished],
+    train: Callable[..., Finished],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    settings = ["trainer.max_epochs=9", "trainer.max_steps=28", "test=false", "model=linear", "augment=shift"]
+    settings += ["scheduler=step", "scheduler.step_size=1", "logger=csv"]
+    whole = smoke(*settings)
+    start = Progress.on_train_epoch_start
+
+    def killed(self: Progress, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 2:
+            raise Interrupted(signal.SIGINT)
+        start(self, trainer, pl_module)
+
+    monkeypatch.setattr(Progress, "on_train_epoch_start", killed)
+    folder = tmp_path / "outputs/runs/killed"
+    assert smoke(*settings, f"hydra.run.dir={folder}").status == 130
+    monkeypatch.setattr(Progress, "on_train_epoch_start", start)
+    resumed = train(f"resume={folder}")
+    assert resumed.status == 0, resumed.err
+    resumed.folder = folder
+    assert all(torch.equal(value, weights(folder)[name]) for name, value in weights(whole.folder).items())
+    times = {"train_seconds", "images_per_second"}
+    assert {k: v for k, v in resumed.metrics.items() if k not in times} == {
+        k: v for k, v in whole.metrics.items() if k not in times
+    }
 
 
 def test_a_finished_run_is_extended_if_its_schedule_has_no_fixed_length(

@@ -164,6 +164,11 @@ def test_one_batch_is_learnt_by_heart(train: Callable[..., Finished]) -> None:
     assert run.metrics["train/accuracy"] == 1.0
     assert run.metrics["epochs"] < 200
     assert "test/accuracy" not in run.metrics
+    assert run.metrics["learnt_after"] == run.metrics["epochs"]
+    assert f"learnt       yes, by heart after {run.metrics['epochs']} epochs" in run.out
+    again = train("trainer=overfit", "trainer.accelerator=cpu", "logger=none", "trainer.max_epochs=2")
+    assert again.metrics["learnt_after"] is None
+    assert "learnt       no, not after 2 epochs" in again.out
 
 
 def test_early_stopping_and_gradient_clipping(smoke: Callable[..., Finished]) -> None:

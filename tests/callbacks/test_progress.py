@@ -34,3 +34,11 @@ def test_one_clean_line_per_epoch_elsewhere(smoke: Callable[..., Finished]) -> N
     assert run.err == ""
     assert run.folder is not None
     assert all(line in (run.folder / "train.log").read_text(encoding="utf-8") for line in lines)
+
+
+def test_an_epoch_without_a_validation_says_so(smoke: Callable[..., Finished]) -> None:
+    settings = ["trainer.max_epochs=3", "scheduler=none", "trainer.check_val_every_n_epoch=2"]
+    run = smoke("logger=none", "test=false", "model=linear", *settings)
+    lines = [line for line in run.out.splitlines() if line.startswith("epoch")]
+    assert ["no validation" in line for line in lines] == [True, False, True]
+    assert ["val/accuracy" in line for line in lines] == [False, True, False]

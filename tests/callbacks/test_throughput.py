@@ -53,6 +53,12 @@ def test_the_shares_are_logged_and_end_in_a_sentence(train: Callable[..., Finish
         assert {point.step for point in logged} == {epoch + 1}
 
 
+def test_all_epochs_count_whichever_was_best(smoke: Callable[..., Finished]) -> None:
+    run = smoke("logger=none", "model=linear", "optimizer.lr=0", "scheduler=none", "trainer.max_epochs=3")
+    assert run.metrics["best_epoch"] == 1
+    assert run.time["diagnosis"].startswith("24 steps")
+
+
 def test_with_another_profiler_nothing_is_split(smoke: Callable[..., Finished]) -> None:
     run = smoke("logger=none", "test=false", "model=linear", "+trainer.profiler=simple")
     assert run.status == 0, run.err

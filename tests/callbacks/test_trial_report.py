@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -46,3 +47,24 @@ def test_outside_a_search_nothing_happens(smoke: Callable[..., Finished]) -> Non
     run = smoke(*REPORTING)
     assert run.status == 0, run.err
     assert run.metrics["epochs"] == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs"),
+    [
+        (["trainer.check_val_every_n_epoch=2"], [2]),
+        (["trainer.val_check_interval=0.5"], [1, 2, 3]),
+        (["callbacks.trial_report.monitor=train/loss"], [1, 2, 3]),
+    ],
+)
+def test_only_what_was_measured_in_an_epoch_is_reported(
+    settings: list[str], epochs: list[int], smoke: Callable[..., Finished]
+) -> None:
+    reports: dict[int, float] = {}
+    trial.enter(trial.RunningTrial(0, lambda value, step: reports.update({step: value})))
+    run = smoke(*REPORTING, *settings, "logger=csv", "model=linear", "scheduler=none")
+    assert run.status == 0, run.err
+    assert list(reports) == epochs
+    monitor = "train/loss" if "train/loss" in settings[0] else "val/accuracy"
+    logged = pd.read_csv(run.folder / "csv/metrics.csv").groupby("step")[monitor].last()  # type: ignore[operator]
+    assert reports == pytest.approx({epoch: logged[epoch] for epoch in epochs}, abs=1e-6)

@@ -204,7 +204,8 @@ def test_other_data_are_refused(
 
 
 def test_a_run_without_a_checkpoint(evaluate: Callable[..., Finished], trained: Path) -> None:
-    (trained / "checkpoints/best.ckpt").unlink()
+    for name in ("best", "last"):
+        (trained / f"checkpoints/{name}.ckpt").unlink()
     done = evaluate()
     assert done.status == 1
-    assert "has no checkpoints/best.ckpt: no epoch was finished" in done.err
+    assert "has no checkpoints/best.ckpt and no last.ckpt: no epoch was finished" in done.err

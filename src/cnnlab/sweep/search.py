@@ -201,7 +201,7 @@ class Search:
 
     @contextmanager
     def _signals_noted(self) -> Iterator[None]:
-        """Note the first Ctrl-C or SIGTERM for the loop to see; raising in the middle of a claim would lose a trial.
+        """Note the first signal to stop for the loop to see; raising in the middle of a claim would lose a trial.
 
         The second one ends everything at once.
         """
@@ -217,7 +217,10 @@ class Search:
             if isinstance(self._executor, InlineExecutor) and self._executor.is_running:
                 raise Stopped(signum)
 
-        previous = {signum: signal.signal(signum, note) for signum in (signal.SIGINT, signal.SIGTERM)}
+        signums = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is under nohup
+            signums.append(signal.SIGHUP)
+        previous = {signum: signal.signal(signum, note) for signum in signums}
         try:
             yield
         finally:

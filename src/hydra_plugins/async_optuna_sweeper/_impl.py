@@ -38,7 +38,7 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
 
     Raises:
         CompactHydraException: for bad settings, or if too many trials failed; in one line.
-        SystemExit: with 128 + the signal's number after Ctrl-C or SIGTERM.
+        SystemExit: with 128 + the signal's number after Ctrl-C, SIGTERM or SIGHUP.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
