@@ -6,7 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,7 @@ class Command:
             self.start()
         except (Interrupted, KeyboardInterrupt) as stop:
             stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
-            with suppress(OSError):  # a closed terminal
-                print(stop, file=sys.stderr)
+            print(stop, file=sys.stderr)
             sys.exit(128 + stop.signum)
         except Exception as error:
             if wants_trace:

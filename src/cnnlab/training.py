@@ -4,13 +4,13 @@ import logging
 from pathlib import Path
 
 import torch
-from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import LightningModule, seed_everything
 from omegaconf import DictConfig
 from torch import nn
 
 from cnnlab import failures, hardware, resuming, run_record
 from cnnlab.blocks.shapes import output_shape
+from cnnlab.callbacks.checkpoint import load_scored_weights
 from cnnlab.checkpoint_io import load_checkpoint
 from cnnlab.commands import short_path
 from cnnlab.data.datamodule import DataModule
@@ -68,7 +68,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)
         scores = run_record.scores(trainer)
         if config.test:
-            _load_scored_weights(classifier, trainer)
+            load_scored_weights(trainer)
             trainer.test(classifier, datamodule=datamodule, verbose=False)
             scores |= run_record.scores_of("test", trainer)
     metrics = {
@@ -86,18 +86,6 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     run_record.write_json(run_dir / "metrics.json", metrics)
     log.info(run_record.table(metrics, run_dir))
     return run_record.objective(config, metrics)
-
-
-def _load_scored_weights(classifier: LightningModule, trainer: Trainer) -> None:
-    """Put the weights of best.ckpt, or of last.ckpt in a run without a validation, into the classifier.
-
-    Lightning's own way, trainer.test(ckpt_path=…), would also set every callback back to where it was then.
-    """
-    saved = trainer.checkpoint_callback
-    if isinstance(saved, ModelCheckpoint) and (path := saved.best_model_path or saved.last_model_path):
-        checkpoint = load_checkpoint(path)
-        classifier.on_load_checkpoint(checkpoint)
-        classifier.load_state_dict(checkpoint["state_dict"])
 
 
 def build_data(config: DictConfig) -> DataModule:

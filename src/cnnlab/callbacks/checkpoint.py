@@ -140,6 +140,18 @@ class Checkpoint(ModelCheckpoint):
         self._save_topk_checkpoint(trainer, candidates)
 
 
+def load_scored_weights(trainer: Trainer) -> None:
+    """Put the weights of best.ckpt, or of last.ckpt in a run without a validation, into the trainer's module.
+
+    Lightning's own way, trainer.test(ckpt_path=…), would also set every callback back to where it was then.
+    """
+    saved = trainer.checkpoint_callback
+    if isinstance(saved, ModelCheckpoint) and (path := saved.best_model_path or saved.last_model_path):
+        checkpoint = trainer.strategy.load_checkpoint(path)
+        trainer.lightning_module.on_load_checkpoint(checkpoint)
+        trainer.lightning_module.load_state_dict(checkpoint["state_dict"])
+
+
 def _begin_an_epoch(fit_loop: _FitLoop) -> None:
     """Go on with a new epoch, for last.ckpt is from an epoch's end, even of one that max_steps cut short.
 
