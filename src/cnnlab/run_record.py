@@ -110,6 +110,7 @@ def scores(trainer: Trainer) -> dict[str, Any]:
     Without a Checkpoint callback those of the last epoch; best_epoch is None where no validation chose the weights.
     """
     checkpoint = trainer.checkpoint_callback
+    best_epoch: int | None
     if isinstance(checkpoint, Checkpoint) and checkpoint.best_epoch is not None:
         metrics, best_epoch = checkpoint.best_metrics, checkpoint.best_epoch
     else:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loops import _FitLoop
+from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.trainer.states import TrainerFn
 
 
@@ -66,14 +66,14 @@ class Checkpoint(ModelCheckpoint):
             self._generators = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or trainer.fast_dev_run:
+        if not _saves(trainer):
             return
         self._validated_step = trainer.global_step
         if _is_of_validation(self.monitor):
             self._save_if_best(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.fast_dev_run:
+        if not _saves(trainer):
             return
         if not _is_of_validation(self.monitor):
             self._save_if_best(trainer)
@@ -131,7 +131,7 @@ class Checkpoint(ModelCheckpoint):
             MisconfigurationException: if `monitor` was not logged.
         """
         candidates = self._monitor_candidates(trainer)
-        if self.check_monitor_top_k(trainer, candidates.get(self.monitor)):
+        if self.check_monitor_top_k(trainer, candidates.get(str(self.monitor))):
             self.best_epoch = trainer.current_epoch + 1
             splits = ["val/"] if self._validated_step == trainer.global_step else []
             if not _is_of_validation(self.monitor):
@@ -162,6 +162,11 @@ def _begin_an_epoch(fit_loop: _FitLoop) -> None:
     fit_loop._restarting = False  # its setter makes it True again
     fit_loop.reset_restart_stage()
     fit_loop.epoch_progress.increment_completed()
+
+
+def _saves(trainer: Trainer) -> bool:
+    is_a_try = trainer.sanity_checking or trainer.fast_dev_run  # type: ignore[attr-defined]
+    return trainer.state.fn == TrainerFn.FITTING and not is_a_try
 
 
 def _is_of_validation(monitor: str | None) -> bool:
