@@ -159,7 +159,7 @@ def _begin_an_epoch(fit_loop: _FitLoop) -> None:
     beginning.
     """
     fit_loop.epoch_loop.restarting = False
-    fit_loop._restarting = False  # its setter makes it True again
+    fit_loop._restarting = False  # its setter makes it True again; plateau schedules would pass over an epoch
     fit_loop.reset_restart_stage()
     fit_loop.epoch_progress.increment_completed()
 
