@@ -48,7 +48,7 @@ MISTAKES = {
     "trainer.precision=foo": "trainer: Precision 'foo' is invalid",
     "seed=-1": "seed must not be negative, got -1",
     "seed=abc": "seed: expected int, got 'abc'",
-    "mode=up": "mode: expected min or max, got 'up'",
+    "mode=up": "mode: expected min or max or null, got 'up'",
     "monitor=val/acc": "monitor must be one of val/accuracy, .*got 'val/acc'; did you mean val/accuracy",
     "resume=nowhere": "resume: .*nowhere is not a run folder",
     "hydra.run.dir=taken": "hydra.run.dir=taken already holds a run",
