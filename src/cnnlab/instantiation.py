@@ -28,9 +28,7 @@ def build(config: DictConfig, key: str, **given: Any) -> Any:
         UserError: for an unknown argument (with the nearest name), a wrong type, or a value the class refuses.
     """
     node = OmegaConf.select(config, key)
-    if not isinstance(node, DictConfig) or "_target_" not in node:
-        raise UserError(f"{key} must be a config with a _target_, got {node!r}")
-    check_arguments(key, _find(key, node["_target_"]), node, given)
+    check_arguments(key, target(config, key), node, given)
     try:
         built = instantiate(node, **given)
         return _naming_its_key(key, built) if isinstance(built, functools.partial) else built
@@ -42,8 +40,15 @@ def build(config: DictConfig, key: str, **given: Any) -> Any:
 
 
 def target(config: DictConfig, key: str) -> Callable[..., Any]:
-    """The class or function that config[key] names."""
-    return _find(key, config[key]["_target_"])
+    """The class or function that config[key] names.
+
+    Raises:
+        UserError: if it names none, or one that cannot be imported.
+    """
+    node = OmegaConf.select(config, key)
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        raise UserError(f"{key} must be a config with a _target_, got {node!r}")
+    return _find(key, node["_target_"])
 
 
 def accepts(target: Callable[..., Any], name: str) -> bool:
@@ -101,6 +106,8 @@ def check_value(key: str, value: Any, hint: Any) -> None:
 
 def check_top_level(config: DictConfig) -> None:
     """Check the types of train.yaml's own keys; every group is checked against the signature of its class."""
+    if not isinstance(config.get("trainer"), DictConfig):
+        raise UserError("trainer must be a config, got none; trainer=auto is the default")
     for key, hint in {"seed": int, "monitor": str, "mode": Literal["min", "max"] | None, "test": bool}.items():
         check_value(key, config[key], hint)
     direction(config.monitor, config.mode)

@@ -31,6 +31,7 @@ _INSTEAD = {
     "callbacks": "conf/callbacks lists them; +callbacks.<name>._target_=<class> adds one",
     "enable_checkpointing": "~callbacks.checkpoint leaves best.ckpt and last.ckpt out",
     "enable_progress_bar": "~callbacks.progress leaves bar and lines out",
+    "enable_model_summary": "python scripts/inspect_model.py shows every layer",
     "default_root_dir": "hydra.run.dir names the run folder",
     "plugins": "trainer.precision and trainer.strategy choose those of Lightning",
     "overfit_batches": "trainer=overfit learns one batch by heart, data.train_size trains on few samples; "
@@ -86,7 +87,7 @@ def _build_callbacks(config: DictConfig) -> list[Callback]:
     callbacks: list[Callback] = []
     for name, node in (config.get("callbacks") or {}).items():
         key, given = f"callbacks.{name}", {}
-        if "_target_" in node and node.get("monitor") is not None and accepts(target(config.callbacks, name), "mode"):
+        if accepts(target(config, key), "mode") and node.get("monitor") is not None:
             monitor, mode = config.get("monitor"), config.get("mode")
             given["mode"] = inherited(f"{key}.mode", node.monitor, node.get("mode"), monitor, mode)
         callback: Callback = build(config, key, **given)
@@ -105,7 +106,7 @@ def _build_profiler(name: str | None, run_dir: Path) -> Profiler:
     if not isinstance(name, str) or name not in _PROFILERS:
         choices = ", ".join(_PROFILERS)
         raise UserError(f"trainer.profiler must be one of {choices}, got {name!r}{did_you_mean(str(name), _PROFILERS)}")
-    log.info("profile %s/profile-*.txt; the run's own split of its time is left out", short_path(run_dir))
+    log.info("note   the profile lies in %s/fit-profile.txt, in place of time.json", short_path(run_dir))
     return _PROFILERS[name](dirpath=run_dir, filename="profile")
 
 
