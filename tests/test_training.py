@@ -166,6 +166,17 @@ def test_one_batch_is_learnt_by_heart(train: Callable[..., Finished]) -> None:
     assert "test/accuracy" not in run.metrics
 
 
+def test_the_direction_follows_from_the_monitor(smoke: Callable[..., Finished]) -> None:
+    """Learning far too fast, the loss is at its worst in some epoch: best.ckpt is of the one where it is lowest."""
+    fast = ["model=linear", "optimizer.lr=1", "scheduler=none", "test=false", "logger=none", "trainer.max_epochs=4"]
+    run = smoke(*fast, "monitor=val/loss")
+    losses = [float(line.partition("val/loss")[2].split()[0]) for line in run.out.splitlines() if "epoch " in line[:6]]
+    assert len(losses) == 4
+    assert max(losses) > 1.1 * min(losses)
+    assert run.metrics["best_epoch"] == 1 + losses.index(min(losses))
+    assert run.metrics["val/loss"] == pytest.approx(min(losses), abs=1e-4)
+
+
 def test_early_stopping_and_gradient_clipping(smoke: Callable[..., Finished]) -> None:
     run = smoke(
         "callbacks=early_stopping",
@@ -283,4 +294,4 @@ def test_the_defaults_are_tinyvgg_mnist_auto(train: Callable[..., Finished]) -> 
     assert shown.data["_target_"].endswith("MNIST")
     assert shown.data.batch_size == 32
     assert shown.trainer.accelerator == "auto"
-    assert (shown.monitor, shown.mode) == ("val/accuracy", "max")
+    assert (shown.monitor, shown.mode) == ("val/accuracy", None)
