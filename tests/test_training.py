@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from cnnlab.models.linear import Linear
 from conftest import SMOKE, Finished
 
 
@@ -175,6 +176,19 @@ def test_the_direction_follows_from_the_monitor(smoke: Callable[..., Finished]) 
     assert max(losses) > 1.1 * min(losses)
     assert run.metrics["best_epoch"] == 1 + losses.index(min(losses))
     assert run.metrics["val/loss"] == pytest.approx(min(losses), abs=1e-4)
+
+
+def test_lazy_layers_are_settled_before_the_optimizer_sees_them(
+    smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lazy(self: Linear, input_shape: tuple[int, ...], num_classes: int) -> None:
+        torch.nn.Module.__init__(self)
+        self.classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(num_classes))
+
+    monkeypatch.setattr(Linear, "__init__", lazy)
+    run = smoke("model=linear", "test=false", "logger=none")
+    assert run.status == 0, run.err
+    assert run.metrics["num_parameters"] == 7850
 
 
 def test_early_stopping_and_gradient_clipping(smoke: Callable[..., Finished]) -> None:

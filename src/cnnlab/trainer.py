@@ -42,7 +42,11 @@ _FINDERS: dict[type[Callback], str] = {
     BatchSizeFinder: "python scripts/benchmark.py batch_size measures batch sizes",
     LearningRateFinder: 'python train.py -m "optimizer.lr=0.001,0.003,0.01" compares rates, -m sweep= searches them',
 }
-_PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
+_PROFILERS: dict[str, type[Profiler]] = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
 
 
 def build_trainer(config: DictConfig, run_dir: Path, machine: Hardware, steps_done: int = 0) -> Trainer:
