@@ -32,6 +32,16 @@ def config(*overrides: str) -> DictConfig:
     return composed
 
 
+def test_a_schedule_that_waits_gets_what_the_run_is_judged_by(without_data: None) -> None:
+    datamodule = build_data(config())
+    for monitor, mode in (("train/accuracy", "max"), ("val/loss", "min")):
+        composed = config("scheduler=plateau", f"monitor={monitor}")
+        model = build_model(composed, datamodule.input_shape, datamodule.num_classes)
+        classifier = build_classifier(composed, model, datamodule)
+        assert classifier.monitor == monitor
+        assert classifier.scheduler(torch.optim.SGD(model.parameters())).mode == mode  # type: ignore[operator]
+
+
 @pytest.fixture
 def used() -> Iterator[list[Tensor]]:
     """The gradients of the last optimizer step, as the optimizer took them."""

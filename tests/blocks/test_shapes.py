@@ -93,7 +93,7 @@ class Normed(nn.Module):
             warnings.simplefilter("ignore")  # torch would rather have the new one
             self.old = nn.utils.weight_norm(nn.Linear(4, 4))
         self.new = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
-        self.drop = nn.Dropout()
+        self.drop = nn.Sequential(nn.BatchNorm1d(4), nn.Dropout())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         outputs: torch.Tensor = self.new(self.drop(self.old(x)))
