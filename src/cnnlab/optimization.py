@@ -1,5 +1,6 @@
 """An optimizer with its schedule, as Lightning wants them: for any LightningModule."""
 
+import inspect
 from collections.abc import Callable, Iterable
 
 from lightning.pytorch import LightningModule
@@ -34,18 +35,5 @@ def optimization(
         # A fused optimizer takes float16's scale out of the gradients in its own step, which is too late for clipping;
         # Lightning then refuses to clip, even in bfloat16 where there is no scale. Unmarked, it leaves that to others.
         built._step_supports_amp_scaling = False  # type: ignore[attr-defined]
-    before = dict(built.param_groups[0])
-    argument = schedules.length_argument(scheduler)
-    schedule = scheduler(built, **({argument: schedules.num_steps(trainer)} if argument else {}))
-    schedules.check(schedule, trainer)
-    schedules.say_what_is_overruled(schedule, optimizer, before, trainer)
-    monitor = getattr(module, "monitor", "val/loss")
-    return {
-        "optimizer": built,
-        "lr_scheduler": {
-            "scheduler": schedule,
-            "interval": "step" if schedules.counts_steps(scheduler) else "epoch",
-            "monitor": monitor,
-            "frequency": schedules.epochs_between_looks(schedule, monitor, trainer),
-        },
-    }
+    given = getattr(inspect.unwrap(optimizer), "keywords", {})
+    return {"optimizer": built, "lr_scheduler": schedules.lay_out(scheduler, built, given, module)}

@@ -3,11 +3,12 @@
 import inspect
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -20,6 +21,31 @@ log = logging.getLogger(__name__)
 _LENGTH_ARGUMENTS = (("total_steps", "epochs", "steps_per_epoch"), ("T_max",))
 
 
+def lay_out(
+    scheduler: Callable[..., LRScheduler], optimizer: Optimizer, given: Mapping[str, Any], module: LightningModule
+) -> LRSchedulerConfigType:
+    """A schedule of the length of the module's run, and when Lightning is to let it advance.
+
+    Args:
+        given: the optimizer's settings as the user gives them.
+
+    Raises:
+        UserError: if the schedule cannot go on to the end of the run.
+    """
+    trainer, before = module.trainer, dict(optimizer.param_groups[0])
+    argument = length_argument(scheduler)
+    schedule = scheduler(optimizer, **({argument: num_steps(trainer)} if argument else {}))
+    _check(schedule, trainer)
+    _say_what_is_overruled(schedule, given, before, trainer)
+    monitor = getattr(module, "monitor", "val/loss")
+    return {
+        "scheduler": schedule,
+        "interval": "step" if _length_arguments(scheduler) else "epoch",
+        "monitor": monitor,
+        "frequency": _epochs_between_looks(schedule, monitor, trainer),
+    }
+
+
 def length_argument(scheduler: Callable[..., LRScheduler] | None) -> str | None:
     """Return the argument through which a schedule wants the run's number of steps.
 
@@ -28,11 +54,6 @@ def length_argument(scheduler: Callable[..., LRScheduler] | None) -> str | None:
     arguments = _length_arguments(scheduler)
     is_given = any(value not in (inspect.Parameter.empty, None) for value in arguments.values())
     return None if is_given else next(iter(arguments), None)
-
-
-def counts_steps(scheduler: Callable[..., LRScheduler]) -> bool:
-    """Whether a schedule's length is one in optimizer steps, so that it advances with each of them."""
-    return bool(_length_arguments(scheduler))
 
 
 def num_steps(trainer: Trainer) -> int:
@@ -47,7 +68,7 @@ def num_steps(trainer: Trainer) -> int:
     return steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
 
 
-def check(schedule: LRScheduler, trainer: Trainer) -> None:
+def _check(schedule: LRScheduler, trainer: Trainer) -> None:
     """Raise UserError if a schedule that cannot go on after its last step ends before the run."""
     last = getattr(schedule, "total_steps", None)
     if last is None:
@@ -57,7 +78,7 @@ def check(schedule: LRScheduler, trainer: Trainer) -> None:
         raise UserError(f"scheduler: {type(schedule).__name__} was given {last} steps, but the run has {steps}")
 
 
-def epochs_between_looks(schedule: LRScheduler, monitor: str, trainer: Trainer) -> int:
+def _epochs_between_looks(schedule: LRScheduler, monitor: str, trainer: Trainer) -> int:
     """How often a schedule advances, in epochs or steps: one that waits for a plateau, after a validation only."""
     is_validated = isinstance(schedule, ReduceLROnPlateau) and monitor.startswith("val/")
     return trainer.check_val_every_n_epoch or 1 if is_validated else 1
@@ -78,8 +99,8 @@ def plateau_mode(target: Callable[..., Any], given: str | None, monitor: str, mo
     return {"mode": inherited("scheduler.mode", monitor, given, monitor, mode)} if waits else {}
 
 
-def say_what_is_overruled(
-    schedule: LRScheduler, optimizer: Callable[..., Optimizer], before: dict[str, Any], trainer: Trainer
+def _say_what_is_overruled(
+    schedule: LRScheduler, given: Mapping[str, Any], before: dict[str, Any], trainer: Trainer
 ) -> None:
     """Log settings that the schedule does not leave as the user has given them, and an end that may cut it short.
 
@@ -87,7 +108,7 @@ def say_what_is_overruled(
         before: the optimizer's first parameter group as it was without a schedule.
     """
     name = type(schedule).__name__
-    for key, value in getattr(inspect.unwrap(optimizer), "keywords", {}).items():
+    for key, value in given.items():
         if key in ("momentum", "betas") and schedule.optimizer.param_groups[0][key] != before[key]:
             note = (
                 "note   optimizer.%s=%s is not used: %s changes it in every step, unless scheduler.cycle_momentum=false"
