@@ -57,7 +57,7 @@ def test_the_fastest_precision_the_hardware_has(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
     assert hardware.resolve_precision("auto", accelerator) == expected
-    assert hardware.resolve_precision("16-mixed", accelerator) == "16-mixed"
+    assert hardware.resolve_precision("64-true", accelerator) == "64-true"
 
 
 @pytest.mark.parametrize(("has_gpu", "expected"), [(False, "0"), (True, "1")])
@@ -68,3 +68,13 @@ def test_optimizers_do_not_search_for_a_gpu_that_is_not_there(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
     hardware.choose("cpu", "32-true")
     assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == expected
+
+
+def test_older_names_of_a_precision_and_what_a_cpu_makes_of_float16(caplog: pytest.LogCaptureFixture) -> None:
+    names = {"16": "16-mixed", "bf16": "bf16-mixed", 32: "32-true", "64": "64-true", "bf16-true": "bf16-true"}
+    assert {name: hardware.resolve_precision(name, "cuda") for name in names} == names
+    with caplog.at_level("INFO"):
+        assert hardware.resolve_precision(16, "cpu") == hardware.resolve_precision("16-mixed", "cpu") == "bf16-mixed"
+    notes = [record.getMessage() for record in caplog.records]
+    assert notes[0] == "note   a CPU does not compute in mixed float16: bf16-mixed is used for trainer.precision=16"
+    assert len(notes) == 2

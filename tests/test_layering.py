@@ -19,12 +19,14 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "atomic": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "notation": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "locks": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
+    "direction": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "arguments": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "blocks": ({"blocks"}, {"lightning", "hydra", "omegaconf", "torchvision"}),
     "models": ({"blocks"}, {"lightning", "hydra", "omegaconf"}),
     "imaging": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "data": ({"data", "imaging"}, {"hydra", "omegaconf", "torchmetrics", "optuna"}),
-    "optimization": (set(), {"hydra", "omegaconf", "torchvision"}),
+    "schedules": ({"direction"}, {"hydra", "omegaconf", "torchvision"}),
+    "optimization": ({"schedules"}, {"hydra", "omegaconf", "torchvision"}),
     "classifier": ({"optimization"}, {"hydra", "omegaconf", "torchvision"}),
     "callbacks": ({"callbacks", "timing", "sweep"}, {"hydra", "omegaconf", "optuna"}),
     "timing": ({"timing"}, {"hydra", "omegaconf", "torchvision"}),
@@ -51,7 +53,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "export": ({"export", "data", "saved_run", "training"}, {"lightning", "hydra", "omegaconf", "matplotlib"}),
     "demo": ({"demo", "drawings", "prediction"}, {"torch", "lightning", "hydra", "omegaconf"}),
     "reports": (
-        {"reports", "drawings", "notation", "atomic", "locks", "commands"},
+        {"reports", "drawings", "notation", "atomic", "locks", "commands", "direction"},
         {"torch", "lightning", "hydra", "torchvision"},
     ),
 }
@@ -90,7 +92,7 @@ def test_the_sweeper_knows_the_engine_but_no_network(path: Path) -> None:
     for name in imports(path):
         library, _, rest = name.partition(".")
         if library == "cnnlab":
-            assert rest.split(".")[0] in {"errors", "arguments", "commands", "sweep"}, name
+            assert rest.split(".")[0] in {"errors", "arguments", "commands", "direction", "sweep"}, name
         else:
             known = {"hydra", "hydra_plugins", "omegaconf", "optuna"}
             assert library in known or library in sys.stdlib_module_names, name

@@ -75,6 +75,7 @@ def test_report_and_figures_are_there(finished: tuple[Path, subprocess.Completed
     assert {"leaderboard.csv", "leaderboard.md", "best_experiment.yaml", "multirun.yaml"} <= set(os.listdir(folder))
     assert (folder / "figures/optimization_history.png").stat().st_size > 10_000
     assert "reproduce" in run.stdout
+    assert "\ngoal    maximize val/accuracy\n" in run.stdout
 
 
 def test_the_reproduce_command_gives_the_same_accuracy_to_the_bit(

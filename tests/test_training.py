@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from cnnlab.models.linear import Linear
 from conftest import SMOKE, Finished
 
 
@@ -171,6 +172,30 @@ def test_one_batch_is_learnt_by_heart(train: Callable[..., Finished]) -> None:
     assert "learnt       no, not after 2 epochs" in again.out
 
 
+def test_the_direction_follows_from_the_monitor(smoke: Callable[..., Finished]) -> None:
+    """Learning far too fast, the loss is at its worst in some epoch: best.ckpt is of the one where it is lowest."""
+    fast = ["model=linear", "optimizer.lr=1", "scheduler=none", "test=false", "logger=none", "trainer.max_epochs=4"]
+    run = smoke(*fast, "monitor=val/loss")
+    losses = [float(line.partition("val/loss")[2].split()[0]) for line in run.out.splitlines() if "epoch " in line[:6]]
+    assert len(losses) == 4
+    assert max(losses) > 1.1 * min(losses)
+    assert run.metrics["best_epoch"] == 1 + losses.index(min(losses))
+    assert run.metrics["val/loss"] == pytest.approx(min(losses), abs=1e-4)
+
+
+def test_lazy_layers_are_settled_before_the_optimizer_sees_them(
+    smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lazy(self: Linear, input_shape: tuple[int, ...], num_classes: int) -> None:
+        torch.nn.Module.__init__(self)
+        self.classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(num_classes))
+
+    monkeypatch.setattr(Linear, "__init__", lazy)
+    run = smoke("model=linear", "test=false", "logger=none")
+    assert run.status == 0, run.err
+    assert run.metrics["num_parameters"] == 7850
+
+
 def test_early_stopping_and_gradient_clipping(smoke: Callable[..., Finished]) -> None:
     run = smoke(
         "callbacks=early_stopping",
@@ -288,4 +313,4 @@ def test_the_defaults_are_tinyvgg_mnist_auto(train: Callable[..., Finished]) -> 
     assert shown.data["_target_"].endswith("MNIST")
     assert shown.data.batch_size == 32
     assert shown.trainer.accelerator == "auto"
-    assert (shown.monitor, shown.mode) == ("val/accuracy", "max")
+    assert (shown.monitor, shown.mode) == ("val/accuracy", None)

@@ -13,6 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cnnlab.errors import UserError, did_you_mean
 
+_MAY_BE_LEFT_OUT = ("callbacks", "logger")
+
 
 def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: list[str]) -> str:
     """What a user needs to know of an error.
@@ -30,6 +32,8 @@ def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: l
         return (
             f"cannot read {error.override}: {_first_line(error)}; quote values with special characters: \"key='value'\""
         )
+    if "Config group override must be" in str(error):
+        return _no_choice(conf_dir, overrides)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _first_line(error)
     if isinstance(error, OSError) and error.filename is not None:
@@ -45,6 +49,17 @@ def _unknown_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     options = sorted(error.options or [])
     return f"unknown {group or 'config'} {choice!r}: choose from {', '.join(options)}{did_you_mean(choice, options)}"
+
+
+def _no_choice(conf_dir: Path, overrides: list[str]) -> str:
+    """A config group was given what is no name of a file: null, or nothing."""
+    pairs = [override.lstrip("+").partition("=") for override in overrides if "=" in override]
+    for group, _, choice in pairs:
+        options = sorted(path.stem for path in (conf_dir / group.partition("@")[0]).glob("*.yaml"))
+        if options and choice.strip() in ("null", "", "{}"):
+            way_out = f"; ~{group} leaves the group out" if group in _MAY_BE_LEFT_OUT else ""
+            return f"{group}={choice} names no choice: choose from {', '.join(options)}{way_out}"
+    return "a config group was given what is no choice of it"
 
 
 def _cannot_compose(error: ConfigCompositionException, conf_dir: Path, config_name: str, overrides: list[str]) -> str:

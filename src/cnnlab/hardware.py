@@ -1,5 +1,6 @@
 """What the machine has: which device a run uses and the fastest precision it really computes in."""
 
+import logging
 import os
 import platform
 import warnings
@@ -11,7 +12,12 @@ import torch
 from cnnlab.allocator import keep_freed_memory
 from cnnlab.errors import UserError, did_you_mean
 
+log = logging.getLogger(__name__)
+
 _ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+
+# Older names for the same.
+_FULL_NAMES = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 
 # bfloat16 tensor cores came with Ampere.
 _BF16_CAPABILITY = (8, 0)
@@ -99,9 +105,18 @@ def why_no_cuda() -> str:
 
 
 def resolve_precision(requested: str | int, accelerator: str) -> str:
-    """Turn precision "auto" into bf16-mixed where the hardware computes in bfloat16, else 32-true."""
+    """Turn precision into what is computed in, as Lightning names it.
+
+    "auto" is bf16-mixed where the hardware computes in bfloat16, else 32-true; a CPU takes bfloat16 for mixed float16.
+    """
     if requested != "auto":
-        return str(requested)
+        precision = _FULL_NAMES.get(str(requested), str(requested))
+        if precision == "16-mixed" and accelerator == "cpu":
+            log.info(
+                "note   a CPU does not compute in mixed float16: bf16-mixed is used for trainer.precision=%s", requested
+            )
+            return "bf16-mixed"
+        return precision
     if accelerator == "cuda":
         fast = torch.version.hip is not None or torch.cuda.get_device_capability() >= _BF16_CAPABILITY
     else:

@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from cnnlab.direction import direction
 from cnnlab.errors import UserError, did_you_mean
 
 _TRUSTED = ("cnnlab.", "torch.nn.", "torch.optim.", "torchvision.models.", "lightning.pytorch.")
@@ -27,9 +28,7 @@ def build(config: DictConfig, key: str, **given: Any) -> Any:
         UserError: for an unknown argument (with the nearest name), a wrong type, or a value the class refuses.
     """
     node = OmegaConf.select(config, key)
-    if not isinstance(node, DictConfig) or "_target_" not in node:
-        raise UserError(f"{key} must be a config with a _target_, got {node!r}")
-    check_arguments(key, _find(key, node["_target_"]), node, given)
+    check_arguments(key, target(config, key), node, given)
     try:
         built = instantiate(node, **given)
         return _naming_its_key(key, built) if isinstance(built, functools.partial) else built
@@ -41,8 +40,15 @@ def build(config: DictConfig, key: str, **given: Any) -> Any:
 
 
 def target(config: DictConfig, key: str) -> Callable[..., Any]:
-    """The class or function that config[key] names."""
-    return _find(key, config[key]["_target_"])
+    """The class or function that config[key] names.
+
+    Raises:
+        UserError: if it names none, or one that cannot be imported.
+    """
+    node = OmegaConf.select(config, key)
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        raise UserError(f"{key} must be a config with a _target_, got {node!r}")
+    return _find(key, node["_target_"])
 
 
 def accepts(target: Callable[..., Any], name: str) -> bool:
@@ -100,13 +106,19 @@ def check_value(key: str, value: Any, hint: Any) -> None:
 
 def check_top_level(config: DictConfig) -> None:
     """Check the types of train.yaml's own keys; every group is checked against the signature of its class."""
-    for key, hint in {"seed": int, "monitor": str, "mode": Literal["min", "max"], "test": bool}.items():
+    if not isinstance(config.get("trainer"), DictConfig):
+        raise UserError("trainer must be a config, got none; trainer=auto is the default")
+    for key, hint in {"seed": int, "monitor": str, "mode": Literal["min", "max"] | None, "test": bool}.items():
         check_value(key, config[key], hint)
+    direction(config.monitor, config.mode)
     if config.seed < 0:
         raise UserError(f"seed must not be negative, got {config.seed}")
     max_epochs = config.trainer.max_epochs
     if isinstance(max_epochs, int) and max_epochs < 1 and max_epochs != -1:
         raise UserError(f"trainer.max_epochs must be at least 1, or -1 for no end, got {max_epochs}")
+    for key in ("limit_train_batches", "max_steps", "accumulate_grad_batches"):
+        if config.trainer.get(key) == 0:
+            raise UserError(f"trainer.{key} must not be 0: there would be nothing to train")
     for key, hint in {"num_threads": int | None, "channels_last": bool, "accelerator": str, "max_epochs": int}.items():
         check_value(f"trainer.{key}", config.trainer[key], hint)
 

@@ -9,8 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-# What schedules of a fixed length call their number of optimizer steps.
-_LENGTH_ARGUMENTS = ("total_steps", "T_max")
+from cnnlab import schedules
 
 
 def optimization(
@@ -20,27 +19,21 @@ def optimization(
 ) -> OptimizerLRScheduler:
     """What configure_optimizers returns.
 
+    A schedule that waits for a plateau watches the module's attribute `monitor`, which holds what the run is judged by.
+
     Args:
         optimizer: takes the module's parameters, returns the optimizer.
-        scheduler: takes the optimizer; an argument total_steps or T_max gets the run's number of steps and makes the
-            schedule advance every step, otherwise it advances every epoch.
+        scheduler: takes the optimizer; one with an argument total_steps or T_max advances every step and is told the
+            run's number of steps unless the user has given one, any other advances every epoch.
+
+    Raises:
+        UserError: if the schedule is to end before the run.
     """
+    trainer = module.trainer
     built = optimizer(module.parameters())
-    length = {}
-    if argument := length_argument(scheduler):
-        length[argument] = int(module.trainer.estimated_stepping_batches)
-    return {
-        "optimizer": built,
-        "lr_scheduler": {
-            "scheduler": scheduler(built, **length),
-            "interval": "step" if length else "epoch",
-            "monitor": "val/loss",  # for schedules that wait for a plateau
-        },
-    }
-
-
-def length_argument(scheduler: Callable[..., LRScheduler] | None) -> str | None:
-    """Return the argument through which a schedule wants the run's number of steps, None if it has no fixed length."""
-    if scheduler is None:
-        return None
-    return next((name for name in _LENGTH_ARGUMENTS if name in inspect.signature(scheduler).parameters), None)
+    if trainer.gradient_clip_val or getattr(trainer.precision_plugin, "scaler", None) is None:
+        # A fused optimizer takes float16's scale out of the gradients in its own step, which is too late for clipping;
+        # Lightning then refuses to clip, even in bfloat16 where there is no scale. Unmarked, it leaves that to others.
+        built._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    given = getattr(inspect.unwrap(optimizer), "keywords", {})
+    return {"optimizer": built, "lr_scheduler": schedules.lay_out(scheduler, built, given, module)}

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # The name of the network in a LightningModule, here and in CONTRIBUTING.md.
 _PREFIX = "model."
+# What every reader of a network needs to know of its data, see DataModule.description.
+_OF_THE_DATA = ("dataset", "input_shape", "num_classes", "class_names", "mean", "std", "scale", "preprocessing")
 
 
 class SavedModel(NamedTuple):
@@ -56,7 +58,7 @@ def load_model(run: str | Path) -> SavedModel:
     """Rebuild a run's network from its folder alone; "latest" is the run in outputs/runs that was started last.
 
     Raises:
-        UserError: if the folder is no run, has no checkpoint, or asks for foreign code.
+        UserError: if the folder is no run, has no whole checkpoint, or asks for foreign code.
     """
     quieten_libraries()
     folder = run_folder.find(run)
@@ -67,6 +69,12 @@ def load_model(run: str | Path) -> SavedModel:
     if "data" not in checkpoint:
         raise UserError(f"{short_path(path)} does not say what data it was trained on; train with cnnlab's DataModule")
     data = checkpoint["data"]
+    missing = [f"data.{name}" for name in _OF_THE_DATA if name not in data]
+    missing += [] if "state_dict" in checkpoint else ["state_dict"]
+    if missing:
+        raise UserError(
+            f"{short_path(path)} is no whole checkpoint, it lacks {', '.join(missing)}; train the run again"
+        )
     model = build_model(config, tuple(data["input_shape"]), data["num_classes"])
     state = checkpoint["state_dict"]
     weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}

@@ -1,56 +1,122 @@
 """The Trainer of a run: conf/trainer, conf/callbacks and conf/logger put together."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.checkpoint_io import AtomicCheckpointIO
-from cnnlab.errors import UserError
+from cnnlab.commands import short_path
+from cnnlab.direction import inherited
+from cnnlab.errors import UserError, did_you_mean
 from cnnlab.fast.fast_loop import FastLoop
 from cnnlab.hardware import Hardware
 from cnnlab.hooks import skip_empty_hooks
-from cnnlab.instantiation import build, check_arguments
+from cnnlab.instantiation import accepts, build, check_arguments, target
 from cnnlab.timing.stopwatch import Stopwatch
+
+log = logging.getLogger(__name__)
+
+_OURS = ("channels_last", "num_threads", "precision", "accelerator", "fast_loop", "cuda_graph")
+
+# Arguments of Lightning's Trainer that something else here decides.
+_INSTEAD = {
+    "logger": "logger=none, csv or tensorboard chooses the loggers",
+    "callbacks": "conf/callbacks lists them; +callbacks.<name>._target_=<class> adds one",
+    "enable_checkpointing": "~callbacks.checkpoint leaves best.ckpt and last.ckpt out",
+    "enable_progress_bar": "~callbacks.progress leaves bar and lines out",
+    "enable_model_summary": "python scripts/inspect_model.py shows every layer",
+    "default_root_dir": "hydra.run.dir names the run folder",
+    "plugins": "trainer.precision and trainer.strategy choose those of Lightning",
+    "overfit_batches": "trainer=overfit learns one batch by heart, data.train_size trains on few samples; "
+    "batches are drawn anew in every epoch",
+    "barebones": "trainer=fast leaves out what costs time",
+}
+_FINDERS: dict[type[Callback], str] = {
+    BatchSizeFinder: "python scripts/benchmark.py batch_size measures batch sizes",
+    LearningRateFinder: 'python train.py -m "optimizer.lr=0.001,0.003,0.01" compares rates, -m sweep= searches them',
+}
+_PROFILERS: dict[str, type[Profiler]] = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
 
 
 def build_trainer(config: DictConfig, run_dir: Path, machine: Hardware, steps_done: int = 0) -> Trainer:
-    """The Trainer with its callbacks and loggers; conf/trainer's keys are its arguments, but for those named here."""
-    ours = ("channels_last", "num_threads", "precision", "accelerator", "fast_loop", "cuda_graph")
-    settings = OmegaConf.masked_copy(config.trainer, [str(key) for key in config.trainer if key not in ours])
-    check_arguments("trainer", Trainer, settings, ours)
+    """The Trainer with its callbacks and loggers; conf/trainer's keys are its arguments, but for those named here.
+
+    Raises:
+        UserError: for an argument that Trainer does not have, refuses, or has no say in here.
+    """
+    settings = OmegaConf.masked_copy(config.trainer, [str(key) for key in config.trainer if key not in _OURS])
+    for key, instead in _INSTEAD.items():
+        if key in settings:
+            raise UserError(f"trainer.{key} is not taken: {instead}")
+    if config.trainer.get("cuda_graph") and not config.trainer.get("fast_loop"):
+        raise UserError("trainer.cuda_graph=true needs trainer.fast_loop=true; trainer=fast sets both")
+    check_arguments("trainer", Trainer, settings, _OURS)
     arguments: dict[str, Any] = {"devices": 1, "num_sanity_val_steps": 0, "enable_model_summary": False}
-    arguments["profiler"] = Stopwatch()
+    arguments["log_every_n_steps"] = 1  # what is logged is logged once an epoch
     arguments |= OmegaConf.to_container(settings, resolve=True)  # type: ignore[arg-type]
-    callbacks = [build(config, f"callbacks.{name}") for name in config.callbacks or {}]
-    skip_empty_hooks(callbacks)
+    arguments["profiler"] = _build_profiler(arguments.get("profiler"), run_dir)
+    callbacks = _build_callbacks(config)
     try:
         trainer = Trainer(
             **arguments,
             accelerator=machine.accelerator,
             precision=machine.precision,  # type: ignore[arg-type]
             logger=_build_loggers(config, run_dir, steps_done) or False,
-            log_every_n_steps=1,  # what is logged is logged once an epoch
             callbacks=callbacks,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             plugins=[AtomicCheckpointIO()],
             default_root_dir=run_dir,
         )
-    except (MisconfigurationException, ValueError, TypeError) as error:
+    except (MisconfigurationException, ValueError, TypeError, ModuleNotFoundError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     if config.trainer.get("fast_loop"):
         trainer.fit_loop.epoch_loop = FastLoop(trainer, config.trainer.get("cuda_graph", False))
     return trainer
 
 
+def _build_callbacks(config: DictConfig) -> list[Callback]:
+    """The callbacks of the config; one that watches a number and is not told its direction gets it from the name."""
+    callbacks: list[Callback] = []
+    for name, node in (config.get("callbacks") or {}).items():
+        key, given = f"callbacks.{name}", {}
+        if accepts(target(config, key), "mode") and node.get("monitor") is not None:
+            monitor, mode = config.get("monitor"), config.get("mode")
+            given["mode"] = inherited(f"{key}.mode", node.monitor, node.get("mode"), monitor, mode)
+        callback: Callback = build(config, key, **given)
+        for finder, instead in _FINDERS.items():
+            if isinstance(callback, finder):
+                raise UserError(f"{key}: {finder.__name__} cannot be used, it trains and resets the run; {instead}")
+        callbacks.append(callback)
+    skip_empty_hooks(callbacks)
+    return callbacks
+
+
+def _build_profiler(name: str | None, run_dir: Path) -> Profiler:
+    """Our own where no other is asked for; what Lightning's find out lies in the run folder."""
+    if name is None:
+        return Stopwatch()
+    if not isinstance(name, str) or name not in _PROFILERS:
+        choices = ", ".join(_PROFILERS)
+        raise UserError(f"trainer.profiler must be one of {choices}, got {name!r}{did_you_mean(str(name), _PROFILERS)}")
+    log.info("note   the profile lies in %s/fit-profile.txt, in place of time.json", short_path(run_dir))
+    return _PROFILERS[name](dirpath=run_dir, filename="profile")
+
+
 def _build_loggers(config: DictConfig, run_dir: Path, steps_done: int) -> list[Logger]:
     loggers = []
-    for name, node in (config.logger or {}).items():
+    for name, node in (config.get("logger") or {}).items():
         given: dict[str, Any] = {"save_dir": str(run_dir)}
         if steps_done and node["_target_"].endswith("TensorBoardLogger"):
             given["purge_step"] = steps_done + 1

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from cnnlab import failures, hardware, resuming, run_record
-from cnnlab.blocks.shapes import output_shape
+from cnnlab.blocks.shapes import output_shape, settle_lazy_layers
 from cnnlab.callbacks.checkpoint import load_scored_weights
 from cnnlab.checkpoint_io import load_checkpoint
 from cnnlab.commands import short_path
@@ -17,8 +17,8 @@ from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import Infeasible, UserError, did_you_mean
 from cnnlab.hooks import skip_empty_hooks
 from cnnlab.instantiation import accepts, build, check_top_level, refuse_untrusted_targets, target
-from cnnlab.optimization import length_argument
 from cnnlab.quiet import quieten_libraries
+from cnnlab.schedules import length_argument, plateau_mode
 from cnnlab.trainer import build_trainer
 
 log = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ def build_model(config: DictConfig, shape: tuple[int, ...], num_classes: int) ->
     """
     try:
         model: nn.Module = build(config, "model", input_shape=shape, num_classes=num_classes)
+        settle_lazy_layers(model, shape)
         logits = output_shape(model, shape)
     except UserError as error:
         raise Infeasible(str(error)) from error
@@ -122,7 +123,8 @@ def build_model(config: DictConfig, shape: tuple[int, ...], num_classes: int) ->
 
 def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModule) -> LightningModule:
     """Put the model into its LightningModule; settings that optimizer, scheduler or monitor refuse are found here."""
-    optimizer, scheduler = build(config, "optimizer"), build(config, "scheduler")
+    mode = plateau_mode(target(config, "scheduler"), config.scheduler.get("mode"), config.monitor, config.mode)
+    optimizer, scheduler = build(config, "optimizer"), build(config, "scheduler", **mode)
     length = length_argument(scheduler)
     if length and config.trainer.max_epochs == config.trainer.get("max_steps", -1) == -1:
         raise UserError("a run without an end (trainer.max_epochs=-1) needs scheduler=none or scheduler=step")
@@ -144,4 +146,5 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModul
         choices = ", ".join(monitorable)
         nearest = did_you_mean(config.monitor, monitorable)
         raise UserError(f"monitor must be one of {choices}, got {config.monitor!r}{nearest}")
+    classifier.monitor = config.monitor  # what a schedule waits for
     return classifier

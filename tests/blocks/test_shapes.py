@@ -1,10 +1,12 @@
 """Shapes are inferred without arithmetic, and what cannot work is named with its sizes."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
-from cnnlab.blocks.shapes import output_shape
+from cnnlab.blocks.shapes import output_shape, settle_lazy_layers
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
@@ -54,3 +56,85 @@ def test_empty_feature_map_never_reaches_a_layer_that_would_take_it() -> None:
 def test_wrong_number_of_channels_is_named() -> None:
     with pytest.raises(ValueError, match=r"layer Conv2d\(3, 4.* its input of 1x8x8"):
         output_shape(nn.Conv2d(3, 4, 3), (1, 8, 8))
+
+
+class Scaled(nn.Module):
+    """Looks at numbers, which the meta device has not, and keeps a tensor that no `to` moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Sequential(nn.Dropout(), nn.Linear(4, 3), nn.BatchNorm1d(3))
+        self.plain = torch.ones(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.layer(x / max(x.abs().max().item(), 1.0) + self.plain)
+        return outputs + torch.zeros(3)
+
+
+class Recurrent(nn.Module):
+    """Makes its own first state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 6, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        state = torch.zeros(1, len(x), 6), torch.zeros(1, len(x), 6)
+        outputs: torch.Tensor = self.lstm(x, state)[0][:, -1]
+        return outputs
+
+
+class Normed(nn.Module):
+    """Its weight is computed from parameters, so that it cannot be copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch would rather have the new one
+            self.old = nn.utils.weight_norm(nn.Linear(4, 4))
+        self.new = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
+        self.drop = nn.Sequential(nn.BatchNorm1d(4), nn.Dropout())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.new(self.drop(self.old(x)))
+        return outputs
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "expected"), [(Scaled, (4,), (3,)), (Recurrent, (5, 4), (6,)), (Normed, (4,), (3,))]
+)
+def test_networks_that_need_numbers_to_go_forward(
+    network: type[nn.Module], shape: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    built = network()
+    before, random_state = {name: value.clone() for name, value in built.state_dict().items()}, torch.get_rng_state()
+    modes = [part.training for part in built.modules()]
+    assert output_shape(built, shape) == expected
+    assert all(torch.equal(value, before[name]) for name, value in built.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert [part.training for part in built.modules()] == modes
+    assert not any(part._forward_pre_hooks for part in built.modules() if isinstance(part, nn.Dropout))
+
+
+def test_a_network_that_needs_numbers_and_does_not_fit_is_told_its_own_reason() -> None:
+    with pytest.raises(ValueError, match=r"layer layer.1 Linear\(.*does not fit its input of 5 \(data of 5\): .*5.*4"):
+        output_shape(Loose(), (5,))
+    with pytest.raises(ValueError, match="expected a tensor of the network, got tuple"):
+        output_shape(nn.LSTM(4, 6, batch_first=True), (5, 4))
+
+
+class Loose(Scaled):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.layer(x * x.abs().max().item())
+        return outputs
+
+
+def test_lazy_layers_get_their_sizes() -> None:
+    network = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(10))
+    settle_lazy_layers(network, (1, 8, 8))
+    assert sum(parameter.numel() for parameter in network.parameters()) == 4 * 9 + 4 + 8 + 4 * 36 * 10 + 10
+    assert network.training
+    assert network[1].num_batches_tracked == 0
+    assert output_shape(network, (1, 8, 8)) == (10,)
+    with pytest.raises(ValueError, match="layer 0 Conv2d.* does not fit its input of 1x2x2"):
+        settle_lazy_layers(nn.Sequential(nn.LazyConv2d(4, 3)), (1, 2, 2))

@@ -4,9 +4,13 @@ import io
 from collections.abc import Callable
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
 
+from cnnlab.models.linear import Linear
 from conftest import Finished
 
 
@@ -27,3 +31,22 @@ def test_the_grid_shows_the_batch(smoke: Callable[..., Finished]) -> None:
     assert pixels.shape[:2] == (2 * 30 + 2, 8 * 30 + 2)
     assert pixels.min() == 0
     assert pixels.max() == 255
+
+
+def test_a_graph_that_cannot_be_drawn_stops_nothing(
+    smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = ["test=false", "model=linear"]
+    assert "note" not in smoke(*quick, "trainer.precision=64-true").out
+
+    def forward(self: Linear, x: Tensor) -> Tensor:
+        if torch.jit.is_tracing():
+            raise RuntimeError("cannot be traced\nat all")
+        outputs: Tensor = self.classifier(x)
+        return outputs
+
+    monkeypatch.setattr(Linear, "forward", forward)
+    run = smoke(*quick)
+    assert run.status == 0, run.err
+    assert "note   TensorBoard shows no graph of this network: RuntimeError: cannot be traced\n" in run.out
+    assert run.metrics["epochs"] == 1

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cnnlab.evaluation.evaluate
 from cnnlab.errors import UserError
+from cnnlab.evaluation import figures
 from cnnlab.reports import run_report
 from conftest import Finished
 
@@ -209,3 +211,25 @@ def test_a_run_without_a_checkpoint(evaluate: Callable[..., Finished], trained: 
     done = evaluate()
     assert done.status == 1
     assert "has no checkpoints/best.ckpt and no last.ckpt: no epoch was finished" in done.err
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_a_run_in_another_precision_than_float32(
+    precision: str, command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = command("train.py", "trainer=smoke", "model=linear", "data.train_size=256", f"trainer.precision={precision}")
+    assert run.status == 0, run.err
+    types = set()
+    draw = figures.galleries
+
+    def galleries(shown: figures.Subject) -> dict[str, bytes]:
+        types.update(parameter.dtype for parameter in shown.saved.model.parameters())
+        return draw(shown)
+
+    monkeypatch.setattr(figures, "galleries", galleries)
+    done = command("evaluate.py", "run=latest")
+    assert done.status == 0, done.err
+    assert types == {torch.float32}
+    assert run.folder is not None
+    evaluated = content(run.folder / "evaluation/test/metrics.json")
+    assert evaluated["precision"] == run.metrics["precision"] == precision

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import LambdaCallback, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    GradientAccumulationScheduler,
+    LambdaCallback,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -227,6 +232,18 @@ def test_a_data_module_that_changes_batches_is_asked(tmp_path: Path) -> None:
         (Regression, {}, torch.optim.SGD, None),
         (Regression, {"accumulate_grad_batches": 3}, torch.optim.SGD, "gradients are accumulated"),
         (Regression, {"precision": "64-true"}, torch.optim.SGD, "precision is 64-true"),
+        (
+            Regression,
+            {"callbacks": GradientAccumulationScheduler({1: 2})},
+            torch.optim.SGD,
+            "GradientAccumulationSched",
+        ),
+        (
+            Regression,
+            {"callbacks": StochasticWeightAveraging(0.1)},
+            torch.optim.SGD,
+            "StochasticWeightAveraging changes",
+        ),
         (Own, {}, torch.optim.SGD, "Own has its own on_train_batch_start, backward"),
         (Regression, {}, torch.optim.LBFGS, "LBFGS evaluates a step several times"),
     ],

@@ -192,6 +192,14 @@ def test_less_is_better_where_the_config_says_so(tmp_path: Path) -> None:
     assert (panel.score, panel.maximize, panel.is_accuracy) == ("test mse", False, False)
 
 
+def test_the_name_of_the_metric_says_what_is_better_where_the_config_does_not(tmp_path: Path) -> None:
+    for name, mode, mse in (("a", None, 0.5), ("b", None, 0.25), ("b2", "min", 0.75)):
+        settings = {"monitor": "val/mse", "mode": mode, "model._target_": name[0], "seed": len(name)}
+        make(tmp_path / name, settings, gone="val/accuracy", model=name[0], val_mse=mse, test_mse=mse)
+    table = compare([tmp_path]).table
+    assert sorted(zip(table["model"], table["mode"], table["n"], strict=True)) == [("a", "min", 1), ("b", "min", 2)]
+
+
 def test_more_accuracy_is_better_also_for_runs_that_minimised_their_loss(tmp_path: Path) -> None:
     for name, accuracy in (("a", 0.5), ("b", 0.7)):
         make(tmp_path / name, {"monitor": "val/loss", "mode": "min"}, model=name, val_accuracy=accuracy)

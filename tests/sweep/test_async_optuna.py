@@ -472,7 +472,7 @@ def test_classes_outside_the_groups(composed: Callable[..., Any]) -> None:
 
 def test_the_defaults_are_those_of_hydra_optuna_sweeper(composed: Callable[..., Any]) -> None:
     settings = composed()
-    expected = {"n_trials": 20, "n_jobs": 2, "direction": "minimize", "max_failure_rate": 0.0, "storage": None}
+    expected = {"n_trials": 20, "n_jobs": 2, "direction": None, "max_failure_rate": 0.0, "storage": None}
     assert {key: settings[key] for key in expected} == expected
     assert settings["sampler"]["_target_"] == "optuna.samplers.TPESampler"
     assert settings["pruner"]["_target_"] is None

@@ -112,14 +112,14 @@ def test_a_folder_that_must_not_be_written(apps: Apps) -> None:
 @pytest.fixture
 def study(apps: Apps) -> Path:
     """The folder of a finished study of two trials."""
-    ended = apps.here(APP, "x=range(0,2)", "z=a", "hydra.sweeper.n_trials=2", "hydra.sweeper.metric=loss")
+    ended = apps.here(APP, "x=range(0,2)", "z=a", "hydra.sweeper.n_trials=2", "hydra.sweeper.metric=height")
     assert ended.status == 0, ended.err
     return apps.folder / "sweep"
 
 
 def test_another_search_in_the_folder_of_a_study(study: Path, apps: Apps) -> None:
     """All in one test, for each needs the study and none may change it."""
-    same = {"x": "x=range(0,2)", "z": "z=a", "metric": "hydra.sweeper.metric=loss"}
+    same = {"x": "x=range(0,2)", "z": "z=a", "metric": "hydra.sweeper.metric=height"}
     other = "; give it back what it was, or name another hydra.sweeper.study_name"
     cases = {
         ("x", "x=interval(0,1)"): (f"study app is another search: x was int(interval(0, 1)), is interval(0, 1){other}"),

@@ -10,8 +10,10 @@ from hydra.types import RunMode
 from hydra.version import Version
 from omegaconf import OmegaConf
 
+from cnnlab.errors import UserError
 from cnnlab.sweep.worker import Job
 from conftest import PROJECT
+from hydra_plugins.async_optuna_sweeper import _impl
 from hydra_plugins.async_optuna_sweeper._job import HydraJob
 
 OVERRIDES = [
@@ -53,3 +55,35 @@ def test_same_as_hydra(overrides: list[str], job: HydraJob) -> None:
 
 def test_what_cannot_be_composed_is_left_to_the_trial(job: HydraJob) -> None:
     assert not job.bound(Job(0, ["no_such_key=1"], Path("0"))).is_composed
+
+
+@pytest.mark.parametrize(
+    ("overrides", "metric", "directions"),
+    [
+        ([], "val/accuracy", ["maximize"]),
+        (["monitor=val/loss"], "val/loss", ["minimize"]),
+        (["monitor=val/quality", "mode=min"], "val/quality", ["minimize"]),
+        (["hydra.sweeper.direction=${mode}imize"], None, ["maximize"]),
+        (["sweep=tinyvgg", "monitor=val/loss"], "val/loss", ["minimize"]),
+        (["sweep=tradeoff"], ["val/accuracy", "num_parameters"], ["maximize", "minimize"]),
+        (["sweep=tradeoff", "monitor=val/loss"], ["val/loss", "num_parameters"], ["minimize", "minimize"]),
+        (["~monitor"], None, ["minimize"]),
+    ],
+)
+def test_a_search_goes_where_monitor_and_mode_say(
+    overrides: list[str], metric: str | list[str] | None, directions: list[str]
+) -> None:
+    GlobalHydra.instance().clear()
+    hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(PROJECT / "conf")))
+    config = hydra.compose_config("train", ["hydra/sweeper=async_optuna", *overrides], run_mode=RunMode.MULTIRUN)
+    _impl._settle_mode(config)
+    assert _impl._objectives(config) == (metric, directions)
+
+
+def test_a_direction_that_contradicts_its_metric_is_refused() -> None:
+    assert _impl._metric_names(None, ["minimize"]) == ["value"]
+    assert _impl._metric_names("val/quality", ["minimize"]) == ["val/quality"]
+    with pytest.raises(UserError, match="hydra.sweeper.direction=minimize contradicts val/accuracy"):
+        _impl._metric_names("val/accuracy", ["minimize"])
+    with pytest.raises(UserError, match="hydra.sweeper.direction=maximize contradicts num_parameters"):
+        _impl._metric_names(OmegaConf.create(["val/accuracy", "num_parameters"]), ["maximize", "maximize"])

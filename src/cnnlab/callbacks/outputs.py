@@ -8,12 +8,14 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
 
 class Outputs(Callback):
     """Collect logits and labels, and keep the samples with the largest loss and some chosen by lot.
 
-    The module's network must be its attribute `model`, called once a step.
+    The module's network must be its attribute `model`. Of a step that calls it more than once, on shifted copies for
+    example, the answer to the batch itself counts, and the last one if there is none.
 
     Args:
         num_kept: how many samples of each kind to keep.
@@ -31,7 +33,8 @@ class Outputs(Callback):
         self.logits, self.labels = torch.empty(0), torch.empty(0, dtype=torch.int64)
         self.seconds = 0.0
         self._lots = np.random.default_rng(seed)
-        self._answers: list[Tensor] = []
+        self._answers: list[tuple[Tensor, Tensor]] = []
+        self._hook: RemovableHandle | None = None
         self._batches: list[tuple[Tensor, Tensor]] = []
         self._num_samples = 0
         self._began = 0.0
@@ -39,7 +42,14 @@ class Outputs(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         model = pl_module.model
         assert isinstance(model, torch.nn.Module)
-        model.register_forward_hook(lambda module, inputs, logits: self._answers.append(logits.detach().float()))
+        self._hook = model.register_forward_hook(self._listen)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+
+    def _listen(self, model: torch.nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
+        self._answers.append((inputs[0], logits.detach().float()))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began = time.perf_counter()
@@ -54,7 +64,8 @@ class Outputs(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         inputs, labels = batch
-        (logits,) = self._answers
+        to_the_batch = [logits for asked, logits in self._answers if asked is inputs]
+        logits = to_the_batch[-1] if to_the_batch else self._answers[-1][1]
         self._answers.clear()
         losses = functional.cross_entropy(logits, labels, reduction="none")
         lots = torch.from_numpy(self._lots.random(len(labels), dtype=np.float32))

@@ -1,20 +1,25 @@
 """What goes into training, shown before it starts: a grid of samples and the model's graph."""
 
 import copy
+import logging
 import warnings
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
-from torch.jit._trace import TracerWarning
 from torchvision.utils import make_grid
+
+log = logging.getLogger(__name__)
 
 _NUM_SAMPLES = 64
 
 
 class Preview(Callback):
-    """TensorBoard: data/training_batch (as augmented and normalised, scaled to 0..1 for the eye) and the graph."""
+    """TensorBoard: data/training_batch (as augmented and normalised, scaled to 0..1 for the eye) and the graph.
+
+    A network that cannot be traced has no graph, which is logged and stops nothing.
+    """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
@@ -22,21 +27,24 @@ class Preview(Callback):
             return
         assert trainer.train_dataloader is not None
         inputs, _ = next(iter(trainer.train_dataloader))
-        inputs = inputs[:_NUM_SAMPLES].cpu()
+        inputs = inputs[:_NUM_SAMPLES].float().cpu()
         for writer in writers:
             if inputs.dim() == 4 and inputs.shape[1] in (1, 3):
                 writer.add_image("data/training_batch", make_grid(inputs, normalize=True, pad_value=0.5), 0)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*torch.jit.trace")
-                warnings.filterwarnings("ignore", category=TracerWarning)
-                writer.add_graph(_traceable(pl_module), inputs[:1], verbose=False)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # what torch.jit.trace says of networks is of no use to their users
+                    writer.add_graph(_traceable(pl_module), inputs[:1], verbose=False)
+            except Exception as error:  # the networks that run are more than those that can be copied and traced
+                reason = (str(error).strip().splitlines() or [""])[0]
+                log.info("note   TensorBoard shows no graph of this network: %s: %s", type(error).__name__, reason)
 
 
 def _traceable(pl_module: LightningModule) -> torch.nn.Module:
-    """A copy of the network alone, on the CPU and in eval mode, so that tracing leaves the training untouched."""
+    """A copy of the network alone, on the CPU, in eval mode and float32: tracing leaves the training untouched."""
     model = getattr(pl_module, "model", pl_module)
     assert isinstance(model, torch.nn.Module)
-    return _Detached(copy.deepcopy(model).cpu().eval())
+    return _Detached(copy.deepcopy(model).cpu().float().eval())
 
 
 class _Detached(torch.nn.Module):

@@ -118,7 +118,8 @@ class DataModule(LightningDataModule):
         """Raise UserError if an epoch would not hold a single batch."""
         if batch_size > len(self.training):
             raise UserError(
-                f"batch_size must be at most {len(self.training)}, the number of training samples, got {batch_size}"
+                f"batch_size must be at most {len(self.training)}, the number of training samples, got {batch_size}; "
+                f"data.batch_size={2 ** (len(self.training).bit_length() - 1)} fits"
             )
 
     def summary(self) -> str:

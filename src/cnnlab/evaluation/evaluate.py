@@ -111,6 +111,7 @@ def _scored(
         score(classifier, datamodule=datamodule, verbose=False)
     except torch.OutOfMemoryError as error:
         raise UserError("out of GPU memory; accelerator=cpu evaluates in the computer's") from error
+    saved.model.float()  # precision=64-true and its like convert the weights; what follows draws in float32
     metrics = {
         "dataset": datamodule.dataset,
         "split": split,

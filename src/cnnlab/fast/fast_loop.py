@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # Where a module takes a part of the step into its own hands, Lightning's loop stays.
 _OWN_STEP = ("on_train_batch_start", "optimizer_step", "optimizer_zero_grad", "backward", "lr_scheduler_step")
+# Callbacks that change accumulation, schedules or the backward pass from an epoch on.
+_CHANGE_THE_LOOP = (GradientAccumulationScheduler, StochasticWeightAveraging)
 
 
 class FastLoop(_TrainingEpochLoop):
@@ -99,6 +102,8 @@ def why_not(trainer: Trainer) -> str | None:
     """Say what of a run only Lightning's own loop can do, None if there is nothing."""
     module = trainer.lightning_module
     own = [name for name in _OWN_STEP if is_overridden(name, module)]
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    changing = [type(callback).__name__ for callback in callbacks if isinstance(callback, _CHANGE_THE_LOOP)]
     plain = {"32-true", "bf16-mixed"}
     return next(
         (
@@ -106,6 +111,7 @@ def why_not(trainer: Trainer) -> str | None:
             for applies, reason in (
                 (not isinstance(trainer.strategy, SingleDeviceStrategy), "the run has several devices"),
                 (trainer.accumulate_grad_batches != 1, "gradients are accumulated over several batches"),
+                (bool(changing), f"{', '.join(changing)} changes what a step is on the way"),
                 (trainer.precision not in plain, f"precision is {trainer.precision}"),
                 (not module.automatic_optimization, f"{type(module).__name__} optimises by itself"),
                 (bool(own), f"{type(module).__name__} has its own {', '.join(own)}"),

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.arguments import quoted
 from cnnlab.commands import short_path, this_script
+from cnnlab.direction import direction
 from cnnlab.errors import UserError
 from cnnlab.sweep.executors import Executor, InlineExecutor, ProcessExecutor
 from cnnlab.sweep.ledger import Claim, Ledger
@@ -31,6 +32,8 @@ from cnnlab.sweep.study import open_study
 from hydra_plugins.async_optuna_sweeper._candidates import Baseline, first_points, to_compose, to_prepare
 from hydra_plugins.async_optuna_sweeper._job import HydraJob, TaskReference
 from hydra_plugins.async_optuna_sweeper._space import build_space, fixed_overrides
+
+_DIRECTIONS = ("minimize", "maximize")
 
 
 def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFunction, arguments: list[str]) -> None:
@@ -52,7 +55,8 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
 
 def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFunction, arguments: list[str]) -> None:
     settings = config.hydra.sweeper
-    directions = _directions(settings.direction)
+    _settle_mode(config)
+    metric, directions = _objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
     make_sampler, seed = sampler_factory(_plain(settings.sampler) or {"_target_": "TPESampler"})
     slots = plan(settings.n_jobs, settings.workers_per_gpu, settings.gpus_per_trial)
@@ -87,7 +91,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         pins: dict[str, Any] | None = executor.call(_prepare, settings.prepare, job, points if is_new else points[:1])
         return pins or {}
 
-    metric_names = _metric_names(settings.metric, len(directions))
+    metric_names = _metric_names(metric, directions)
     study = open_study(
         sweep_dir,
         storage=_plain(settings.storage),
@@ -121,7 +125,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     )
     limits = Limits(settings.timeout_seconds, settings.max_failure_rate)
     search = Search(ledger, executor, results, limits, lambda claim, slot: _job_overrides(settings, claim))
-    _announce(ledger, executor, settings)
+    _announce(ledger, executor, settings, metric_names, directions)
     try:
         search.run()
     except Stopped:
@@ -202,25 +206,41 @@ def _check(config: DictConfig, directions: Sequence[str], has_pruner: bool, swee
         print("note: the sweep folder's name holds the time, so this search cannot be resumed; set hydra.sweep.dir")
 
 
-def _directions(direction: Any) -> list[str]:
-    given = list(direction) if OmegaConf.is_list(direction) else [direction]
+def _settle_mode(config: DictConfig) -> None:
+    """Give an app's `mode` its value where that follows from `monitor`, for what refers to it."""
+    if isinstance(config.get("monitor"), str) and "mode" in config:
+        config.mode = direction(config.monitor, config.mode)
+
+
+def _objectives(config: DictConfig) -> tuple[Any, list[str]]:
+    """What the objectives are called, as far as it is known, and each one's direction."""
+    settings = config.hydra.sweeper
+    if settings.direction is None:
+        if not isinstance(config.get("monitor"), str) or config.get("mode") not in ("min", "max"):
+            return settings.metric, ["minimize"]
+        return settings.metric or config.monitor, [f"{config.mode}imize"]
+    given = list(settings.direction) if OmegaConf.is_list(settings.direction) else [settings.direction]
     directions = [str(getattr(one, "name", one)).lower() for one in given]
     for one in directions or ["nothing"]:
-        if one not in ("minimize", "maximize"):
+        if one not in _DIRECTIONS:
             raise UserError(f"hydra.sweeper.direction must be minimize or maximize, or a list of them, got {one}")
-    return directions
+    return settings.metric, directions
 
 
-def _metric_names(metric: Any, count: int) -> list[str]:
-    names = list(metric) if OmegaConf.is_list(metric) else [metric] if metric else []
+def _metric_names(metric: Any, directions: Sequence[str]) -> list[str]:
+    names, count = list(metric) if OmegaConf.is_list(metric) else [metric] if metric else [], len(directions)
     if not names:
         names = ["value"] if count == 1 else [f"value {number}" for number in range(1, count + 1)]
     if len(names) != count:
         raise UserError(f"hydra.sweeper.metric names {len(names)} objectives, hydra.sweeper.direction {count}")
+    for name, one in zip(names, directions, strict=True):
+        direction(str(name), one[:3], "hydra.sweeper.direction", _DIRECTIONS)
     return [str(name) for name in names]
 
 
-def _announce(ledger: Ledger, executor: Executor, settings: DictConfig) -> None:
+def _announce(
+    ledger: Ledger, executor: Executor, settings: DictConfig, metric_names: Sequence[str], directions: Sequence[str]
+) -> None:
     slots = executor.slots
     where = f"{len(slots)} at once" if len(slots) > 1 else "one by one"
     if slots[0].gpus:
@@ -229,6 +249,8 @@ def _announce(ledger: Ledger, executor: Executor, settings: DictConfig) -> None:
         where += f", {slots[0].num_threads} CPU thread{'s' * (slots[0].num_threads > 1)} each"
     done = f", {ledger.counts.finished} already done" if ledger.counts.finished else ""
     print(f"study   {ledger.study.study_name}: {settings.n_trials} trials{done}; {where}")
+    goals = [f"{one} {name}" for one, name in zip(directions, metric_names, strict=True)]
+    print(f"goal    {', '.join(goals)}")
     print(f"folder  {short_path(ledger.sweep_dir)}", flush=True)
 
 

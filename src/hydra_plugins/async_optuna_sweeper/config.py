@@ -19,9 +19,10 @@ class AsyncOptunaSweeperConf:
 
     sampler: Any = MISSING
     pruner: Any = MISSING
-    # minimize, maximize, or a list of them: then the task returns as many numbers.
-    direction: Any = "minimize"
-    # What the objectives are called, for reports.
+    # minimize, maximize, or a list of them: then the task returns as many numbers. null: that of the app's keys
+    # `monitor` and `mode` where it has them, else minimize.
+    direction: Any = None
+    # What the objectives are called, for reports. null: what the app's `monitor` says, if the direction is its too.
     metric: Any = None
     # null: a journal in the sweep folder; else an Optuna URL or a storage's _target_ and arguments.
     storage: Any = None

@@ -11,13 +11,14 @@ from typing import Any
 import yaml
 
 from cnnlab.commands import short_path
+from cnnlab.direction import known
 from cnnlab.notation import ABSENT, shown
 from cnnlab.reports.run_table import Run
 
 # Settings in which runs may differ and still repeat each other: where files lie and what is written down; what the
-# resolved device and the checksums of the data stand for; what changes no result.
+# resolved device, the checksums of the data and the metric's direction stand for; what changes no result.
 _NO_CHOICE = (
-    *("seed", "resume", "init_from", "test", "objectives", "logger", "hydra"),
+    *("seed", "mode", "resume", "init_from", "test", "objectives", "logger", "hydra"),
     *("data.root", "data.path", "data.device", "data.allow_subset", "data.eval_batch_size"),
     *("trainer.accelerator", "trainer.precision", "trainer.num_threads", "trainer.default_root_dir"),
     *("callbacks.progress", "callbacks.throughput", "callbacks.step_curves", "callbacks.finite_loss"),
@@ -73,7 +74,7 @@ def read(run: Run) -> FinishedRun:
         data=run.data,
         checksums=json.dumps(environment.get("data_checksums"), sort_keys=True),
         model=name if isinstance(name, str) else run.model,
-        mode="min" if run.metric != "accuracy" and config.get("mode") == "min" else "max",
+        mode=known(run.metric) or ("min" if config.get("mode") == "min" else "max"),
         settings=settings,
         metrics={"seed": config.get("seed"), **metrics},
         when=(run.folder / "metrics.json").stat().st_mtime,
