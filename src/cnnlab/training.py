@@ -75,7 +75,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         "model": type(model).__name__,
         **scores,
         "num_parameters": num_parameters,
-        "batch_size": datamodule.batch_size,
+        "batch_size": datamodule.batch_size * trainer.world_size,
         "seed": config.seed,
         "device": machine.device,
         "precision": machine.precision,

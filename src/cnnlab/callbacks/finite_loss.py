@@ -29,7 +29,8 @@ class FiniteLoss(Callback):
     ) -> None:
         if (batch_idx + 1) % self._every and not trainer.is_last_batch:
             return
-        loss = float(outputs["loss"])
+        # all processes see the same and stop together: one that goes on would wait for the others for ever
+        loss = float(trainer.strategy.reduce(outputs["loss"].clone(), reduce_op="mean"))
         if not math.isfinite(loss):
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             raise UserError(
