@@ -112,7 +112,6 @@ class Classifier(LightningModule):
         values = {f"{split}/loss": loss, f"{split}/accuracy": accuracy, "step": float(epoch)}
         self.log_dict(values, sync_dist=True)
 
-
     def _summed_over_processes(self, sums: Tensor) -> Tensor:
         if self.trainer.world_size == 1:
             return sums

@@ -56,6 +56,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         fixed_length = length_argument(getattr(classifier, "scheduler", None)) is not None
         resuming.check(config, run_dir, datamodule.dataset, datamodule.checksums, fixed_length)
     trainer = build_trainer(config, run_dir, machine, steps_done)
+    datamodule.check_processes(trainer.world_size)
     run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("model  %s, %s parameters", type(model).__name__, f"{num_parameters:,}")

@@ -136,6 +136,11 @@ class DataModule(LightningDataModule):
             samples = "the number of training samples" if num_processes == 1 else f"training samples {what}"
             raise UserError(f"batch_size must be at most {most}, {samples}, got {batch_size}")
 
+    def check_processes(self, num_processes: int) -> None:
+        """Raise UserError if training and validation samples do not go round so many processes."""
+        self.check_batch_size(self.batch_size, num_processes)
+        _check_share("validation", self.validation, num_processes)
+
     def summary(self) -> str:
         """What was found: samples, shape, statistics, and how often each class comes up in training."""
         shape = "x".join(map(str, self.input_shape))
@@ -212,9 +217,8 @@ class DataModule(LightningDataModule):
         had a batch more than the others would wait for ever.
         """
         rank, num_processes = self._place
+        _check_share(name, samples, num_processes)
         smallest, left_over = divmod(len(samples), num_processes)
-        if smallest == 0:
-            raise UserError(f"{num_processes} processes cannot share the {name} split: it has {len(samples)} samples")
         batch_size = self.eval_batch_size
         while left_over and smallest % batch_size == 0:  # the odd ones would be a batch of their own
             batch_size += 1
@@ -256,6 +260,14 @@ class DataModule(LightningDataModule):
             if data.inputs.nbytes > _RESIDENT_SHARE * free:
                 return torch.device("cpu")
         return device
+
+
+def _check_share(name: str, samples: Samples, num_processes: int) -> None:
+    if len(samples) < num_processes:
+        raise UserError(
+            f"{num_processes} processes cannot share the {name} split: it must hold at least {num_processes} samples, "
+            f"got {len(samples)}"
+        )
 
 
 def _subset(name: str, samples: Samples, size: int | None) -> Samples:

@@ -70,6 +70,10 @@ def evaluate(
             choices = " or ".join(_CHOICES[name])
             raise UserError(f"{name} must be {choices}, got {word!r}{did_you_mean(str(word), _CHOICES[name])}")
     saved = load_model(run)
+    if plots == "all" and not saved.learns_classes:
+        raise UserError(
+            f"plots=all draws answers to classes, but {short_path(saved.folder)} learns values; leave it out"
+        )
     datamodule = load_data(saved)
     folder = saved.folder / "evaluation" / split
     metrics, outputs = _scored(saved, datamodule, split, accelerator, seed)
