@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from PIL import Image
 
 from cnnlab import load_run
 from cnnlab.checkpoint_io import load_checkpoint
-from cnnlab.classifier import Classifier
 from cnnlab.drawings import through_the_net
+from cnnlab.optimization import optimization
 from cnnlab.prediction.predictor import Predictor
 from cnnlab.saved_run import load_model
 from conftest import Finished, embedded_digits
@@ -202,26 +203,27 @@ def test_a_run_on_signals_is_refused(
     assert "samples of 1x40 that are no pictures; expected a run on grey or RGB images" in done.err
 
 
-class Regression(Classifier):
-    """Squared error in place of cross-entropy; no network of its own kind is needed to see what becomes of values."""
+class Regression(LightningModule):
+    """Squared error in place of cross-entropy, as in CONTRIBUTING.md."""
 
     targets = "values"
-    monitorable = ("val/loss",)
+    monitorable = ("val/mse",)
+
+    def __init__(self, model: torch.nn.Module, optimizer: Any, scheduler: Any) -> None:
+        super().__init__()
+        self.model, self.optimizer, self.scheduler = model, optimizer, scheduler
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
-        return torch.nn.functional.mse_loss(self(batch[0]), batch[1])
+        return torch.nn.functional.mse_loss(self.model(batch[0]), batch[1])
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self.log("val/loss", self.training_step(batch, batch_idx), batch_size=len(batch[1]))
+        self.log("val/mse", self.training_step(batch, batch_idx), batch_size=len(batch[1]))
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        self.log("test/loss", self.training_step(batch, batch_idx), batch_size=len(batch[1]))
+        self.log("test/mse", self.training_step(batch, batch_idx), batch_size=len(batch[1]))
 
-    def on_train_epoch_end(self) -> None: ...
-
-    def on_validation_epoch_end(self) -> None: ...
-
-    def on_test_epoch_end(self) -> None: ...
+    def configure_optimizers(self) -> Any:
+        return optimization(self, self.optimizer, self.scheduler)
 
 
 @pytest.mark.parametrize("names", [("brightness",), ("brightness", "darkness")])
@@ -239,7 +241,7 @@ def test_a_regression_gives_values_by_their_names(
     x = (values[:, None, None] * np.full((12, 12), 250)).astype(np.uint8)
     y = np.stack([values, 1 - values], axis=1)[:, : len(names)]
     np.savez(tmp_path / "v.npz", x_train=x, y_train=y, x_test=x[:40], y_test=y[:40], class_names=names)
-    settings = ["data.targets=values", "monitor=val/loss", "mode=min", "trainer.max_epochs=5", "data.batch_size=8"]
+    settings = ["data.targets=values", "monitor=val/mse", "mode=min", "trainer.max_epochs=5", "data.batch_size=8"]
     model = ["classifier._target_=cnnlab.classifier.Regression", "model=linear", "optimizer.lr=0.01", "logger=none"]
     run = train("data=npz", "data.path=v.npz", *settings, *model)
     assert run.folder is not None, run.err
@@ -256,7 +258,9 @@ def test_a_regression_gives_values_by_their_names(
     assert "%" not in done.out
     answers = rows(tmp_path / "answers")
     assert list(answers[0]) == ["file", *names]
-    assert [float(row["brightness"]) for row in answers] == pytest.approx([0.1, 0.9], abs=0.05)
+    levels = (torch.tensor([25.0, 225.0]) / 255 - saved.data["mean"][0]) / saved.data["std"][0]
+    expected = saved.model(levels[:, None, None, None].expand(2, 1, 12, 12)).tolist()
+    assert [[float(row[name]) for name in names] for row in answers] == pytest.approx(np.array(expected), abs=1e-5)
     content = json.loads((tmp_path / "answers/predictions.json").read_text(encoding="utf-8"))
     for entry, row in zip(content["predictions"], answers, strict=True):
         assert entry["values"] == {name: float(row[name]) for name in names}

@@ -128,14 +128,14 @@ def _scored(
 
 
 def _alone(config: DictConfig, seed: int, is_classification: bool) -> DictConfig:
-    """The run's config on one device, without its loggers and callbacks but with one that collects the outputs."""
+    """The run's config in one process, without its loggers and callbacks but with one that collects the outputs."""
     with open_dict(config):
         config.logger = None
         config.callbacks = {"progress": {"_target_": "cnnlab.callbacks.progress.Progress"}}
         if is_classification:
             target = "cnnlab.callbacks.outputs.Outputs"
             config.callbacks.outputs = {"_target_": target, "num_kept": _NUM_SHOWN, "seed": seed}
-        config.trainer.devices = 1
+        config.trainer.update(devices=1, num_nodes=1, strategy="auto")
     return config
 
 
