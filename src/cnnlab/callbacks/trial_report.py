@@ -23,9 +23,10 @@ class TrialReport(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         from cnnlab.sweep import trial
 
+        metrics = trainer.callback_metrics  # in every process: what is logged with sync_dist is added up on reading
         current, reason = trial.current(), None
-        if current is not None and trainer.is_global_zero and self.monitor in trainer.callback_metrics:
-            reason = current.report(float(trainer.callback_metrics[self.monitor]), trainer.current_epoch + 1)
+        if current is not None and trainer.is_global_zero and self.monitor in metrics:
+            reason = current.report(float(metrics[self.monitor]), trainer.current_epoch + 1)
         if trainer.world_size > 1:
             reason = trainer.strategy.broadcast(reason)
         if reason is not None:
