@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from cnnlab.cli import _arguments_rewritten
+from cnnlab.errors import UserError
 from conftest import PROJECT, Finished
 
 WITHOUT_TORCH = """
@@ -111,6 +113,18 @@ def test_two_processes_are_one_run_with_the_numbers_of_one_process(
         curves.append([event.value for event in events.Scalars("train/loss_step")])
     assert curves[1] == pytest.approx(curves[0], abs=2e-5)
     assert [path.name for path in (tmp_path / "two").glob("*.log")] == ["train.log"]
+
+
+def test_a_second_process_resumes_with_the_arguments_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning starts it with the first one's command line and the folder to share."""
+    given = ["train.py", "resume=nowhere", "hydra.run.dir=nowhere", "hydra.output_subdir=null"]
+    monkeypatch.setattr(sys, "argv", given)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with _arguments_rewritten():
+        assert [argument.partition("=")[0] for argument in sys.argv] == [word.partition("=")[0] for word in given]
+    monkeypatch.delenv("LOCAL_RANK")
+    with pytest.raises(UserError, match="resume: .*nowhere is not a run folder"), _arguments_rewritten():
+        pass
 
 
 @pytest.mark.parametrize(
