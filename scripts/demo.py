@@ -27,7 +27,7 @@ def main(config: DictConfig) -> None:
         raise UserError('the demo needs bokeh: pip install -e ".[demo]"')
     saved = load_model(config.run)
     folder = short_path(saved.folder)
-    if saved.data["preprocessing"] != "digits":
+    if saved.data["preprocessing"] != "digits" or not saved.learns_classes:
         raise UserError(f"{folder} was trained on {saved.data['dataset']}; the demo takes digits, as data=mnist holds")
 
     from cnnlab.demo import server

@@ -1,5 +1,6 @@
 """The command itself: quick answers, and values that mean what they say."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from cnnlab.cli import _arguments_rewritten
+from cnnlab.errors import UserError
 from conftest import PROJECT, Finished
 
 WITHOUT_TORCH = """
@@ -80,11 +84,65 @@ def test_from_another_folder_through_a_process_of_its_own(tmp_path: Path, enviro
     assert (folder / "metrics.json").is_file()
 
 
-def test_two_processes_share_one_run(tmp_path: Path, environment: dict[str, str]) -> None:
-    """trainer.devices=2 is never the default, but whoever asks for it gets one run, told once."""
-    command = [sys.executable, str(PROJECT / "train.py"), "trainer=smoke", "trainer.devices=2", "data.train_size=256"]
+def test_two_processes_are_one_run_with_the_numbers_of_one_process(
+    train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """trainer.devices=2 is never the default, but whoever asks for it gets one run, told once, each sample once."""
+    sizes = ["trainer=cpu", "data.train_size=300", "data.val_size=251", "trainer.max_epochs=2"]
+    alone = train(*sizes, "data.batch_size=64", "hydra.run.dir=one")
+    assert alone.status == 0, alone.err
+    shared = ["trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=32", "data.eval_batch_size=125"]
+    command = [sys.executable, str(PROJECT / "train.py"), *sizes, *shared, "hydra.run.dir=two"]
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.count("epoch 1/1") == 1
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.count("epoch 1/2") == 1
     assert run.stdout.count("WARNING: this is not MNIST") == 1
-    assert len(list(tmp_path.rglob("metrics.json"))) == 1
+    assert len(list(tmp_path.rglob("metrics.json"))) == 2
+
+    one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert one["batch_size"] == 64
+    assert all(numbers.pop("train_seconds") > 0 and numbers.pop("images_per_second") > 0 for numbers in (one, two))
+    assert two == {key: pytest.approx(value, abs=2e-5) if "/" in key else value for key, value in one.items()}
+    for name in ("confusion_counts.csv", "per_class_accuracy.csv"):
+        counts = [(tmp_path / run / "evaluation/test" / name).read_text() for run in ("one", "two")]
+        assert counts[0] == counts[1]
+    curves = []
+    for name in ("one", "two"):
+        events = EventAccumulator(str(tmp_path / name / "tensorboard"))
+        events.Reload()
+        curves.append([event.value for event in events.Scalars("train/loss_step")])
+    assert curves[1] == pytest.approx(curves[0], abs=2e-5)
+    assert [path.name for path in (tmp_path / "two").glob("*.log")] == ["train.log"]
+
+
+def test_a_second_process_resumes_with_the_arguments_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning starts it with the first one's command line and the folder to share."""
+    given = ["train.py", "resume=nowhere", "hydra.run.dir=nowhere", "hydra.output_subdir=null"]
+    monkeypatch.setattr(sys, "argv", given)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with _arguments_rewritten():
+        assert [argument.partition("=")[0] for argument in sys.argv] == [word.partition("=")[0] for word in given]
+    monkeypatch.delenv("LOCAL_RANK")
+    with pytest.raises(UserError, match="resume: .*nowhere is not a run folder"), _arguments_rewritten():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["data.train_size=40"],
+            "batch_size must be at most 20, training samples of 40 for each of 2 processes, got 32",
+        ),
+        (["data.val_size=1"], "2 processes cannot share the validation split: it must hold at least 2 samples, got 1"),
+        (["trainer.strategy=ddp_spawn"], "run python train.py with trainer.strategy=ddp"),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused_before_they_start(
+    arguments: list[str], words: str, smoke: Callable[..., Finished]
+) -> None:
+    run = smoke("trainer.devices=2", *arguments)
+    assert run.status == 1
+    (line,) = run.err.splitlines()
+    assert words in line
+    assert run.folder is None

@@ -124,6 +124,16 @@ def test_another_task_stops_and_goes_on(
     assert evaluated.status == 0, evaluated.err
     assert json.loads((copy / "run/evaluation/test/metrics.json").read_text())["test/mse"] == metrics["test/mse"]
 
+    shared = ["trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=16", "data.val_fraction=0.09"]
+    two = run_command(line, copy, environment, *settings, *shared, "hydra.run.dir=two", "trainer.max_epochs=1")
+    assert (two.returncode, two.stderr) == (0, "")
+    assert command("evaluate.py", "run=two").status == 0
+    of_two, of_one = (
+        json.loads((copy / "two" / file).read_text())["test/mse"]
+        for file in ("metrics.json", "evaluation/test/metrics.json")
+    )
+    assert of_two == pytest.approx(of_one, abs=2e-6)
+
     longer = command("train.py", "resume=run", "trainer.max_epochs=4")
     assert longer.status == 0, longer.err
     assert "epoch 4/4" in longer.out

@@ -21,8 +21,9 @@ class Classifier(LightningModule):
     """Cross-entropy training of `model`, with loss and accuracy per epoch.
 
     Logs <split>/loss and <split>/accuracy for train, val and test with the epoch as x, counted from 1. Sums are kept
-    on the device and read once an epoch, so no step waits for the device. After a test, `test_confusion` holds the
-    counts (num_classes, num_classes): row = true class, column = predicted class.
+    on the device and read once an epoch, so no step waits for the device; those of a run's processes are added up
+    then. After a test, `test_confusion` holds the counts (num_classes, num_classes) of all processes: row = true
+    class, column = predicted class.
 
     Args:
         model: maps (N, *input_shape) to logits (N, num_classes).
@@ -105,10 +106,17 @@ class Classifier(LightningModule):
         return optimization(self, self.optimizer, self.scheduler)
 
     def _log_totals(self, split: str, totals: "EpochTotals") -> None:
-        loss, accuracy = totals.compute_and_reset()
+        loss, accuracy = totals.compute_and_reset(self._summed_over_processes)
         # Lightning takes a logged "step" as x: epochs line up whatever the batch size.
         epoch = self.current_epoch + (split != "test")
-        self.log_dict({f"{split}/loss": loss, f"{split}/accuracy": accuracy, "step": float(epoch)})
+        values = {f"{split}/loss": loss, f"{split}/accuracy": accuracy, "step": float(epoch)}
+        self.log_dict(values, sync_dist=True)
+
+    def _summed_over_processes(self, sums: Tensor) -> Tensor:
+        if self.trainer.world_size == 1:
+            return sums
+        summed: Tensor = self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum")
+        return summed
 
 
 class EpochTotals:
@@ -124,10 +132,14 @@ class EpochTotals:
         self._num_correct = (logits.detach().argmax(dim=1) == labels).sum() + self._num_correct
         self._num_samples += num_samples
 
-    def compute_and_reset(self) -> tuple[float, float]:
-        """Return mean loss and accuracy (0 to 1) of all samples since the last call."""
-        num_samples = max(self._num_samples, 1)
-        loss, accuracy = float(self._loss) / num_samples, float(self._num_correct) / num_samples
+    def compute_and_reset(self, summed: Callable[[Tensor], Tensor]) -> tuple[float, float]:
+        """Return mean loss and accuracy (0 to 1) of all samples since the last call.
+
+        Args:
+            summed: adds up what the processes of a run hold, float64 (3,).
+        """
+        totals = torch.tensor([float(self._loss), float(self._num_correct), self._num_samples], dtype=torch.float64)
+        loss, num_correct, num_samples = summed(totals).tolist()
         self._loss, self._num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
         self._num_samples = 0
-        return loss, accuracy
+        return loss / max(num_samples, 1), num_correct / max(num_samples, 1)

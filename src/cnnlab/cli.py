@@ -121,7 +121,7 @@ def _guarded(task: Task, job: _Job) -> Task:
 
 
 def _is_first_process() -> bool:
-    """A second process of the same run is told to share its folder."""
+    """A second process of the same run is told to share its folder, in arguments that the first has rewritten."""
     return "LOCAL_RANK" not in os.environ
 
 
@@ -133,7 +133,8 @@ def _arguments_rewritten() -> Iterator[None]:
         if arguments.value_of(key, overrides) == run_folder.LATEST:
             overrides = arguments.with_value(key, str(run_folder.find(run_folder.LATEST)), overrides)
     resume = arguments.value_of("resume", overrides)
-    if resume is not None:
+    is_rewritten = not _is_first_process() and arguments.value_of("hydra.run.dir", overrides) is not None
+    if resume is not None and not is_rewritten:
         overrides = resuming.arguments_for_resume(Path(resume), overrides)
     elif _is_first_process():
         run_folder.refuse_used(overrides)

@@ -8,7 +8,6 @@ _ON_PURPOSE = (
     "LeafSpec",
     "Checkpoint directory .* exists",
     "does not have many workers",
-    "sync_dist=True",
     "multi-threaded, use of fork",  # torch's DataLoader workers
 )
 

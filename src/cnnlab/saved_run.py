@@ -39,6 +39,11 @@ class SavedModel(NamedTuple):
     model: nn.Module
     data: dict[str, Any]
 
+    @property
+    def learns_classes(self) -> bool:
+        """Whether the network tells classes apart; otherwise its outputs are values, as in a regression."""
+        return bool(self.data["targets"] == "classes")
+
 
 class SavedRun(NamedTuple):
     """What a run was made of.
@@ -75,6 +80,8 @@ def load_model(run: str | Path) -> SavedModel:
         raise UserError(
             f"{short_path(path)} is no whole checkpoint, it lacks {', '.join(missing)}; train the run again"
         )
+    # older checkpoints leave it to the config to say what the targets are
+    data = {"targets": config.data.get("targets", "classes"), **data}
     model = build_model(config, tuple(data["input_shape"]), data["num_classes"])
     state = checkpoint["state_dict"]
     weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}

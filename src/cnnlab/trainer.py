@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.checkpoint_io import AtomicCheckpointIO
@@ -81,6 +82,11 @@ def build_trainer(config: DictConfig, run_dir: Path, machine: Hardware, steps_do
         )
     except (MisconfigurationException, ValueError, TypeError, ModuleNotFoundError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        raise UserError(
+            "trainer: processes that ddp_spawn, ddp_fork or a notebook starts do not bring their numbers back; "
+            "for several processes run python train.py with trainer.strategy=ddp"
+        )
     if config.trainer.get("fast_loop"):
         trainer.fit_loop.epoch_loop = FastLoop(trainer, config.trainer.get("cuda_graph", False))
     return trainer

@@ -57,6 +57,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         fixed_length = length_argument(getattr(classifier, "scheduler", None)) is not None
         resuming.check(config, run_dir, datamodule.dataset, datamodule.checksums, fixed_length)
     trainer = build_trainer(config, run_dir, machine, steps_done)
+    datamodule.check_processes(trainer.world_size)
     run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("model  %s, %s parameters", type(model).__name__, f"{num_parameters:,}")
@@ -76,7 +77,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         "model": type(model).__name__,
         **scores,
         "num_parameters": num_parameters,
-        "batch_size": datamodule.batch_size,
+        "batch_size": datamodule.batch_size * trainer.world_size,
         "seed": config.seed,
         "device": machine.device,
         "precision": machine.precision,

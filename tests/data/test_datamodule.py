@@ -65,6 +65,7 @@ def test_what_the_data_say_of_themselves(shape: tuple[int, ...], dtype: torch.dt
         "dataset": "generated",
         "input_shape": list(shape),
         "num_classes": 4,
+        "targets": "classes",
         "class_names": ["a", "b", "c", "d"],
         "mean": list(data.mean),
         "std": list(data.std),
@@ -167,6 +168,55 @@ def test_each_process_of_a_run_on_many_gets_its_own_samples() -> None:
         seen.append({sample.numpy().tobytes() for inputs, _ in epoch(data, 0) for sample in inputs})
     assert [len(samples) for samples in seen] == [48, 48]  # 60 each, three batches of 16
     assert not seen[0] & seen[1]
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("num_processes", [2, 3])
+@pytest.mark.parametrize(("val_size", "eval_batch_size"), [(40, 10), (37, 9), (25, 4), (25, 3), (3, 1), (31, 15)])
+def test_processes_share_validation_and_wait_for_none(
+    val_size: int, eval_batch_size: int, num_processes: int, in_memory: bool
+) -> None:
+    """Every sample is in one part, in the order of the split, and no part has more batches than another."""
+    whole = ready(val_size=val_size).validation.labels.tolist()
+    parts, numbers = [], []
+    for rank in range(num_processes):
+        data = ready(val_size=val_size, eval_batch_size=eval_batch_size, in_memory=in_memory, num_workers=0)
+        strategy = SimpleNamespace(root_device=torch.device("cpu"))
+        data.trainer = SimpleNamespace(strategy=strategy, global_rank=rank, world_size=num_processes)
+        batches = [labels for _, labels in data.val_dataloader()]
+        assert len(batches) == len(data.val_dataloader())
+        assert max(map(len, batches)) <= eval_batch_size + 2
+        numbers.append(len(batches))
+        parts.append(torch.cat(batches).tolist())
+    assert [whole[rank::num_processes] for rank in range(num_processes)] == parts
+    assert len(set(numbers)) == 1
+
+
+def test_more_processes_than_samples_are_refused() -> None:
+    data = ready(val_size=2, batch_size=16)
+    data.check_processes(2)
+    with pytest.raises(UserError, match="3 processes cannot share the validation split: .* at least 3 samples, got 2"):
+        data.check_processes(3)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(strategy=strategy, global_rank=0, world_size=60)
+    with pytest.raises(UserError, match="batch_size must be at most 2, training samples of 120 for each of 60 proc"):
+        data.train_dataloader()
+    with pytest.raises(UserError, match="60 processes cannot share the test split: .* got 50"):
+        data.test_dataloader()
+
+
+@pytest.mark.parametrize(("local_rank", "fetches"), [(None, 1), ("0", 1), ("1", 0)])
+def test_the_first_process_of_a_machine_fetches_the_data(
+    local_rank: str | None, fetches: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if local_rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", local_rank)
+    data, fetched = Generated(), []
+    monkeypatch.setattr(data, "prepare_data", lambda: fetched.append(list(data.reads)))
+    data.setup()
+    data.setup()
+    assert fetched == [[]] * fetches, "before anything is read, and once"
 
 
 @pytest.mark.parametrize(

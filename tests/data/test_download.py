@@ -65,6 +65,34 @@ def test_set_is_downloaded_unpacked_and_used(use_server: Callable[..., None], ca
     assert (len(data.training), len(data.validation), len(data.test_dataloader().data)) == (40, 20, 20)
 
 
+def test_only_the_first_process_of_a_machine_downloads_and_tries_once(
+    use_server: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(gzipped(ARRAYS)) as (address, requests):
+        use_server(address, gzipped(ARRAYS))
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        with pytest.raises(UserError, match="nor can it be downloaded .the run's first process found none"):
+            FashionMNIST(batch_size=4).setup()
+        assert not requests
+        monkeypatch.delenv("LOCAL_RANK")
+        FashionMNIST(batch_size=4).prepare_data()  # as Lightning calls it, long before setup and in one process only
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        FashionMNIST(batch_size=4).setup()
+    tried: list[Path] = []
+
+    def fail(mirrors: object, download: object, target: Path) -> None:
+        tried.append(target)
+        raise DownloadFailed("refused")
+
+    monkeypatch.delenv("LOCAL_RANK")
+    monkeypatch.setattr(idx_datamodule, "fetch", fail)
+    data = FashionMNIST(root="nowhere", batch_size=4)
+    for _ in range(2):
+        with pytest.raises(UserError, match="refused"):
+            data.setup()
+    assert len(tried) == 1
+
+
 def test_a_dead_mirror_is_passed_over(use_server: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(gzipped(ARRAYS)) as (address, _):
         use_server(address, gzipped(ARRAYS))

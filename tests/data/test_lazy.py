@@ -121,6 +121,14 @@ def test_arrays_become_float32_and_targets_are_labels() -> None:
     assert numbers.sort().values.tolist() == list(range(20))
 
 
+def test_parts_keep_samples_and_labels_together() -> None:
+    part = LazyLabelled.of(Numbers()).every(3, 1)
+    loaded = part.load(0, "")
+    assert len(part) == 7
+    assert loaded.inputs[:, 0, 0].tolist() == [1, 4, 7, 10, 13, 16, 19]
+    assert loaded.labels.tolist() == [1, 0, 1, 0, 1, 0, 1]
+
+
 @pytest.mark.parametrize("odd_one", [3, 19])
 def test_samples_of_different_shapes_are_refused(odd_one: int) -> None:
     with pytest.raises(UserError, match=r"samples must have one shape, got 1x\d and 1x\d"):

@@ -17,7 +17,7 @@ def pixels(png: bytes) -> NDArray[np.uint8]:
         return np.array(picture.convert("RGB"))
 
 
-def entry(probability: float = 0.99, channels: int = 1) -> Entry:
+def entry(probability: float | None = 0.99, channels: int = 1) -> Entry:
     seen = np.zeros((channels, 28, 28), np.uint8)
     seen[0, 10:20, 12:16] = 255
     picture = np.full((3, 60, PICTURE_SIDE), 200, np.uint8)
@@ -32,8 +32,8 @@ def test_every_picture_and_what_was_seen_of_it(number: int) -> None:
     assert (sheet == 200).all(axis=2).sum() == pytest.approx(number * 60 * PICTURE_SIDE, rel=0.01)
 
 
-@pytest.mark.parametrize(("probability", "is_marked"), [(0.99, False), (0.5, True)])
-def test_unsure_answers_are_marked(probability: float, is_marked: bool) -> None:
+@pytest.mark.parametrize(("probability", "is_marked"), [(0.99, False), (0.5, True), (None, False)])
+def test_unsure_answers_are_marked(probability: float | None, is_marked: bool) -> None:
     sheet = pixels(draw([entry(probability)])).astype(int)
     assert bool((np.abs(sheet - VERMILION).max(axis=2) < 5).any()) == is_marked
 

@@ -15,6 +15,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cnnlab.evaluation.evaluate
+from cnnlab.drawings import through_the_net
 from cnnlab.errors import UserError
 from cnnlab.evaluation import figures
 from cnnlab.reports import run_report
@@ -102,13 +103,27 @@ def test_each_class(evaluated: Path) -> None:
     assert metrics["test/macro_recall"] == pytest.approx(mean, abs=1e-6)
 
 
-def test_the_validation_split_with_every_figure(evaluate: Callable[..., Finished], trained: Path) -> None:
+def test_the_validation_split_with_every_figure(
+    evaluate: Callable[..., Finished], trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[list[float], str]] = []
+    draw = through_the_net.draw
+
+    def remember(sample: Any, activations: Any, probabilities: Any, class_names: Any, title: str) -> bytes:
+        drawn.append((probabilities.tolist(), title))
+        return draw(sample, activations, probabilities, class_names, title)
+
+    monkeypatch.setattr(through_the_net, "draw", remember)
     done = evaluate(f"run={trained}", "split=val", "plots=all", "index=7")
     assert (done.status, done.err) == (0, "")
     folder = trained / "evaluation/val"
     metrics, before = content(folder / "metrics.json"), content(trained / "metrics.json")
     assert (metrics["val/accuracy"], metrics["val/loss"]) == (before["val/accuracy"], before["val/loss"])
     assert {path.name for path in folder.glob("*.png")} == ALL
+    ((probabilities, title),) = drawn
+    answer = table(folder / "predictions.csv")[7]
+    assert f"{max(probabilities):.6f}" == answer["probability"]
+    assert title.endswith(f"#7: true {answer['true']}, predicted {answer['predicted']} ({max(probabilities):.1%})")
     rows = table(folder / "robustness.csv")
     assert {row["corruption"] for row in rows} >= {"shift", "rotation", "scale", "brightness", "noise", "blur"}
     for row in rows:

@@ -53,6 +53,7 @@ def saved_model(
         "std": [0.31] * shape[0],
         "scale": 1 / 255,
         "preprocessing": "digits",
+        "targets": "classes",
         "checksums": {},
     }
     return SavedModel(Path("a run"), config, network.eval(), data)

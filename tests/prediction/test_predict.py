@@ -11,11 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
+from omegaconf import OmegaConf
 from PIL import Image
 
 from cnnlab import load_run
+from cnnlab.checkpoint_io import load_checkpoint
+from cnnlab.drawings import through_the_net
+from cnnlab.optimization import optimization
 from cnnlab.prediction.predictor import Predictor
+from cnnlab.saved_run import load_model
 from conftest import Finished, embedded_digits
 
 NUM_DIGITS = 24
@@ -108,8 +114,17 @@ def test_pages_and_explanations(
 ) -> None:
     monkeypatch.setattr("cnnlab.drawings.contact_sheet.MOST_ENTRIES", 4)
     monkeypatch.setattr("cnnlab.prediction.predict._MOST_EXPLAINED", 2)
+    drawn: list[tuple[str, list[float]]] = []
+    draw = through_the_net.draw
+
+    def remember(sample: Any, activations: Any, probabilities: Any, class_names: Any, title: str) -> bytes:
+        drawn.append((title, probabilities.tolist()))
+        return draw(sample, activations, probabilities, class_names, title)
+
+    monkeypatch.setattr(through_the_net, "draw", remember)
     done = predict(f"images={scans}", "explain=true", "out=answers")
     assert done.status == 0
+    assert len(drawn) == 2
     names = {path.relative_to(tmp_path / "answers").as_posix() for path in (tmp_path / "answers").rglob("*.png")}
     assert names == {
         *(f"contact_sheet_{page}.png" for page in range(1, 7)),
@@ -117,6 +132,11 @@ def test_pages_and_explanations(
         "through_the_net/02_1.png",
     }
     assert "explained the first 2 of 24" in done.out
+    shares = {row["file"]: float(row["probability"]) for row in rows(tmp_path / "answers")}
+    for title, probabilities in drawn:
+        name, _, answer = title.partition(": ")
+        assert answer.endswith(f"({max(probabilities):.1%})")
+        assert max(probabilities) == pytest.approx(shares[name], abs=1e-6)
     assert "answers/contact_sheet_1.png to contact_sheet_6.png\n" in done.out
     assert len(rows(tmp_path / "answers")) == NUM_DIGITS
 
@@ -181,6 +201,98 @@ def test_a_run_on_signals_is_refused(
     done = predict("images=a.png")
     assert done.status == 1
     assert "samples of 1x40 that are no pictures; expected a run on grey or RGB images" in done.err
+
+
+class Regression(LightningModule):
+    """Squared error in place of cross-entropy, as in CONTRIBUTING.md."""
+
+    targets = "values"
+    monitorable = ("val/mse",)
+
+    def __init__(self, model: torch.nn.Module, optimizer: Any, scheduler: Any) -> None:
+        super().__init__()
+        self.model, self.optimizer, self.scheduler = model, optimizer, scheduler
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        return torch.nn.functional.mse_loss(self.model(batch[0]), batch[1])
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val/mse", self.training_step(batch, batch_idx), batch_size=len(batch[1]))
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("test/mse", self.training_step(batch, batch_idx), batch_size=len(batch[1]))
+
+    def configure_optimizers(self) -> Any:
+        return optimization(self, self.optimizer, self.scheduler)
+
+
+@pytest.mark.parametrize("names", [("brightness",), ("brightness", "darkness")])
+def test_a_regression_gives_values_by_their_names(
+    names: tuple[str, ...],
+    command: Callable[..., Finished],
+    train: Callable[..., Finished],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cnnlab.classifier.Regression", Regression, raising=False)
+    monkeypatch.setattr(Regression, "__module__", "cnnlab.classifier")  # a class of a test would not be trusted
+    rng = np.random.default_rng(0)
+    values = rng.random(200).astype(np.float32)
+    x = (values[:, None, None] * np.full((12, 12), 250)).astype(np.uint8)
+    y = np.stack([values, 1 - values], axis=1)[:, : len(names)]
+    np.savez(tmp_path / "v.npz", x_train=x, y_train=y, x_test=x[:40], y_test=y[:40], class_names=names)
+    settings = ["data.targets=values", "monitor=val/mse", "mode=min", "trainer.max_epochs=5", "data.batch_size=8"]
+    model = ["classifier._target_=cnnlab.classifier.Regression", "model=linear", "optimizer.lr=0.01", "logger=none"]
+    run = train("data=npz", "data.path=v.npz", *settings, *model)
+    assert run.folder is not None, run.err
+    saved = load_model(run.folder)
+    assert (saved.data["targets"], saved.data["class_names"]) == ("values", list(names))
+    assert saved.learns_classes is False
+
+    (tmp_path / "pictures").mkdir()
+    for number, level in enumerate((25, 225)):
+        Image.new("L", (12, 12), level).save(tmp_path / f"pictures/{number}.png")
+    done = command("predict.py", "images=pictures", "out=answers")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.splitlines()[0].split() == ["file", *names]
+    assert "%" not in done.out
+    answers = rows(tmp_path / "answers")
+    assert list(answers[0]) == ["file", *names]
+    levels = (torch.tensor([25.0, 225.0]) / 255 - saved.data["mean"][0]) / saved.data["std"][0]
+    expected = saved.model(levels[:, None, None, None].expand(2, 1, 12, 12)).tolist()
+    assert [[float(row[name]) for name in names] for row in answers] == pytest.approx(np.array(expected), abs=1e-5)
+    content = json.loads((tmp_path / "answers/predictions.json").read_text(encoding="utf-8"))
+    for entry, row in zip(content["predictions"], answers, strict=True):
+        assert entry["values"] == {name: float(row[name]) for name in names}
+    assert (tmp_path / "answers/contact_sheet.png").is_file()
+
+    for script, arguments, words in (
+        ("predict.py", ["images=pictures", "explain=true"], "explain=true draws the way to a class, but"),
+        ("evaluate.py", ["plots=all"], "plots=all draws answers to classes, but"),
+        ("scripts/demo.py", ["run=latest"], "the demo takes digits"),
+        ("scripts/report.py", ["latest"], "its test counted no classes"),
+    ):
+        refused = command(script, *arguments)
+        assert refused.status != 0, script
+        assert words in refused.err
+        assert len(refused.err.splitlines()) == 1
+    assert command("evaluate.py").status == 0
+    exported = command("scripts/export.py", "format=safetensors")
+    assert exported.status == 0, exported.err
+    assert f"{names[0]}" in exported.out
+    assert "answers differ" not in exported.out
+
+
+def test_older_checkpoints_say_through_their_config_what_the_targets_are(trained: Path) -> None:
+    path = trained / "checkpoints/best.ckpt"
+    checkpoint = load_checkpoint(path)
+    del checkpoint["data"]["targets"]
+    torch.save(checkpoint, path)
+    assert load_model(trained).learns_classes
+    config = OmegaConf.load(trained / ".hydra/config.yaml")
+    config.data.targets = "values"
+    OmegaConf.save(config, trained / ".hydra/config.yaml")
+    assert not load_model(trained).learns_classes
 
 
 def test_paths_are_taken_as_they_are(predict: Callable[..., Finished], trained: Path, tmp_path: Path) -> None:

@@ -1,14 +1,12 @@
 """The report of a run's test: right numbers from its confusion counts."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from torchmetrics.functional.classification import multiclass_f1_score, multiclass_precision, multiclass_recall
+from sklearn.metrics import precision_recall_fscore_support
 
 from cnnlab.errors import UserError
 from cnnlab.locks import AVAILABLE, FileLock
@@ -54,23 +52,29 @@ def test_scores_by_hand() -> None:
     assert list(scores["F1"]) == pytest.approx([12 / 15, 2 / 5])
 
 
-def test_scores_as_torchmetrics_has_them() -> None:
-    generator = np.random.default_rng(0)
-    cells = generator.integers(1, 30, (5, 5))
-    true, predicted = (torch.tensor(np.repeat(side.ravel(), cells.ravel())) for side in np.indices(cells.shape))
-    scores = run_report.per_class(table(cells.tolist(), list("abcde")))
-    expected = {"precision": multiclass_precision, "recall": multiclass_recall, "F1": multiclass_f1_score}
-    for name, score in expected.items():
-        assert list(scores[name]) == pytest.approx(score(predicted, true, num_classes=5, average=None).tolist())
+@pytest.mark.parametrize("seed", range(20))
+def test_scores_and_their_means_are_scikit_learns(seed: int) -> None:
+    """With zero_division=0, also for classes without images, without answers, and without either."""
+    generator = np.random.default_rng(seed)
+    cells = generator.integers(0, 4, (6, 6)) * (generator.random((6, 6)) < 0.4)
+    cells[generator.random(6) < 0.25] = 0
+    cells[:, generator.random(6) < 0.25] = 0
+    cells[0, 1] += 1
+    true, predicted = (np.repeat(side.ravel(), cells.ravel()) for side in np.indices(cells.shape))
+    scores = run_report.per_class(table(cells.tolist(), list("abcdef")))
+    expected = precision_recall_fscore_support(true, predicted, zero_division=0)
+    means = precision_recall_fscore_support(true, predicted, zero_division=0, average="macro")
+    for name, values, mean in zip(("precision", "recall", "F1"), expected[:3], means[:3], strict=True):
+        assert list(scores[name].dropna()) == pytest.approx(values.tolist())
+        assert scores[name].mean() == pytest.approx(mean)
 
 
 def test_classes_that_are_missing_or_never_predicted() -> None:
     names = ["found", "never predicted", "no images", "neither"]
     scores = run_report.per_class(table([[5, 0, 1, 0], [2, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], names))
-    assert [math.isnan(value) for value in scores["precision"]] == [False, True, False, True]
-    assert [math.isnan(value) for value in scores["recall"]] == [False, False, True, True]
-    assert [math.isnan(value) for value in scores["F1"]] == [False, False, False, True]
-    assert (scores.at["never predicted", "F1"], scores.at["no images", "precision"]) == (0, 0)
+    assert scores.loc["never predicted"].tolist() == [2, 0, 0, 0]
+    assert scores.loc["no images"].tolist() == [0, 0, 0, 0]
+    assert scores.loc["neither"].isna().tolist() == [False, True, True, True]
 
 
 def test_confused_pairs() -> None:
@@ -154,6 +158,17 @@ def test_a_run_without_a_test(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=words + "it was trained without a test; python evaluate.py run=.*my run' makes up for it"
     ):
+        run_report.write(run)
+
+
+@pytest.mark.parametrize("file", ["metrics.json", "evaluation/test/metrics.json"])
+def test_a_test_that_counted_no_classes(file: str, tmp_path: Path) -> None:
+    """A regression: evaluate.py would not help."""
+    run = make(tmp_path / "mine")
+    (run / "metrics.json").write_text("{}")
+    (run / file).parent.mkdir(parents=True, exist_ok=True)
+    (run / file).write_text('{"test/mse": 0.1}')
+    with pytest.raises(UserError, match=r"its test counted no classes, .*; its numbers are in metrics\.json$"):
         run_report.write(run)
 
 

@@ -1,17 +1,20 @@
 """Storages: the journal and what can happen to its file, and any other that Optuna knows."""
 
 import json
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from app_runs import load
+from optuna.storages.journal import JournalFileSymlinkLock
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.storage import JOURNAL, open_journal, open_storage
+from cnnlab.sweep.storage import JOURNAL, _JournalLock, open_journal, open_storage
 
 
 def study_in(storage: optuna.storages.BaseStorage) -> optuna.Study:
@@ -104,6 +107,34 @@ def test_a_killed_writer_keeps_nobody_waiting(journal: Path) -> None:
     assert [trial.number for trial in study.trials] == list(range(len(trials) + 1))
     for line in journal.read_text(encoding="utf-8").splitlines():
         json.loads(line)
+
+
+def test_without_the_kernels_lock_no_privilege_is_needed(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows lets only administrators make symbolic links."""
+
+    def refused(*_: object) -> None:
+        raise OSError(22, "A required privilege is not held by the client")
+
+    monkeypatch.setattr("cnnlab.sweep.storage.AVAILABLE", False)
+    monkeypatch.setattr(os, "symlink", refused)
+    study = study_in(open_journal(journal))
+    study.tell(study.ask(), 3.0)
+    assert len(load(journal.parent, "s").trials) == 4
+    assert not journal.with_name(f"{JOURNAL}.lock").exists()
+
+
+def test_locks_of_older_and_newer_versions_keep_each_other_out(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnnlab.sweep.storage.AVAILABLE", False)
+    older, newer = JournalFileSymlinkLock(str(journal)), _JournalLock(journal)
+    for held, wanted in ((older, newer), (newer, older)):
+        held.acquire()
+        waiting = threading.Thread(target=wanted.acquire)
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        held.release()
+        waiting.join()
+        wanted.release()
 
 
 def test_urls_classes_and_paths(tmp_path: Path) -> None:

@@ -8,12 +8,15 @@ from torch import Tensor
 
 
 class ConfusionCounts(Callback):
-    """Write <run>/evaluation/test/confusion_counts.csv and per_class_accuracy.csv after the test."""
+    """Write <run>/evaluation/test/confusion_counts.csv and per_class_accuracy.csv after the test.
+
+    The first of several processes writes them; the counts are those of all.
+    """
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         counts = getattr(pl_module, "test_confusion", None)
         names = getattr(getattr(trainer, "datamodule", None), "class_names", None)
-        if counts is not None and names is not None:
+        if counts is not None and names is not None and trainer.is_global_zero:
             write_counts(counts, names, Path(trainer.default_root_dir) / "evaluation" / "test")
 
 

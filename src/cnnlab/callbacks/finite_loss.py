@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from cnnlab.errors import UserError
 
@@ -20,7 +21,7 @@ class FiniteLoss(Callback):
 
     def __init__(self) -> None:
         self._every = 1
-        self._loss: Any = 0.0
+        self._loss: Tensor | None = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         num_batches = min(trainer.num_training_batches, _LONG_EPOCH)
@@ -40,7 +41,10 @@ class FiniteLoss(Callback):
         self._check(trainer)
 
     def _check(self, trainer: Trainer) -> None:
-        loss = float(self._loss)
+        if self._loss is None:
+            return
+        # all processes see the same and stop together: one that goes on would wait for the others for ever
+        loss = float(trainer.strategy.reduce(self._loss.clone(), reduce_op="mean"))
         if not math.isfinite(loss):
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             raise UserError(

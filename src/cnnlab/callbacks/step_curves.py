@@ -12,7 +12,7 @@ class StepCurves(Callback):
 
     | tag | meaning |
     | --- | --- |
-    | train/loss_step | loss of that step's batch |
+    | train/loss_step | loss of that step's batch, over all processes |
     | optimizer/learning_rate | of the first parameter group, used in that step |
     """
 
@@ -35,7 +35,8 @@ class StepCurves(Callback):
         step = trainer.global_step - 1
         if step % self._every == 0 and step > self._last_step:  # with accumulated gradients many batches make a step
             self._last_step = step
-            loss = float(outputs["loss"]) * trainer.accumulate_grad_batches  # Lightning has divided by it
+            of_all_processes = trainer.strategy.reduce(outputs["loss"].clone(), reduce_op="mean")
+            loss = float(of_all_processes) * trainer.accumulate_grad_batches  # Lightning has divided by it
             values = {"train/loss_step": loss, "optimizer/learning_rate": self._learning_rate}
             for logger in trainer.loggers:
                 logger.log_metrics(values, step=step)

@@ -99,7 +99,7 @@ class Throughput(Callback):
         if self._device_time is not None and self._epoch_steps:  # the first epoch is slower: the last one counts
             self.device_busy = self._device_time.busy_share(self._epoch_seconds / self._epoch_steps)
         logged = {f"throughput/{name}": value for name, value in values.items()}
-        pl_module.log_dict({**logged, "step": float(trainer.current_epoch + 1)})
+        pl_module.log_dict({**logged, "step": float(trainer.current_epoch + 1)}, sync_dist=True)
 
     def state_dict(self) -> dict[str, Any]:
         names = ("train_seconds", "num_images", "num_steps", "seconds", "device_busy")

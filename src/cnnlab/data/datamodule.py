@@ -1,5 +1,6 @@
 """The LightningDataModule of every data set."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -38,9 +39,13 @@ class DataModule(LightningDataModule):
     [0, 1] for images) and dataset describe the data; they come from the data alone. Where the data are not in memory,
     mean and std are those of 10,000 training samples or 256 MiB of them.
 
+    Where a run has several processes, each is given its own part of every split: a step's batches are together what
+    one process with a batch size as many times as large would see, and of validation and test every sample is seen
+    once.
+
     Args:
-        batch_size: samples per training step; the last, ragged batch of an epoch is dropped.
-        eval_batch_size: samples per validation or test step; every sample is used.
+        batch_size: samples per training step of each process; the last, ragged batch of an epoch is dropped.
+        eval_batch_size: samples per validation or test step of each process; every sample is used.
         train_size, val_size: use only so many samples, a stratified subset nested in the larger ones.
         in_memory: read everything once, or each sample every epoch.
         num_workers: processes that read samples; None: as many as torch has threads, 8 at most.
@@ -84,14 +89,23 @@ class DataModule(LightningDataModule):
         self.seed = seed
         self._splits: Splits | None = None
 
+    def prepare_data(self) -> None:
+        """Fetch what is not on this machine's disk: nothing for data of one's own.
+
+        As Lightning has it, only the first of a machine's processes does this, and it sets nothing that the others
+        would lack.
+        """
+
     @abstractmethod
     def read(self) -> Splits:
         """Find the data set and split off validation; read what is to lie in memory."""
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the data once, whichever stage asks first."""
+        """Read the data once, whichever stage asks first; a process that is the first of its machine fetches them."""
         if self._splits is not None:
             return
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            self.prepare_data()
         splits = self.read()
         self.dataset = splits.dataset
         self.class_names = splits.class_names
@@ -114,13 +128,19 @@ class DataModule(LightningDataModule):
         self.mean, self.std = mean_and_std(known.inputs, self.scale)
         self._splits = splits
 
-    def check_batch_size(self, batch_size: int) -> None:
-        """Raise UserError if an epoch would not hold a single batch."""
-        if batch_size > len(self.training):
-            raise UserError(
-                f"batch_size must be at most {len(self.training)}, the number of training samples, got {batch_size}; "
-                f"data.batch_size={2 ** (len(self.training).bit_length() - 1)} fits"
-            )
+    def check_batch_size(self, batch_size: int, num_processes: int = 1) -> None:
+        """Raise UserError if an epoch would not hold a single batch for each process."""
+        most = len(self.training) // num_processes
+        if batch_size > most:
+            what = f"of {len(self.training)} for each of {num_processes} processes"
+            samples = "the number of training samples" if num_processes == 1 else f"training samples {what}"
+            fits = f"; data.batch_size={2 ** (most.bit_length() - 1)} fits" if most else ""
+            raise UserError(f"batch_size must be at most {most}, {samples}, got {batch_size}{fits}")
+
+    def check_processes(self, num_processes: int) -> None:
+        """Raise UserError if training and validation samples do not go round so many processes."""
+        self.check_batch_size(self.batch_size, num_processes)
+        _check_share("validation", self.validation, num_processes)
 
     def summary(self) -> str:
         """What was found: samples, shape, statistics, and how often each class comes up in training."""
@@ -145,6 +165,7 @@ class DataModule(LightningDataModule):
             "dataset": self.dataset,
             "input_shape": list(self.input_shape),
             "num_classes": self.num_classes,
+            "targets": self.targets,
             "class_names": list(self.class_names),
             "mean": list(self.mean),
             "std": list(self.std),
@@ -154,16 +175,17 @@ class DataModule(LightningDataModule):
         }
 
     def train_dataloader(self) -> Loader:
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        rank, world_size = self._place
+        self.check_batch_size(self.batch_size, world_size)
         order = EpochOrder(len(self.training), self.seed, rank, world_size)
         return self._loader(self.training, self.batch_size, order)
 
     def val_dataloader(self) -> Loader:
-        return self._loader(self.validation, self.eval_batch_size)
+        return self._evaluation_loader("validation", self.validation)
 
     def test_dataloader(self) -> Loader:
         test = self._test() if callable(self._test) else self._test
-        return self._loader(self._loaded({"test": test})["test"], self.eval_batch_size)
+        return self._evaluation_loader("test", self._loaded({"test": test})["test"])
 
     def transfer_batch_to_device(
         self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
@@ -183,6 +205,25 @@ class DataModule(LightningDataModule):
         sample = samples.first(1).load(0, "the first sample").inputs
         num_samples = min(_STATISTICS_SAMPLES, len(samples), max(1, _STATISTICS_BYTES // sample.nbytes))
         return samples.first(num_samples).load(self.num_workers, "mean and deviation")
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        """Which of the run's processes this is, and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _evaluation_loader(self, name: str, samples: Samples) -> Loader:
+        """Batches of this process's part of a split: each sample is in one part, and all have as many batches.
+
+        Processes wait for each other in every batch (of a network with running statistics for example), so one that
+        had a batch more than the others would wait for ever.
+        """
+        rank, num_processes = self._place
+        _check_share(name, samples, num_processes)
+        smallest, left_over = divmod(len(samples), num_processes)
+        batch_size = self.eval_batch_size
+        while left_over and smallest % batch_size == 0:  # the odd ones would be a batch of their own
+            batch_size += 1
+        return self._loader(samples.every(num_processes, rank), batch_size)
 
     def _loader(self, data: Samples, batch_size: int, order: EpochOrder | None = None) -> Loader:
         augment = self.augment if order is not None else None
@@ -220,6 +261,14 @@ class DataModule(LightningDataModule):
             if data.inputs.nbytes > _RESIDENT_SHARE * free:
                 return torch.device("cpu")
         return device
+
+
+def _check_share(name: str, samples: Samples, num_processes: int) -> None:
+    if len(samples) < num_processes:
+        raise UserError(
+            f"{num_processes} processes cannot share the {name} split: it must hold at least {num_processes} samples, "
+            f"got {len(samples)}"
+        )
 
 
 def _subset(name: str, samples: Samples, size: int | None) -> Samples:

@@ -36,12 +36,20 @@ class IdxDataModule(DataModule):
     def __init__(self, root: str | None = None, **loading: Any) -> None:
         super().__init__(**loading)
         self.root = root
+        self._failure: DownloadFailed | None = None
+
+    def prepare_data(self) -> None:
+        """Download the files if no folder holds all four; tried once, however often it is asked for."""
+        if self.locate() is None and self._failure is None:
+            try:
+                fetch(self._mirrors(), self._download, self._folders()[-1])
+            except DownloadFailed as failure:
+                self._failure = failure
 
     def read(self) -> Splits:
-        try:
-            folder = self.locate()
-        except DownloadFailed as failure:
-            return self.without_files(failure)
+        folder = self.locate()
+        if folder is None:
+            return self.without_files(self._failure or DownloadFailed("the run's first process found none"))
         checksums = {
             name: idx_files.check(folder / name, self._num_items(name), self.known_md5.get(name))
             for name in self._file_names()
@@ -56,18 +64,10 @@ class IdxDataModule(DataModule):
             checksums=checksums,
         )
 
-    def locate(self) -> Path:
-        """Return the folder that holds all four files, downloading them if no folder does.
-
-        Raises:
-            DownloadFailed: if they are nowhere.
-        """
-        folders = [folder / self.source.__name__ / "raw" for folder in data_dirs(self.root)]
-        for folder in folders:
-            if all((folder / name).is_file() for name in self._file_names()):
-                return folder
-        fetch(self._mirrors(), self._download, folders[-1])
-        return folders[-1]
+    def locate(self) -> Path | None:
+        """The folder that holds all four files, None if there is none yet."""
+        names = self._file_names()
+        return next((folder for folder in self._folders() if all((folder / name).is_file() for name in names)), None)
 
     def without_files(self, failure: DownloadFailed) -> Splits:
         """What to do when the files are neither on disk nor to be had."""
@@ -102,6 +102,9 @@ class IdxDataModule(DataModule):
             except UserError as error:
                 raise DownloadFailed(str(error)) from error
         return raw
+
+    def _folders(self) -> list[Path]:
+        return [folder / self.source.__name__ / "raw" for folder in data_dirs(self.root)]
 
     def _mirrors(self) -> list[str]:
         return list(self.source.mirrors)

@@ -33,5 +33,9 @@ class Labelled:
     def first(self, size: int | None) -> "Labelled":
         return self if size is None else Labelled(self.inputs[:size], self.labels[:size])
 
+    def every(self, step: int, first: int) -> "Labelled":
+        """Every `step`-th sample from the one numbered `first` on; nothing is copied."""
+        return Labelled(self.inputs[first::step], self.labels[first::step])
+
     def _take(self, indices: Tensor) -> "Labelled":
         return Labelled(self.inputs[indices], self.labels[indices])

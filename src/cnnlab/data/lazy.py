@@ -70,6 +70,10 @@ class LazyLabelled:
     def first(self, size: int | None) -> "LazyLabelled":
         return self if size is None else LazyLabelled(self.dataset, self.labels[:size], self.indices[:size])
 
+    def every(self, step: int, first: int) -> "LazyLabelled":
+        """Every `step`-th sample from the one numbered `first` on."""
+        return LazyLabelled(self.dataset, self.labels[first::step], self.indices[first::step])
+
     def load(self, num_workers: int, description: str) -> Labelled:
         """Read every sample into memory.
 

@@ -28,13 +28,15 @@ class Entry(NamedTuple):
         name: of the file.
         picture: (3, H, W) uint8, no side longer than PICTURE_SIDE.
         seen: (C, H, W) uint8 with one or three channels.
+        label: the answer.
+        probability: how sure it is; None where there are no classes to tell apart.
     """
 
     name: str
     picture: NDArray[np.uint8]
     seen: NDArray[np.uint8]
     label: str
-    probability: float
+    probability: float | None
 
 
 def draw(entries: Sequence[Entry]) -> bytes:
@@ -43,7 +45,9 @@ def draw(entries: Sequence[Entry]) -> bytes:
     width = max(columns * _CELL_WIDTH + _GAP, 2 * _CELL_WIDTH)
     page = Image.new("RGB", (width, rows * _CELL_HEIGHT + _HEADER + _GAP), "white")
     pen = ImageDraw.Draw(page)
-    words = "left: the picture, right: what the network saw; orange: less than 90% sure"
+    words = "left: the picture, right: what the network saw"
+    if any(entry.probability is not None for entry in entries):
+        words += f"; orange: less than {_UNSURE:.0%} sure"
     pen.text((_GAP, 8), words, fill=_GREY, font=_font(12))
     for number, entry in enumerate(entries):
         row, column = divmod(number, _COLUMNS)
@@ -63,8 +67,11 @@ def _draw_entry(page: Image.Image, pen: ImageDraw.ImageDraw, entry: Entry, left:
         page.paste(picture, (x, y))
         pen.rectangle((x - 1, y - 1, x + picture.width, y + picture.height), outline=_FRAME)
     y = top + PICTURE_SIDE + 4
-    answer = f"{shortened(entry.label, 20)}  {entry.probability:.1%}"
-    pen.text((left, y), answer, fill=_VERMILION if entry.probability < _UNSURE else _BLACK, font=_font(14, bold=True))
+    answer, colour = shortened(entry.label, 26), _BLACK
+    if entry.probability is not None:
+        answer = f"{shortened(entry.label, 20)}  {entry.probability:.1%}"
+        colour = _VERMILION if entry.probability < _UNSURE else _BLACK
+    pen.text((left, y), answer, fill=colour, font=_font(14, bold=True))
     pen.text((left, y + _LINE + 2), shortened(entry.name, 36), fill=_GREY, font=_font(11))
 
 

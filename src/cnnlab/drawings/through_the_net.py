@@ -22,7 +22,12 @@ _SIGNED, _UNSIGNED = "PuOr", "Greys"  # white at 0; PuOr is orange below
 
 
 def draw(
-    sample: Values, activations: Sequence[Activation], class_names: Sequence[str], title: str, most_stages: int = 16
+    sample: Values,
+    activations: Sequence[Activation],
+    probabilities: NDArray[np.floating],
+    class_names: Sequence[str],
+    title: str,
+    most_stages: int = 16,
 ) -> bytes:
     """A PNG with a column per layer, from the sample on the left to the probabilities on the right.
 
@@ -31,7 +36,9 @@ def draw(
     Args:
         sample: (C, *spatial), as the network is fed with it.
         activations: of a classifier; the last one holds the logits.
-        class_names: in the order of the logits.
+        probabilities: (num_classes,), those of the answer that the title tells of: computed anew, in another batch or
+            precision, they would differ from it.
+        class_names: in the order of the probabilities.
     """
     stages = [Activation("input", (1, *sample.shape), sample), *_chosen(activations, most_stages)]
     rows = max(min(_MOST_MAPS, len(stage.values)) if stage.values.ndim > 1 else 5 for stage in stages)
@@ -55,7 +62,7 @@ def draw(
                     (x - 0.62, _BOTTOM + tall + 0.06),
                     arrowprops={"arrowstyle": "->", "color": GREY, "linewidth": 0.8},
                 )
-        _draw_probabilities(axes, stages[-1].values, class_names, _COLUMN * len(stages) + 0.35, _BOTTOM, tall)
+        _draw_probabilities(axes, probabilities, class_names, _COLUMN * len(stages) + 0.35, _BOTTOM, tall)
         axes.text(0.1, height - 0.1, title, va="top", fontweight="bold", fontsize=10)
         axes.text(
             0.1,
@@ -142,11 +149,15 @@ def _stretched(values: Values) -> NDArray[np.floating]:
 
 
 def _draw_probabilities(
-    axes: Axes, logits: Values, class_names: Sequence[str], left: float, bottom: float, tall: float
+    axes: Axes,
+    probabilities: NDArray[np.floating],
+    class_names: Sequence[str],
+    left: float,
+    bottom: float,
+    tall: float,
 ) -> None:
-    powers = np.exp(logits - logits.max())
-    probabilities = powers / powers.sum()
-    order = range(len(logits)) if len(logits) <= _MOST_CLASSES else np.argsort(-probabilities)[:_MOST_CLASSES]
+    number = len(probabilities)
+    order = range(number) if number <= _MOST_CLASSES else np.argsort(-probabilities)[:_MOST_CLASSES]
     best, step = int(probabilities.argmax()), tall / len(order)
     for row, label in enumerate(order):
         y = bottom + tall - (row + 0.5) * step
@@ -160,5 +171,5 @@ def _draw_probabilities(
         if probabilities[label] >= 0.001:
             text = f"{probabilities[label]:.1%}"
             axes.text(left + 0.75 * probabilities[label] + 0.05, y, text, va="center", fontsize=7.5, fontweight=weight)
-    what = "probabilities" if len(order) == len(logits) else f"probabilities,\n{len(order)} of {len(logits)} classes"
+    what = "probabilities" if len(order) == number else f"probabilities,\n{len(order)} of {number} classes"
     axes.text(left + 0.3, bottom + tall + 0.12, f"Softmax\n{what}", ha="center", va="bottom", fontsize=7.5)

@@ -70,6 +70,10 @@ def evaluate(
             choices = " or ".join(_CHOICES[name])
             raise UserError(f"{name} must be {choices}, got {word!r}{did_you_mean(str(word), _CHOICES[name])}")
     saved = load_model(run)
+    if plots == "all" and not saved.learns_classes:
+        raise UserError(
+            f"plots=all draws answers to classes, but {short_path(saved.folder)} learns values; leave it out"
+        )
     datamodule = load_data(saved)
     folder = saved.folder / "evaluation" / split
     metrics, outputs = _scored(saved, datamodule, split, accelerator, seed)
@@ -125,14 +129,14 @@ def _scored(
 
 
 def _alone(config: DictConfig, seed: int, is_classification: bool) -> DictConfig:
-    """The run's config on one device, without its loggers and callbacks but with one that collects the outputs."""
+    """The run's config in one process, without its loggers and callbacks but with one that collects the outputs."""
     with open_dict(config):
         config.logger = None
         config.callbacks = {"progress": {"_target_": "cnnlab.callbacks.progress.Progress"}}
         if is_classification:
             target = "cnnlab.callbacks.outputs.Outputs"
             config.callbacks.outputs = {"_target_": target, "num_kept": _NUM_SHOWN, "seed": seed}
-        config.trainer.devices = 1
+        config.trainer.update(devices=1, num_nodes=1, strategy="auto")
     return config
 
 

@@ -39,7 +39,7 @@ class Scores:
     def metrics(self, split: str) -> dict[str, Any]:
         """Expected calibration error (Guo et al., 2017, section 2, 15 bins), means over classes, speed, and each class.
 
-        Shares whose divisor is 0 are None, and left out of the means.
+        A class with neither images nor answers has None, and is left out of the means; see run_report.per_class.
         """
         error = multiclass_calibration_error(self.probabilities, self.labels, len(self.class_names), n_bins=_NUM_BINS)
         shares = self.per_class[["precision", "recall", "F1"]]

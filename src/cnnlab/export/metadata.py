@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnlab.saved_run import SavedModel
 
-_OF_THE_DATA = ("dataset", "class_names", "input_shape", "scale", "mean", "std", "preprocessing")
+_OF_THE_DATA = ("dataset", "targets", "class_names", "input_shape", "scale", "mean", "std", "preprocessing")
 _PIXEL = 1 / 255
 
 

@@ -15,7 +15,7 @@ from cnnlab.errors import UserError, first_of
 from cnnlab.instantiation import check_value
 from cnnlab.prediction import pictures
 from cnnlab.prediction.predictor import Predictor, Seen
-from cnnlab.prediction.tables import Answers
+from cnnlab.prediction.tables import Answers, Estimates
 from cnnlab.saved_run import load_model
 
 _MOST_EXPLAINED = 20
@@ -30,7 +30,7 @@ class Prediction(NamedTuple):
         folder: where the files lie.
     """
 
-    answers: Answers
+    answers: Answers | Estimates
     text: str
     folder: Path
 
@@ -38,7 +38,7 @@ class Prediction(NamedTuple):
 def predict(
     run: str | Path, images: str | None, explain: bool = False, out: str | None = None, accelerator: str = "auto"
 ) -> Prediction:
-    """Answer pictures and write predictions.csv, predictions.json and contact sheets.
+    """Say what class pictures are of, or their values; write predictions.csv, predictions.json and contact sheets.
 
     Args:
         run: a run folder, or latest.
@@ -57,6 +57,8 @@ def predict(
         check_value(key, value, hint)
     saved = load_model(run)
     predictor = Predictor(saved, accelerator)
+    if explain and not predictor.learns_classes:
+        raise UserError(f"explain=true draws the way to a class, but {short_path(saved.folder)} learns values")
     found = pictures.find(images)
     answers, sheets = _answered(predictor, found)
     if not answers.given:
@@ -64,7 +66,7 @@ def predict(
     about = {"run": str(saved.folder), "dataset": saved.data["dataset"], "images": str(found.folder)}
     files = {"predictions.csv": answers.as_csv(), "predictions.json": answers.as_json(**about)}
     files |= dict(zip(_numbered("contact_sheet", len(sheets)), sheets, strict=True))
-    if explain:
+    if explain and isinstance(answers, Answers):
         for number, (name, answer) in enumerate(list(answers.given.items())[:_MOST_EXPLAINED], start=1):
             files[f"through_the_net/{number:02}_{Path(name).stem}.png"] = predictor.explanation(answer, name)
     try:
@@ -83,18 +85,26 @@ def predict(
     return Prediction(answers, "\n\n".join(parts), folder)
 
 
-def _answered(predictor: Predictor, found: pictures.Pictures) -> tuple[Answers, list[bytes]]:
+def _answered(predictor: Predictor, found: pictures.Pictures) -> tuple[Answers | Estimates, list[bytes]]:
     """Answers and contact sheets: a page at a time, so that memory holds the pictures of one."""
-    answers = Answers(predictor.class_names)
+    answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names)
     sheets: list[bytes] = []
     page: dict[str, Seen] = {}
 
     def turn_page() -> None:
-        given = dict(zip(page, predictor.answers([seen.pixels for seen in page.values()]), strict=True))
-        answers.given.update(given)
+        shown = [seen.pixels for seen in page.values()]
+        captions: list[tuple[str, float | None]]
+        if isinstance(answers, Answers):
+            given = predictor.answers(shown)
+            answers.given.update(zip(page, given, strict=True))
+            captions = [(answer.label, answer.probability) for answer in given]
+        else:
+            estimates = predictor.estimates(shown)
+            answers.given.update(zip(page, estimates, strict=True))
+            captions = [(answers.in_words(estimate), None) for estimate in estimates]
         entries = [
-            contact_sheet.Entry(name, seen.picture, seen.pixels, given[name].label, given[name].probability)
-            for name, seen in page.items()
+            contact_sheet.Entry(name, seen.picture, seen.pixels, *caption)
+            for (name, seen), caption in zip(page.items(), captions, strict=True)
         ]
         sheets.append(contact_sheet.draw(entries))
         page.clear()

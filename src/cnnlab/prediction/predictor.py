@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from cnnlab import hardware
 from cnnlab.activations import activations
@@ -55,15 +56,31 @@ class Answer:
     seen: Pixels
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What a network that learnt values says.
+
+    Attributes:
+        values: (num_values,), in the order of their names.
+        seen: what the network was shown, (C, H, W).
+    """
+
+    values: NDArray[np.float64]
+    seen: Pixels
+
+
 class Predictor:
     """A trained network that takes pictures: whatever its data were made of, pictures are made into the same.
+
+    One that learnt classes gives `answers`, one that learnt values `estimates`.
 
     Args:
         saved: the network and the description of its data.
         accelerator: auto, cpu, gpu, cuda or mps.
 
     Attributes:
-        class_names: in the order of the probabilities.
+        learns_classes: or else values.
+        class_names: in the order of the probabilities; the values' names.
         takes_digits: pictures are of one handwritten digit or letter each, see digits.normalise_digit; otherwise they
             are only resized.
 
@@ -80,6 +97,7 @@ class Predictor:
                 "that are no pictures; expected a run on grey or RGB images"
             )
         self.device = torch.device(hardware.resolve_accelerator(accelerator, "accelerator"))
+        self.learns_classes = saved.learns_classes
         self.class_names = tuple(data["class_names"])
         self.takes_digits = data["preprocessing"] == "digits"
         self.model = saved.model.to(self.device)
@@ -117,16 +135,26 @@ class Predictor:
 
     def answers(self, shown: Sequence[Pixels]) -> list[Answer]:
         """One answer for each of some pictures as `see` prepares them."""
-        inputs = self._normalise(torch.from_numpy(np.stack(shown)).to(self.device))
-        with torch.no_grad():
-            probabilities = self.model(inputs).double().softmax(dim=1).cpu().numpy()
+        probabilities = self._outputs(shown).softmax(dim=1).cpu().numpy()
         return [self._answer(row, pixels) for row, pixels in zip(probabilities, shown, strict=True)]
+
+    def estimates(self, shown: Sequence[Pixels]) -> list[Estimate]:
+        """The values for each of some pictures as `see` prepares them."""
+        values = self._outputs(shown).cpu().numpy()
+        return [Estimate(row, pixels) for row, pixels in zip(values, shown, strict=True)]
 
     def explanation(self, answer: Answer, name: str) -> bytes:
         """The figure of an answered picture's way through the network, as PNG."""
         (sample,) = self._normalise(torch.from_numpy(answer.seen[None]).to(self.device))
         title = f"{name}: {answer.label} ({answer.probability:.1%})"
-        return through_the_net.draw(sample.cpu().numpy(), activations(self.model, sample), self.class_names, title)
+        seen = activations(self.model, sample)
+        return through_the_net.draw(sample.cpu().numpy(), seen, answer.probabilities, self.class_names, title)
+
+    def _outputs(self, shown: Sequence[Pixels]) -> Tensor:
+        inputs = self._normalise(torch.from_numpy(np.stack(shown)).to(self.device))
+        with torch.no_grad():
+            outputs: Tensor = self.model(inputs).double()
+        return outputs
 
     def _normalised_digit(self, picture: Pixels, name: str) -> Pixels:
         try:

@@ -1,5 +1,6 @@
 """What the test of a run found out about each class, from the confusion counts in its folder."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -15,14 +16,16 @@ from cnnlab.reports.run_table import state_of
 _COUNTS = "confusion_counts.csv"
 _SCORES = ("precision", "recall", "F1")
 _MEANING = (
-    "precision: the share of right answers among all images taken for the class; recall: the share of the class's\n"
-    "images that were found; F1: their harmonic mean; empty: nothing to divide by, no such image or no such answer"
+    "precision: the share of right answers among all images taken for the class, 0 if there are none; recall:\n"
+    "the share of the class's images that were found, 0 if there are none; F1: their harmonic mean; empty, and left\n"
+    "out of the means: no such image and no such answer"
 )
 _UNTESTED = {
     "running": "it is still running, and is tested after training",
     "interrupted": "it was stopped before its test; continue it with python train.py resume={folder}",
     "failed": "it failed before its test; its train.log says why",
     "finished": "it was trained without a test; python evaluate.py run={folder} makes up for it",
+    "tested": "its test counted no classes, as that of values does; its numbers are in metrics.json",
 }
 
 
@@ -42,7 +45,8 @@ def write(run_dir: Path, top: int = 10, figures: bool = True) -> str:
     """
     splits = sorted(path.parent for path in run_dir.glob(f"evaluation/*/{_COUNTS}"))
     if not splits:
-        why = _UNTESTED[state_of(run_dir)].format(folder=shlex.quote(short_path(run_dir)))
+        state = "tested" if _was_tested(run_dir) else state_of(run_dir)
+        why = _UNTESTED[state].format(folder=shlex.quote(short_path(run_dir)))
         raise UserError(f"no evaluation/<split>/{_COUNTS} in {short_path(run_dir)}: {why}")
     return "\n\n".join(
         "\n  ".join([f"{text}\n\nWritten", *map(short_path, paths)])
@@ -83,6 +87,13 @@ def shown_name(run_dir: Path) -> str:
     return "/".join(run_dir.resolve().parts[-2:])
 
 
+def _was_tested(run_dir: Path) -> bool:
+    """Whether there are numbers of a test, in the run's own file or in that of a later evaluation."""
+    files = [path for path in (run_dir / "metrics.json", *run_dir.glob("evaluation/*/metrics.json")) if path.is_file()]
+    names = [name for path in files for name in json.loads(path.read_text(encoding="utf-8"))]
+    return any(name.startswith("test/") for name in names)
+
+
 def read_counts(path: Path) -> pd.DataFrame:
     """How many images of the row's class were taken for the column's.
 
@@ -106,11 +117,16 @@ def read_counts(path: Path) -> pd.DataFrame:
 
 
 def per_class(counts: pd.DataFrame) -> pd.DataFrame:
-    """Images, precision, recall and F1, indexed by class; nan where there is nothing to divide by."""
+    """Images, precision, recall and F1, indexed by class.
+
+    As scikit-learn has them with zero_division=0: a ratio with nothing to divide by is 0, and a class with neither
+    images nor answers is no class of this split: its three are nan, which pandas leaves out of a mean.
+    """
     cells = counts.to_numpy()
     hits, true, predicted = cells.diagonal(), cells.sum(axis=1), cells.sum(axis=0)
     ratios = {"precision": (hits, predicted), "recall": (hits, true), "F1": (2 * hits, true + predicted)}
-    scores = {name: np.where(of > 0, part / np.maximum(of, 1), np.nan) for name, (part, of) in ratios.items()}
+    is_there = true + predicted > 0
+    scores = {name: np.where(is_there, part / np.maximum(of, 1), np.nan) for name, (part, of) in ratios.items()}
     return pd.DataFrame({"images": true, **scores}, index=counts.index)
 
 

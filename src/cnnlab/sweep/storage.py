@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from cnnlab.errors import UserError
 from cnnlab.locks import AVAILABLE, FileLock
@@ -82,8 +82,12 @@ class _JournalFile(JournalFileBackend):
                 os.fsync(file.fileno())
 
 
-class _JournalLock(JournalFileSymlinkLock):
-    """The kernel's lock instead of Optuna's symbolic link, which a killed process leaves behind for 30 seconds."""
+class _JournalLock(JournalFileOpenLock):
+    """The kernel's lock instead of Optuna's lock file, which a killed process leaves behind for 30 seconds.
+
+    Where the system has no such lock (Windows) it is Optuna's file after all: not its symbolic link, which an ordinary
+    user of Windows may not make. Both have the same name, and each keeps out the other.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
