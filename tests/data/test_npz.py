@@ -170,7 +170,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "other shape": ({"x_test": np.zeros((30, 12, 13))}, r"x_test must have samples like x_train, \(12, 12\), got"),
     "empty": ({"x_test": np.zeros((0, 12, 12)), "y_test": np.zeros(0)}, "x_test is empty"),
     "scalar": ({"y_train": np.array(3)}, "equally long"),
-    "not a number": ({"x_train": np.full((90, 12, 12), np.nan)}, "x_train .* has 90 samples with NaN or infinity"),
+    "not a number": ({"x_train": np.full((90, 12, 12), np.nan), "x_test": np.zeros((30, 12, 12))}, "x_train .* has 90 samples with NaN or infinity"),
     "too many names": ({"class_names": np.array(list("abcd"))}, "class_names must hold as many names .* 3, got 4"),
 }
 

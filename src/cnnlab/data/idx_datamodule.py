@@ -27,6 +27,7 @@ class IdxDataModule(DataModule):
         **loading: see DataModule.
     """
 
+    has_known_splits = True
     dataset_name: str
     source: ClassVar[type[datasets.MNIST]]
     num_training = 60_000
