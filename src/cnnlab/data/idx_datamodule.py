@@ -23,7 +23,7 @@ class IdxDataModule(DataModule):
     The official test split is checked at the start and read only when it is asked for.
 
     Args:
-        root: folder in torchvision's layout, <root>/MNIST/raw/…; None: $CNNLAB_DATA_DIR, else a cache folder.
+        root: folder in torchvision's layout, <root>/MNIST/raw/…, packed (.gz) or not; None: $CNNLAB_DATA_DIR, else a cache folder.
         **loading: see DataModule.
     """
 
@@ -44,7 +44,7 @@ class IdxDataModule(DataModule):
         except DownloadFailed as failure:
             return self.without_files(failure)
         checksums = {
-            name: idx_files.check(folder / name, self._num_items(name), self.known_md5.get(name))
+            name: idx_files.check(self._found(folder, name), self._num_items(name), self.known_md5.get(name))
             for name in self._file_names()
         }
         validation, training = self._read_split(folder, "train").split(NUM_VALIDATION)
@@ -65,7 +65,7 @@ class IdxDataModule(DataModule):
         """
         folders = [folder / self.source.__name__ / "raw" for folder in data_dirs(self.root)]
         for folder in folders:
-            if all((folder / name).is_file() for name in self._file_names()):
+            if all(idx_files.find(folder, name) for name in self._file_names()):
                 return folder
         fetch(self._mirrors(), self._download, folders[-1])
         return folders[-1]
@@ -116,5 +116,8 @@ class IdxDataModule(DataModule):
 
     def _read_split(self, folder: Path, split: str) -> Labelled:
         prefix = self.file_prefix(split)
-        images, labels = folder / f"{prefix}-images-idx3-ubyte", folder / f"{prefix}-labels-idx1-ubyte"
+        images, labels = (self._found(folder, f"{prefix}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
         return self.arrange(idx_files.read_labelled(images, labels))
+
+    def _found(self, folder: Path, name: str) -> Path:
+        return idx_files.find(folder, name) or folder / name

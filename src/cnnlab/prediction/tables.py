@@ -42,7 +42,7 @@ class Answers:
             shares = [f"{answer.probability:.6f}", answer.runner_up, f"{answer.runner_up_probability:.6f}"]
             row = [name, answer.label, *shares]
             writer.writerow([*row, int(answer.label)] if self.are_digits else row)
-        return text.getvalue().encode()
+        return text.getvalue().encode(errors="backslashreplace")
 
     def as_json(self, **about: str) -> bytes:
         """What the answers are about, the answers with the probabilities of all classes, and what was skipped."""
@@ -55,7 +55,7 @@ class Answers:
             listed.append(entry | {"probabilities": {label: round(share, 6) for label, share in shares}})
         skipped = [{"file": name, "reason": reason} for name, reason in self.skipped.items()]
         content = {**about, "predictions": listed, "skipped": skipped}
-        return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
     def as_text(self) -> str:
         """A table of the first 40, and the first 40 that were skipped."""
