@@ -23,7 +23,8 @@ class IdxDataModule(DataModule):
     The official test split is checked at the start and read only when it is asked for.
 
     Args:
-        root: folder in torchvision's layout, <root>/MNIST/raw/…, packed (.gz) or not; None: $CNNLAB_DATA_DIR, else a cache folder.
+        root: folder in torchvision's layout, <root>/MNIST/raw/…, the files packed (.gz) or not; None:
+            $CNNLAB_DATA_DIR, else a cache folder.
         **loading: see DataModule.
     """
 

@@ -28,7 +28,7 @@ def num_not_finite(inputs: Tensor) -> int:
 
 
 def kind(dtype: "np.dtype[Any] | torch.dtype") -> str:
-    """What values of a type mean: uint8 is scaled from 0 to 255, others are taken as they are, integers unlike floats."""
+    """What values of a type mean: uint8 is an image's 0 to 255; integers and floats are rarely of one scale."""
     name = str(dtype).removeprefix("torch.")
     if name in ("uint8", "bool"):
         return name

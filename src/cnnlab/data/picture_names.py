@@ -59,7 +59,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 def counted(names: Iterable[str]) -> str:
     """How many files there are of each kind, the most common first: 18 .heic, 2 .txt."""
     kinds = Counter(printable(os.path.splitext(name)[1].lower()) or "without an ending" for name in names)
-    named = kinds.most_common(_NUM_NAMED)
+    named = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:_NUM_NAMED]
     parts = [f"{number:,} {kind}" for kind, number in named]
     others = kinds.total() - sum(number for _, number in named)
     return ", ".join([*parts, f"{others:,} others"] if others else parts)

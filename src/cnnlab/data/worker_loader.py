@@ -17,7 +17,8 @@ from cnnlab.errors import UserError
 class WorkerLoader:
     """Iterates what TensorLoader iterates, in the same order, through an ordinary torch DataLoader.
 
-    Workers read samples, and what a dataset draws at random there follows from seed and epoch; a batch is moved to `device` as it is stored, and augmented and normalised there as a whole.
+    Workers read samples; what a dataset draws at random there follows from seed and epoch. A batch is moved to `device`
+    as it is stored, and augmented and normalised there as a whole.
 
     Args:
         data: the samples, on the CPU.

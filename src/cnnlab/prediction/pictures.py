@@ -67,6 +67,9 @@ def find(images: str) -> Pictures:
         return Pictures(path.absolute().parent, [path.name])
     if glob.has_magic(images):
         matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
+        if "**" in path.parts:  # whatever lies below, as of a folder
+            depth = path.parts.index("**")
+            matches = [match for match in matches if not any(map(is_hidden, match.parts[depth:]))]
         files = [match.absolute() for match in matches if match.is_file()]
         if not files:
             raise UserError(f"images: no file matches {images}")
