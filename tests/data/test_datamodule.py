@@ -227,7 +227,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture, *splits: Labelled) -> list[str
 
 
 def test_samples_in_two_splits_are_counted(caplog: pytest.LogCaptureFixture) -> None:
-    for dtype in (torch.float32, torch.uint8):
+    for dtype in (torch.float32, torch.uint8, torch.bfloat16):
         training, validation, test = labelled(12, dtype), labelled(8, dtype), labelled(10, dtype)
         assert warnings_of(caplog, training, validation, test) == []
         copies = test.inputs.clone()

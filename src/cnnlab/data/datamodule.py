@@ -115,7 +115,7 @@ class DataModule(LightningDataModule):
         self._check_classes()
         known = self._read_some(self.training) if isinstance(self.training, LazyLabelled) else self.training
         self.input_shape = tuple(known.inputs.shape[1:])
-        self._example = known.inputs[0]
+        self._example = known.inputs[0].clone()
         for split, samples in found.items():
             split_checks.check_inputs(split, samples, self._example)
         self.scale = 1 / 255 if known.inputs.dtype == torch.uint8 else 1.0

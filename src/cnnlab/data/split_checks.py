@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cnnlab.data.inputs import num_not_finite
@@ -95,16 +96,21 @@ def warn_of_other_scale(training: Labelled, others: Mapping[str, Samples]) -> No
 
 def num_copies(inputs: Tensor, of: Tensor) -> int:
     """How many samples (N, …) are also among others, value by value."""
-    rows, others = (samples.cpu().flatten(1).numpy() for samples in (inputs, of))
+    rows, others = (samples.cpu().flatten(1) for samples in (inputs, of))
     step = -(-rows.shape[1] // _NUM_GLANCED_AT)
-    glances, glances_at_others = ([row.tobytes() for row in found[:, ::step]] for found in (rows, others))
+    glances, glances_at_others = ([row.tobytes() for row in _bytes(found[:, ::step])] for found in (rows, others))
     alike = set(glances) & set(glances_at_others)
     known = {_digest(row) for row, glance in zip(others, glances_at_others, strict=True) if glance in alike}
     return sum(_digest(row) in known for row, glance in zip(rows, glances, strict=True) if glance in alike)
 
 
-def _digest(row: "np.ndarray[tuple[int], np.dtype[np.generic]]") -> bytes:
-    return hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+def _bytes(values: Tensor) -> NDArray[np.uint8]:
+    found: NDArray[np.uint8] = values.contiguous().view(torch.uint8).numpy()
+    return found
+
+
+def _digest(row: Tensor) -> bytes:
+    return hashlib.blake2b(_bytes(row).tobytes(), digest_size=16).digest()
 
 
 def _largest(inputs: Tensor) -> float:
