@@ -274,7 +274,6 @@ def test_a_split_of_another_scale_is_told(caplog: pytest.LogCaptureFixture) -> N
 
 def test_a_subset_says_nothing_of_its_split(caplog: pytest.LogCaptureFixture) -> None:
     ready(val_size=2)
-    ready(batch_size=2, train_size=2)
     assert not caplog.records
 
 

@@ -168,6 +168,12 @@ def test_splits_of_different_types_are_refused(in_memory: bool) -> None:
             read_all(Parts(*parts, in_memory=in_memory))
 
 
+def test_a_whole_batch_of_another_type_is_refused() -> None:
+    data = Parts(Numbers(), Images(16, 17, 18, 19), Numbers(), in_memory=False, eval_batch_size=4)
+    with pytest.raises(UserError, match="samples must be of one type, got uint8 and floats"):
+        read_all(data)
+
+
 class Jittered(Numbers):
     """A user's random transforms, by all three libraries that people draw from."""
 

@@ -196,9 +196,9 @@ class DataModule(LightningDataModule):
             split_checks.check_labels(split, samples.labels, self.num_classes)
 
     def _warn_of_splits(self, found: dict[str, Samples]) -> None:
-        """What may be as it should and may not; a subset of a split says nothing of it."""
+        """What may be as it should and may not; a part of the validation samples says nothing of their classes."""
         others = {split: samples for split, samples in found.items() if split != "training"}
-        if self.targets == "classes" and self.train_size is None:
+        if self.targets == "classes":
             whole = {split: s.labels for split, s in others.items() if split == "test" or self.val_size is None}
             split_checks.warn_of_absent_classes(self.training.labels, whole, self.class_names)
         if isinstance(self.training, Labelled) and not self.has_known_splits:
