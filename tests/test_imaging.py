@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,30 @@ def test_sixteen_bits_are_scaled_and_not_cut_off(tmp_path: Path) -> None:
     path = saved(tmp_path / "deep.png", Image.fromarray(GRADIENT.astype(np.uint16) * 257))
     assert read_header(path).num_channels == 1
     assert np.array_equal(read_image(path, 1)[0], GRADIENT)
+
+
+@pytest.mark.parametrize("highest", [200, 255, 256, 4095, 65535])
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "PPM"])
+def test_white_follows_from_the_mode_and_not_from_the_brightest_pixel(highest: int, file_format: str) -> None:
+    pixels = np.linspace(0, highest, 40 * 56).reshape(40, 56).astype(np.uint16)
+    content = encoded(Image.fromarray(pixels), file_format)
+    assert np.abs(read_image(content, 1)[0] - pixels / 257).max() <= 0.5
+    given = read_image(content, 1, full_scale=4095)[0]
+    assert np.abs(given - np.minimum(pixels / 4095 * 255, 255)).max() <= 0.5
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_what_has_no_white_of_its_own_is_refused_with_the_key(dtype: Any, tmp_path: Path) -> None:
+    for highest in (0.9, 1.1, 300):
+        pixels = np.full((4, 4), highest, dtype)
+        path = saved(tmp_path / "deep.tif", Image.fromarray(pixels))
+        with pytest.raises(UserError, match=r"deep.tif holds .* numbers, which do not say what is white; .*full_scale"):
+            read_image(path, 1)
+        assert read_image(path, 1, full_scale=2)[0, 0, 0] == round(min(127.5 * float(pixels[0, 0]), 255))
+        assert read_header(path).num_channels == 1
+    saved(tmp_path / "deep.tif", Image.fromarray(np.full((4, 4), np.nan, np.float32)))
+    with pytest.raises(UserError, match=r"deep.tif cannot be read as an image \(it has pixels that are NaN"):
+        read_image(tmp_path / "deep.tif", 1, full_scale=1)
 
 
 def test_transparent_is_white(tmp_path: Path) -> None:
@@ -126,7 +151,8 @@ MODES = {
     [(mode, kind) for mode in MODES for kind in ("PNG", "TIFF") if (mode, kind) != ("I", "PNG")],
 )
 def test_modes_of_pillow_give_the_same_grey(mode: str, file_format: str) -> None:
-    found = read_image(encoded(MODES[mode], file_format), 1)[0].astype(int)
+    full_scale = 65535 if mode == "I" else None
+    found = read_image(encoded(MODES[mode], file_format), 1, full_scale=full_scale)[0].astype(int)
     expected = 255 * (GRADIENT > 127) if mode == "1" else GRADIENT
     assert np.abs(found - expected).max() <= 2
 

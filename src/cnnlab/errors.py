@@ -2,6 +2,7 @@
 
 import difflib
 import signal
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -40,6 +41,14 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     same = [choice for choice in choices if choice.casefold() == word.casefold()]
     near = same or swapped or difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def printable(name: str) -> str:
+    """A file's name as any terminal, table and file takes it: control characters and bytes that are no text escaped."""
+    return "".join(
+        one.encode("unicode_escape").decode("ascii") if unicodedata.category(one) in ("Cc", "Cs") else one
+        for one in name
+    )
 
 
 def first_of(errors: Sequence[UserError], number: int = 5) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, printable
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _EXIF_ORIENTATION = 0x0112
@@ -42,6 +42,10 @@ class Header:
     num_channels: int
 
 
+class _NoScale(Exception):
+    """A picture that can be read, but of which nothing says which of its values is white."""
+
+
 def read_header(source: Path | bytes, name: str | None = None) -> Header:
     """Read size and colour without decoding the picture.
 
@@ -61,26 +65,34 @@ def read_header(source: Path | bytes, name: str | None = None) -> Header:
 
 
 def read_image(
-    source: Path | bytes, num_channels: int, size: tuple[int, int] | None = None, name: str | None = None
+    source: Path | bytes,
+    num_channels: int,
+    size: tuple[int, int] | None = None,
+    name: str | None = None,
+    full_scale: float | None = None,
 ) -> NDArray[np.uint8]:
     """Return a picture as (num_channels, height, width), turned upright, what is transparent on white.
 
-    Of an animation the first frame is taken; 16 bits a channel become 8.
+    Of an animation the first frame is taken; 16 bits a channel become 8. What is white does not follow from the
+    brightest pixel of one picture: two pictures of one camera would be scaled differently.
 
     Args:
         source: where the picture lies, or the whole content of its file.
         num_channels: 1 for grey, 3 for RGB.
         size: height and width to resize to, without regard to the sides' ratio, smoothed when it gets smaller.
         name: what errors call the picture; None: its path.
+        full_scale: the value that is white in grey pictures of more than 8 bits, and above which all is; None: 65535
+            for 16 bits.
 
     Raises:
-        UserError: if it is no picture, damaged, or too large to be one (Pillow's limit against decompression bombs).
+        UserError: if it is no picture, damaged, or too large to be one (Pillow's limit against decompression bombs),
+            or if it has 32 bits or floating-point numbers and no full_scale.
     """
     with _opened(source, name) as image:
         if size is not None:
             image.draft(None, (2 * max(size), 2 * max(size)))  # JPEG: decode no finer than needed
         upright = ImageOps.exif_transpose(image)
-        plain = _on_white(_to_8_bits(upright)).convert("L" if num_channels == 1 else "RGB")
+        plain = _on_white(_to_8_bits(upright, image.format, full_scale)).convert("L" if num_channels == 1 else "RGB")
         if size is not None and plain.size != size[::-1]:
             plain = plain.resize(size[::-1], Image.Resampling.BILINEAR)
         pixels = np.array(plain)  # a copy: Pillow's own memory is read-only
@@ -90,13 +102,15 @@ def read_image(
 @contextmanager
 def _opened(source: Path | bytes, name: str | None) -> Iterator[Image.Image]:
     """Pillow's decoders meet damaged files with errors of a dozen kinds."""
+    called = printable(name or (str(source) if isinstance(source, Path) else "the picture"))
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
             _refuse_bomb(image)
             yield image
+    except _NoScale as error:
+        raise UserError(f"{called} {error}") from error
     except Exception as error:
         reason = "it is empty" if _is_empty(source) else _plain(error)
-        called = name or (str(source) if isinstance(source, Path) else "the picture")
         raise UserError(f"{called} cannot be read as an image ({reason})") from error
 
 
@@ -124,16 +138,23 @@ def _is_grey(image: Image.Image) -> bool:
     return image.mode in _GREY_MODES or image.mode.startswith("I;16")
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
+def _to_8_bits(image: Image.Image, file_format: str | None, full_scale: float | None) -> Image.Image:
     """Pillow would cut 16-bit and float pixels off at 255 instead of scaling them."""
     if not image.mode.startswith(("I", "F")):
         return image
+    if full_scale is None:
+        # Pillow itself scales what a PPM file calls white to 65535, and keeps it in 32 bits.
+        if not image.mode.startswith("I;16") and (image.mode, file_format) != ("I", "PPM"):
+            numbers = "floating-point numbers" if image.mode == "F" else "32-bit numbers"
+            raise _NoScale(
+                f"holds {numbers}, which do not say what is white; train with data.full_scale=, the value that is "
+                "white (1.0, 4095, …), or save it with 8 or 16 bits"
+            )
+        full_scale = 65535.0
     pixels = np.asarray(image, dtype=np.float64)
-    highest = float(pixels.max(initial=0.0))
-    full_scale = (
-        65535.0 if image.mode.startswith("I") and highest > 255 else 1.0 if highest <= 1 else max(255.0, highest)
-    )
-    return Image.fromarray(np.clip(pixels * (255.0 / full_scale), 0, 255).astype(np.uint8))
+    if not np.isfinite(pixels).all():
+        raise ValueError("it has pixels that are NaN or infinite")
+    return Image.fromarray(np.rint(np.clip(pixels * (255.0 / full_scale), 0, 255)).astype(np.uint8))
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -11,6 +11,7 @@ from torch import Tensor
 from cnnlab.data.augment import Shift
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.labelled import Labelled
+from cnnlab.data.split_checks import num_copies
 from cnnlab.data.splits import Splits
 from cnnlab.errors import UserError
 
@@ -217,6 +218,113 @@ def test_the_first_process_of_a_machine_fetches_the_data(
     data.setup()
     data.setup()
     assert fetched == [[]] * fetches, "before anything is read, and once"
+
+
+class Given(DataModule):
+    """Splits as they are handed over."""
+
+    def __init__(self, training: Labelled, validation: Labelled, test: Labelled, late: bool = False) -> None:
+        super().__init__(batch_size=4)
+        self.given, self.late = (training, validation, test), late
+
+    def read(self) -> Splits:
+        training, validation, test = self.given
+        return Splits("given", ("a", "b"), training, validation, (lambda: test) if self.late else test, {})
+
+
+def labelled(num_samples: int = 12, dtype: torch.dtype = torch.float32, **changed: Any) -> Labelled:
+    generator = torch.Generator().manual_seed(num_samples)
+    inputs = (100 * torch.rand(num_samples, 1, 6, 6, generator=generator)).to(dtype)
+    return Labelled(**{"inputs": inputs, "labels": torch.arange(num_samples) % 2} | changed)
+
+
+PROBLEMS = {
+    "must be from 0 to 1, got 2": {"labels": torch.tensor([0, 1, 2, 1])},
+    "must be from 0 to 1, got -1": {"labels": torch.tensor([0, 1, -1, 1])},
+    "must be from 0 to 1, got 1099511627776": {"labels": torch.tensor([0, 2**40, 1, 1])},
+    "must have one shape, got 1x6x5 and 1x6x6": {"inputs": torch.rand(4, 1, 6, 5)},
+    "must be of one type, got uint8 and floats": {"inputs": torch.ones(4, 1, 6, 6, dtype=torch.uint8)},
+    "must be of one type, got integers and floats": {"inputs": torch.ones(4, 1, 6, 6, dtype=torch.int16)},
+    "2 of the .* samples hold NaN or infinity": {
+        "inputs": torch.rand(4, 1, 6, 6).index_fill(0, torch.tensor([1, 3]), torch.inf)
+    },
+}
+
+
+@pytest.mark.parametrize("message", PROBLEMS)
+@pytest.mark.parametrize("place", ["training", "validation", "test", "late test"])
+def test_splits_that_do_not_fit_together_are_refused(message: str, place: str) -> None:
+    parts = {"training": labelled(12), "validation": labelled(8), "test": labelled(10)}
+    parts[place.removeprefix("late ")] = labelled(4, **PROBLEMS[message])
+    data = Given(*parts.values(), late=place == "late test")
+    if place == "training" and "must have one" in message:
+        return  # training is what the others are measured by
+    if place == "training" and "must be of one type" in message:
+        message = "of one type, got floats and (uint8|integers)"
+    with pytest.raises(UserError, match=message):
+        set_up_with_test(data)
+
+
+def set_up_with_test(data: DataModule) -> None:
+    data.setup()
+    data.test_dataloader()
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture, *splits: Labelled) -> list[str]:
+    caplog.clear()
+    Given(*splits).setup()
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_samples_in_two_splits_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    for dtype in (torch.float32, torch.uint8, torch.bfloat16):
+        training, validation, test = labelled(12, dtype), labelled(8, dtype), labelled(10, dtype)
+        assert warnings_of(caplog, training, validation, test) == []
+        copies = test.inputs.clone()
+        copies[[2, 5, 7]] = training.inputs[[11, 0, 0]]
+        copies[5, 0, 3, 3] += 1
+        assert warnings_of(caplog, training, validation, Labelled(copies, test.labels)) == [
+            "WARNING: 2 of 10 test samples are also training samples; scores on them are too good"
+        ]
+        (line,) = warnings_of(caplog, training, Labelled(training.inputs[:4], training.labels[:4]), test)
+        assert "4 of 4 validation samples are also" in line
+
+
+def test_samples_that_differ_in_one_value_are_no_copies() -> None:
+    """Of large samples most values are not looked at first."""
+    images = torch.zeros(300, 1, 28, 28, dtype=torch.uint8)
+    images[torch.arange(300), 0, torch.arange(300) // 28, torch.arange(300) % 28] = 1
+    assert num_copies(images[:150], images[150:]) == 0
+    assert num_copies(images[100:200], images[150:]) == 50
+
+
+def test_a_class_that_a_split_lacks_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    only_a = labelled(8, labels=torch.zeros(8, dtype=torch.int64))
+    assert warnings_of(caplog, labelled(12), only_a, labelled(10)) == [
+        "WARNING: validation has no samples of b (6 in training); its scores say nothing of these classes"
+    ]
+    (line,) = warnings_of(caplog, labelled(12), only_a, only_a)
+    assert "validation has no samples of b (6 in training); test has no samples of b" in line
+
+
+def test_a_class_of_one_sample_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    labels = torch.cat([torch.zeros(39, dtype=torch.int64), torch.ones(1, dtype=torch.int64)])
+    test, rest = labelled(40, labels=labels).split(10)
+    validation, training = rest.split(10)
+    (line,) = warnings_of(caplog, training, validation, test)
+    assert line.startswith("WARNING: validation has no samples of b (1 in training); test has no samples of b (1 in")
+
+
+def test_a_split_of_another_scale_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    small = labelled(10)
+    (line,) = warnings_of(caplog, labelled(12), labelled(8), Labelled(small.inputs / 255, small.labels))
+    assert "the largest number in training is 9" in line
+    assert "in test 0.3" in line
+
+
+def test_a_subset_says_nothing_of_its_split(caplog: pytest.LogCaptureFixture) -> None:
+    ready(val_size=2)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ def use_server(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, byte
         monkeypatch.setattr(FashionMNIST.source, "resources", resources)
         monkeypatch.setattr(FashionMNIST, "num_training", 60)
         monkeypatch.setattr(FashionMNIST, "num_test", 20)
+        monkeypatch.setattr(FashionMNIST, "known_md5", {})
         monkeypatch.setattr(idx_datamodule, "NUM_VALIDATION", 20)
 
     return use

@@ -1,8 +1,10 @@
 """A folder of images is a data set: RGB, 40x56, three classes of 60, 30 and 10."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,6 +161,110 @@ def test_the_command_trains_on_a_path_of_any_characters(
         assert "blob 4" in run.out
         table = (run.folder / "evaluation/test/per_class_accuracy.csv").read_text()  # type: ignore[operator]
         assert "wedge" in table
+
+
+def names(data: ImageFolder) -> set[str]:
+    """Where the pictures of a data set that is not in memory lie, below its root."""
+    paths = data.training.dataset.paths  # type: ignore[union-attr]
+    return {path.relative_to(data.root).as_posix() for path in paths}
+
+
+def test_folders_of_the_system_are_no_pictures_and_no_classes(shapes: Path, caplog: pytest.LogCaptureFixture) -> None:
+    expected = ready(shapes).checksums
+    for place in (shapes / "blob", shapes, shapes / "frame/below"):
+        for name in (".ipynb_checkpoints", "@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information"):
+            shutil.copytree(shapes / "wedge", place / name)
+    (shapes / "blob/Thumbs.db").write_text("")
+    data = ready(shapes)
+    assert (data.class_names, data.checksums, caplog.messages) == (("blob", "frame", "wedge"), expected, [])
+
+
+def test_files_passed_over_are_counted_by_kind(shapes: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(18):
+        (shapes / f"blob/{number}.HEIC").write_text("a photo")
+    for name in ("frame/a.h5", "frame/b.pdf", "wedge/notes", "list.csv"):
+        (shapes / name).write_text("no picture")
+    (shapes / "wedge/broken.png").symlink_to("nowhere.png")
+    shutil.copy(shapes / "blob/0.png", shapes / "0.png")
+    assert len(names(ready(shapes, in_memory=False))) == 100
+    assert caplog.messages == [
+        f"WARNING: 21 of 121 files in {shapes} are no pictures that Pillow reads, by their names, and are left out: "
+        "18 .heic, 1 .h5, 1 .pdf, 1 without an ending",
+        f"WARNING: 1 pictures in {shapes} are links to nothing, and are left out",
+        f"WARNING: 1 pictures in {shapes} lie in no folder of a class, and are left out",
+    ]
+    shutil.rmtree(shapes / "frame")
+    (shapes / "heic").mkdir()
+    (shapes / "heic/a.heic").write_text("a photo")
+    with pytest.raises(UserError, match="every class needs training samples, got none of heic"):
+        ready(shapes)
+
+
+def test_linked_folders_are_read_once(shapes: Path, tmp_path: Path) -> None:
+    elsewhere = fill(tmp_path / "elsewhere", {"more": 3}, seed=9)
+    (shapes / "blob/a link").symlink_to(elsewhere)
+    (shapes / "blob/again").symlink_to(elsewhere / "more")
+    (shapes / "blob/round").symlink_to(shapes / "blob")
+    (shapes / "blob/up").symlink_to(tmp_path)
+    (shapes / "linked").symlink_to(elsewhere)
+    data = ready(shapes, in_memory=False)
+    assert data.class_names == ("blob", "frame", "linked", "wedge")
+    found = names(data)
+    assert len(found) == 106
+    assert {name for name in found if name.startswith("blob/a")} == {f"blob/again/{i}.png" for i in range(3)}
+
+
+def test_names_that_are_no_text(shapes: Path) -> None:
+    """As old cameras and archives leave them: Latin-1 where UTF-8 is expected."""
+    before = ready(shapes).checksums
+    try:
+        (shapes / "blob/9.png").rename(shapes / os.fsdecode(b"blob/caf\xe9.png"))
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    (shapes / "wedge").rename(shapes / os.fsdecode(b"k\xe4se"))
+    data = ready(shapes)
+    assert data.class_names == ("blob", "frame", "k\\udce4se")
+    assert data.checksums != before
+    path = shapes / os.fsdecode(b"blob/caf\xe9.png")
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"caf\\udce9.png cannot be read") as caught:
+        ready(shapes)
+    str(caught.value).encode()
+
+
+def sixteen_bits(folder: Path, highest: int, dtype: Any = np.uint16) -> Path:
+    """Two classes of 20, of levels up to `highest` for the brightest and a quarter of it for the darkest."""
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for number in range(20):
+            brightest = highest * (20 - number * 0.75 - (name == "b") / 3) / 20
+            level = np.linspace(0, brightest, 64).reshape(8, 8)
+            Image.fromarray(level.astype(dtype)).save(folder / name / f"{number}.tif")
+    return folder
+
+
+def test_all_pictures_have_one_scale(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    deep = sixteen_bits(tmp_path / "deep", 65535)
+    assert ready(deep).training.inputs.max() > 200  # type: ignore[union-attr]
+    assert not caplog.messages
+    twelve = sixteen_bits(tmp_path / "twelve", 4095)
+    assert ready(twelve).training.inputs.max() == 16  # type: ignore[union-attr]
+    (line,) = caplog.messages
+    assert "the brightest of all training pixels is 16 of 255; if these are 16-bit images" in line
+    same = ready(twelve, full_scale=4095)
+    assert same.mean == pytest.approx(ready(deep).mean, abs=0.003)
+    assert same.description()["full_scale"] == 4095
+    with pytest.raises(UserError, match="full_scale must be greater than 0, the value that is white, got 0"):
+        ready(twelve, full_scale=0)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_floats_need_to_be_told_their_white(in_memory: bool, tmp_path: Path) -> None:
+    root = sixteen_bits(tmp_path / "floats", 1.5, np.float32)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="holds floating-point numbers, which do not say what is white; .*full_scale="):
+        ready(root, in_memory=in_memory)
+    data = ready(root, in_memory=in_memory, full_scale=1.5)
+    assert data.mean[0] == pytest.approx(0.32, abs=0.03)
 
 
 def break_one(root: Path) -> None:

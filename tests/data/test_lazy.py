@@ -1,5 +1,6 @@
 """Any map-style torch Dataset trains like a data set in memory."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,83 @@ def test_parts_keep_samples_and_labels_together() -> None:
     assert len(part) == 7
     assert loaded.inputs[:, 0, 0].tolist() == [1, 4, 7, 10, 13, 16, 19]
     assert loaded.labels.tolist() == [1, 0, 1, 0, 1, 0, 1]
+
+
+class Images(Numbers):
+    """Some or all of uint8."""
+
+    def __init__(self, *images: int) -> None:
+        super().__init__()
+        self.images = images
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray[Any, Any], int]:
+        values, label = super().__getitem__(index)
+        return (values.astype(np.uint8) if index in self.images else values), label
+
+
+class Parts(DataModule):
+    """Splits of different datasets."""
+
+    def __init__(self, *parts: Dataset[Any], **loading: Any) -> None:
+        super().__init__(batch_size=4, num_workers=0, **loading)
+        self.parts = [LazyLabelled.of(part) for part in parts]
+
+    def read(self) -> Splits:
+        return Splits("parts", ("a", "b"), self.parts[0], self.parts[1], lambda: self.parts[2], {})
+
+
+def read_all(data: DataModule) -> None:
+    data.setup()
+    list(data.train_dataloader()), list(data.val_dataloader()), list(data.test_dataloader())
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize(("place", "odd_one"), [(0, 7), (1, 0), (1, 19), (2, 19)])
+def test_samples_of_different_types_are_refused_wherever_they_are(place: int, odd_one: int, in_memory: bool) -> None:
+    parts: list[Dataset[Any]] = [Numbers(), Numbers(), Numbers()]
+    parts[place] = Images(odd_one)
+    with pytest.raises(UserError, match=r"samples must be of one type, got (uint8 and floats|floats and uint8): uint8"):
+        read_all(Parts(*parts, in_memory=in_memory))
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_splits_of_different_types_are_refused(in_memory: bool) -> None:
+    for place, split in ((1, "validation"), (2, "test")):
+        parts: list[Dataset[Any]] = [Numbers(), Numbers(), Numbers()]
+        parts[place] = Images(*range(20))
+        with pytest.raises(UserError, match=f"the first of the {split} samples is not like those of training: .*uint8"):
+            read_all(Parts(*parts, in_memory=in_memory))
+
+
+def test_a_whole_batch_of_another_type_is_refused() -> None:
+    data = Parts(Numbers(), Images(16, 17, 18, 19), Numbers(), in_memory=False, eval_batch_size=4)
+    with pytest.raises(UserError, match="samples must be of one type, got uint8 and floats"):
+        read_all(data)
+
+
+class Jittered(Numbers):
+    """A user's random transforms, by all three libraries that people draw from."""
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray[Any, Any], int]:
+        _, label = super().__getitem__(index)
+        return np.array([[random.random(), np.random.random(), torch.rand(()).item()]]), label
+
+
+def test_random_transforms_follow_seed_and_epoch() -> None:
+    def seen(seed: int, epoch: int) -> Tensor:
+        data = Parts(Jittered(), Numbers(), Numbers(), in_memory=False, seed=seed)
+        data.num_workers = 2
+        data.training, data.mean, data.std = data.parts[0], (0.0,), (1.0,)
+        data._example, data.scale = torch.zeros(1, 3), 1.0
+        loader = data.train_dataloader()
+        assert loader.sampler is not None
+        loader.sampler.set_epoch(epoch)
+        return torch.cat([inputs for inputs, _ in loader]).sort(dim=0).values[:, 0]
+
+    first = seen(0, 0)
+    assert torch.equal(seen(0, 0), first)
+    for other in (seen(0, 1), seen(1, 0)):
+        assert not any(torch.equal(other[:, column], first[:, column]) for column in range(3))
 
 
 @pytest.mark.parametrize("odd_one", [3, 19])

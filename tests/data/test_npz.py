@@ -90,6 +90,69 @@ def test_in_memory_or_not_is_the_same_data(tmp_path: Path) -> None:
         ready(path, in_memory=False)
 
 
+LONG = np.longdouble
+READ_ALIKE = {
+    "big-endian": lambda x: x.astype(">f8"),
+    "big-endian integers": lambda x: x.astype(">i2"),
+    "longdouble": lambda x: x.astype(LONG),
+    "half": lambda x: x.astype(np.float16),
+    "unsigned": lambda x: x.astype(np.uint64),
+    "Boolean": lambda x: x > 100,
+}
+
+
+@pytest.mark.parametrize("kind", READ_ALIKE)
+def test_any_numbers_are_read_alike_in_memory_or_not(kind: str, tmp_path: Path) -> None:
+    plain = arrays()
+    changed = {name: READ_ALIKE[kind](plain[name]) for name in ("x_train", "x_test")}
+    path = written(tmp_path / "a.npz", **changed)
+    held, read = ready(path), ready(path, in_memory=False, num_workers=0)
+    assert (held.scale, held.mean, held.std) == (1.0, pytest.approx(read.mean), pytest.approx(read.std))
+    for (a, c), (b, d) in zip(held.test_dataloader(), read.test_dataloader(), strict=True):
+        torch.testing.assert_close(a, b)
+        assert torch.equal(c, d)
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e300])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_is_no_float32_is_refused_in_memory_or_not(value: float, split: str, tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).random((90, 12, 12))
+    changed = {"x_train": samples, "x_test": samples[:30] + 1}
+    changed[f"x_{split}"][17, 3, 4] = value
+    path = written(tmp_path / "a.npz", **changed)
+    with pytest.raises(UserError, match=f"x_{split} in .*a.npz has 1 samples with NaN or infinity"):
+        ready(path)
+    with pytest.raises(UserError, match=f"x_{split} in .*a.npz has NaN or infinity in sample 17"):
+        list(ready(path, in_memory=False, num_workers=0).test_dataloader())
+
+
+def test_values_that_float32_cannot_hold_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="y_train holds NaN or infinity"):
+        ready(written(tmp_path / "a.npz", y_train=np.full(90, 1e300), y_test=np.ones(30)), targets="values")
+
+
+def test_text_as_bytes(tmp_path: Path) -> None:
+    labels = np.array([b"caf\xc3\xa9", b"caf\xe9", b"tea"])
+    changed = {f"y_{split}": labels[arrays()[f"y_{split}"]] for split in ("train", "test")}
+    data = ready(written(tmp_path / "a.npz", **changed))
+    assert data.class_names == ("caf\\xe9", "café", "tea")
+    assert next(iter(data.test_dataloader()))[1].tolist() == [[1, 0, 2][i % 3] for i in range(30)]
+    named = ready(written(tmp_path / "a.npz", class_names=np.array([b"z\xc3\xa9ro", b"one", b"two"])))
+    assert named.class_names == ("zéro", "one", "two")
+
+
+def test_flattened_images_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told = {784: "x.reshape(-1, 28, 28)", 64: "x.reshape(-1, 8, 8)", 3072: "x.reshape(-1, 32, 32, 3)"}
+    for length in (784, 64, 3072, 785, 40, 25):
+        caplog.clear()
+        path = written(tmp_path / "a.npz", shape=(length,))
+        assert ready(path).input_shape == (1, length)
+        assert [told[length] in record.getMessage() for record in caplog.records] == [True] * (length in told)
+    caplog.clear()
+    ready(written(tmp_path / "a.npz", shape=(784,)), channels="none")
+    assert not caplog.records
+
+
 def test_splits_and_names(tmp_path: Path) -> None:
     path = written(tmp_path / "digits.npz", class_names=np.array(["zero", "one", "two"]))
     data = ready(path)
@@ -170,7 +233,23 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "other shape": ({"x_test": np.zeros((30, 12, 13))}, r"x_test must have samples like x_train, \(12, 12\), got"),
     "empty": ({"x_test": np.zeros((0, 12, 12)), "y_test": np.zeros(0)}, "x_test is empty"),
     "scalar": ({"y_train": np.array(3)}, "equally long"),
-    "not a number": ({"x_train": np.full((90, 12, 12), np.nan)}, "x_train .* has 90 samples with NaN or infinity"),
+    "not a number": (
+        {"x_train": np.full((90, 12, 12), np.nan), "x_test": np.zeros((30, 12, 12))},
+        "x_train .* has 90 samples with NaN or infinity",
+    ),
+    "float in a test of images": ({"x_test": np.zeros((30, 12, 12))}, "x_test .* type of x_train, uint8, got float64"),
+    "float beside integers": (
+        {"x_train": np.zeros((90, 12, 12), np.uint16), "x_test": np.zeros((30, 12, 12))},
+        "x_test .* type of x_train, uint16, got float64",
+    ),
+    "infinite as float32": ({"x_train": np.full((90, 4), 1e300), "x_test": np.ones((30, 4))}, "90 samples with NaN or"),
+    "date as a label": ({"y_train": np.array([0, 20231231] * 45)}, "from 0 to 20231231 .*got none of 1, 2, 3, 4, 5$"),
+    "huge label": ({"y_train": np.array([0, 2**40] * 45)}, "from 0 to 1099511627776 .*got none of 1"),
+    "huge float label": ({"y_train": np.array([0, 1e300] * 45)}, "labels from 0 up, got 1000"),
+    "huge unsigned label": ({"y_train": np.array([0, 2**63] * 45, np.uint64)}, "from 0 up, got 9223372036854775808"),
+    "names as numbers": ({"class_names": np.arange(3)}, "class_names in .* must hold text, got int64"),
+    "one text as names": ({"class_names": np.array("abc")}, r"class_names must be \(N,\), got \(\)"),
+    "a name twice": ({"class_names": np.array(["a", "b", "a"])}, "class names must differ, got a more than once"),
     "too many names": ({"class_names": np.array(list("abcd"))}, "class_names must hold as many names .* 3, got 4"),
 }
 

@@ -1,5 +1,7 @@
 """Which pictures a user means."""
 
+import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from PIL import Image
 
 from cnnlab.errors import UserError
 from cnnlab.prediction.pictures import find
+from cnnlab.prediction.tables import Answers
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("scan10.png", "scan2.PNG", "below/scan3.jpg", "below/scan1.webp"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (4, 4)).save(folder / name)
-    for name in ("notes.txt", ".hidden.png", "below/.DS_Store", "__MACOSX/scan2.png"):
+    for name in ("notes.txt", ".hidden.png", "below/.DS_Store", "__MACOSX/scan2.png", "below/@eaDir/scan3.jpg"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x")
     return folder
@@ -27,8 +30,42 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_folder_and_below_in_natural_order(folder: Path) -> None:
     found = find(str(folder))
     assert found.names == ["below/scan1.webp", "below/scan3.jpg", "scan2.PNG", "scan10.png"]
-    assert (len(found), found.num_others) == (4, 1)
+    assert (len(found), found.num_others, found.kinds_of_others) == (4, 1, "1 .txt")
     assert dict(found.contents())["scan10.png"] == folder / "scan10.png"
+
+
+def test_what_is_no_picture_is_told_by_kind(folder: Path) -> None:
+    for name in ("a.heic", "below/b.HEIC", "c.h5", "d.pdf"):
+        (folder / name).write_text("x")
+    found = find(str(folder))
+    assert (len(found), found.kinds_of_others) == (4, "2 .heic, 1 .h5, 1 .pdf, 1 .txt")
+
+
+def test_linked_folders_are_read(folder: Path) -> None:
+    (folder.parent / "scans").mkdir()
+    (folder.parent / "scans/link").symlink_to(folder / "below")
+    assert find("scans").names == ["link/scan1.webp", "link/scan3.jpg"]
+
+
+def test_names_that_no_terminal_takes_are_escaped(folder: Path) -> None:
+    with zipfile.ZipFile("scans.zip", "w") as archive:
+        archive.writestr("a\x1b[31m.png", b"1234")
+        archive.writestr("b" + "9" * 5_000 + ".png", b"5678")
+        archive.writestr("b0" + "9" * 4_999 + ".png", b"less")
+    contents = list(find("scans.zip").contents())
+    assert contents[0] == (r"a\x1b[31m.png", b"1234")
+    assert [content for _, content in contents] == [b"1234", b"less", b"5678"]
+    try:
+        (folder / "scan2.PNG").rename(folder / os.fsdecode(b"caf\xe9.png"))
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    named = dict(find(str(folder)).contents())
+    assert named[r"caf\udce9.png"] == folder / os.fsdecode(b"caf\xe9.png")
+    answers = Answers(("0", "1"), skipped={name: name for name in named})
+    about = json.loads(answers.as_json(images=os.fsdecode(b"caf\xe9")))
+    assert about["images"] == os.fsdecode(b"caf\xe9")
+    assert r"caf\udce9.png" in [entry["file"] for entry in about["skipped"]]
+    answers.as_text().encode()
 
 
 def test_a_file_whatever_its_name(folder: Path) -> None:

@@ -20,15 +20,16 @@ def class_names_of(name: str, labels: NDArray[Any]) -> tuple[str, ...]:
         UserError: for labels that name no classes.
     """
     if labels.dtype.kind in "US":
-        return tuple(np.unique(labels.astype(str)).tolist())
-    numbers = _whole_numbers(name, labels)
-    absent = sorted(set(range(int(numbers.max()) + 1)) - set(np.unique(numbers).tolist()))
-    if absent:
+        return tuple(np.unique(words(labels)).tolist())
+    used = np.unique(_whole_numbers(name, labels))
+    highest, num_used = int(used[-1]), len(used)
+    if highest >= num_used:  # a label names no size: 20231231 must not make a list of so many
+        absent = np.setdiff1d(np.arange(min(highest, num_used + _NUM_NAMED)), used)
         raise UserError(
-            f"{name} must use every label from 0 to {numbers.max()} (0 to num_classes - 1), "
+            f"{name} must use every label from 0 to {highest} (0 to num_classes - 1), "
             f"got none of {', '.join(map(str, absent[:_NUM_NAMED]))}"
         )
-    return tuple(map(str, range(int(numbers.max()) + 1)))
+    return tuple(map(str, range(num_used)))
 
 
 def class_numbers(name: str, labels: NDArray[Any], class_names: Sequence[str]) -> Tensor:
@@ -38,22 +39,27 @@ def class_numbers(name: str, labels: NDArray[Any], class_names: Sequence[str]) -
         UserError: for labels that are none of the classes.
     """
     if labels.dtype.kind in "US":
-        words = labels.astype(str)
-        unknown = np.setdiff1d(words, class_names)
+        named = words(labels)
+        unknown = np.setdiff1d(named, class_names)
         if len(unknown):
             raise UserError(f"{name} holds labels that y_train does not: {', '.join(unknown[:_NUM_NAMED])}")
         order = np.argsort(class_names)
-        return torch.from_numpy(order[np.searchsorted(class_names, words, sorter=order)])
+        return torch.from_numpy(order[np.searchsorted(class_names, named, sorter=order)])
     numbers = _whole_numbers(name, labels)
     if numbers.max() >= len(class_names):
         raise UserError(f"{name} must hold labels from 0 to {len(class_names) - 1}, got {numbers.max()}")
     return torch.from_numpy(numbers)
 
 
+def words(labels: NDArray[Any]) -> NDArray[np.str_]:
+    """Labels as text; bytes are UTF-8, and what is not stands as its code: caf\\xe9."""
+    return np.char.decode(labels, "utf-8", "backslashreplace") if labels.dtype.kind == "S" else labels
+
+
 def _whole_numbers(name: str, labels: NDArray[Any]) -> NDArray[np.int64]:
     if labels.dtype.kind == "f" and not (np.isfinite(labels).all() and (labels == np.round(labels)).all()):
         raise UserError(f"{name} must hold class labels, whole numbers from 0; for regression give data.targets=values")
-    numbers = labels.astype(np.int64)
-    if numbers.min() < 0:
-        raise UserError(f"{name} must hold labels from 0 up, got {numbers.min()}")
-    return numbers
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest > np.iinfo(np.int64).max:
+        raise UserError(f"{name} must hold labels from 0 up, got {lowest if lowest < 0 else highest}")
+    return labels.astype(np.int64)

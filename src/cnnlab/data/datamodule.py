@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from cnnlab.data import split_checks
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.labelled import Labelled
 from cnnlab.data.lazy import LazyLabelled
@@ -59,6 +60,7 @@ class DataModule(LightningDataModule):
 
     targets: str = "classes"  # or "values", for regression
     preprocessing = "plain"
+    has_known_splits = False  # True: published as they are, so that nobody need look for copies in them
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class DataModule(LightningDataModule):
         if os.environ.get("LOCAL_RANK", "0") == "0":
             self.prepare_data()
         splits = self.read()
+        split_checks.check_names(splits.class_names)
         self.dataset = splits.dataset
         self.class_names = splits.class_names
         self.num_classes = len(splits.class_names)
@@ -120,12 +123,18 @@ class DataModule(LightningDataModule):
         found = self._loaded(found)
         self.training, self.validation = found["training"], found["validation"]
         self._test = found.get("test", splits.test)
+        for split, samples in found.items():
+            self._check_labels(split, samples)
         self.check_batch_size(self.batch_size)
         self._check_classes()
         known = self._read_some(self.training) if isinstance(self.training, LazyLabelled) else self.training
         self.input_shape = tuple(known.inputs.shape[1:])
+        self._example = known.inputs[0].clone()
+        for split, samples in found.items():
+            split_checks.check_inputs(split, samples, self._example)
         self.scale = 1 / 255 if known.inputs.dtype == torch.uint8 else 1.0
         self.mean, self.std = mean_and_std(known.inputs, self.scale)
+        self._warn_of_splits(found)
         self._splits = splits
 
     def check_batch_size(self, batch_size: int, num_processes: int = 1) -> None:
@@ -185,7 +194,11 @@ class DataModule(LightningDataModule):
 
     def test_dataloader(self) -> Loader:
         test = self._test() if callable(self._test) else self._test
-        return self._evaluation_loader("test", self._loaded({"test": test})["test"])
+        test = self._loaded({"test": test})["test"]
+        if callable(self._test):
+            self._check_labels("test", test)
+            split_checks.check_inputs("test", test, self._example)
+        return self._evaluation_loader("test", test)
 
     def transfer_batch_to_device(
         self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
@@ -201,9 +214,24 @@ class DataModule(LightningDataModule):
         if empty := [name for name, count in zip(self.class_names, counts.tolist(), strict=True) if count == 0]:
             raise UserError(f"every class needs training samples, got none of {', '.join(empty[:5])}")
 
+    def _check_labels(self, split: str, samples: Samples) -> None:
+        if self.targets == "classes":
+            split_checks.check_labels(split, samples.labels, self.num_classes)
+
+    def _warn_of_splits(self, found: dict[str, Samples]) -> None:
+        """What may be as it should and may not; a part of the validation samples says nothing of their classes."""
+        others = {split: samples for split, samples in found.items() if split != "training"}
+        if self.targets == "classes":
+            whole = {split: s.labels for split, s in others.items() if split == "test" or self.val_size is None}
+            split_checks.warn_of_absent_classes(self.training.labels, whole, self.class_names)
+        if isinstance(self.training, Labelled) and not self.has_known_splits:
+            split_checks.warn_of_copies(self.training, others)
+            split_checks.warn_of_other_scale(self.training, others)
+
     def _read_some(self, samples: LazyLabelled) -> Labelled:
-        sample = samples.first(1).load(0, "the first sample").inputs
-        num_samples = min(_STATISTICS_SAMPLES, len(samples), max(1, _STATISTICS_BYTES // sample.nbytes))
+        sample = samples.sample()
+        num_bytes = 1 if sample is None else sample.nbytes
+        num_samples = min(_STATISTICS_SAMPLES, len(samples), max(1, _STATISTICS_BYTES // num_bytes))
         return samples.first(num_samples).load(self.num_workers, "mean and deviation")
 
     @property
@@ -232,7 +260,8 @@ class DataModule(LightningDataModule):
             data = Labelled(data.inputs.to(device), data.labels.to(device))
             return TensorLoader(data, batch_size, self.mean, self.std, self.scale, order, augment)
         device = self._run_device()
-        return WorkerLoader(data, batch_size, self.mean, self.std, self.scale, order, augment, self.num_workers, device)
+        statistics = (self.mean, self.std, self.scale)
+        return WorkerLoader(data, batch_size, *statistics, order, augment, self.num_workers, device, self._example)
 
     def _loaded(self, splits: dict[str, Samples]) -> dict[str, Samples]:
         """Read what is to lie in memory; what cannot be read is told of all splits at once."""

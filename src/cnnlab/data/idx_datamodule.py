@@ -23,10 +23,12 @@ class IdxDataModule(DataModule):
     The official test split is checked at the start and read only when it is asked for.
 
     Args:
-        root: folder in torchvision's layout, <root>/MNIST/raw/…; None: $CNNLAB_DATA_DIR, else a cache folder.
+        root: folder in torchvision's layout, <root>/MNIST/raw/…, the files packed (.gz) or not; None:
+            $CNNLAB_DATA_DIR, else a cache folder.
         **loading: see DataModule.
     """
 
+    has_known_splits = True
     dataset_name: str
     source: ClassVar[type[datasets.MNIST]]
     num_training = 60_000
@@ -51,7 +53,7 @@ class IdxDataModule(DataModule):
         if folder is None:
             return self.without_files(self._failure or DownloadFailed("the run's first process found none"))
         checksums = {
-            name: idx_files.check(folder / name, self._num_items(name), self.known_md5.get(name))
+            name: idx_files.check(self._found(folder, name), self._num_items(name), self.known_md5.get(name))
             for name in self._file_names()
         }
         validation, training = self._read_split(folder, "train").split(NUM_VALIDATION)
@@ -65,9 +67,9 @@ class IdxDataModule(DataModule):
         )
 
     def locate(self) -> Path | None:
-        """The folder that holds all four files, None if there is none yet."""
+        """The folder that holds all four files, packed or not, None if there is none yet."""
         names = self._file_names()
-        return next((folder for folder in self._folders() if all((folder / name).is_file() for name in names)), None)
+        return next((folder for folder in self._folders() if all(idx_files.find(folder, name) for name in names)), None)
 
     def without_files(self, failure: DownloadFailed) -> Splits:
         """What to do when the files are neither on disk nor to be had."""
@@ -118,5 +120,8 @@ class IdxDataModule(DataModule):
 
     def _read_split(self, folder: Path, split: str) -> Labelled:
         prefix = self.file_prefix(split)
-        images, labels = folder / f"{prefix}-images-idx3-ubyte", folder / f"{prefix}-labels-idx1-ubyte"
+        images, labels = (self._found(folder, f"{prefix}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
         return self.arrange(idx_files.read_labelled(images, labels))
+
+    def _found(self, folder: Path, name: str) -> Path:
+        return idx_files.find(folder, name) or folder / name

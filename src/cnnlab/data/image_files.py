@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
+from cnnlab.data.picture_names import counted, files_below, is_hidden, is_picture
 from cnnlab.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -38,19 +37,32 @@ class ImageFiles:
                 f"{folder} holds classes without training images: {', '.join(unknown[:_NUM_NAMED])} "
                 f"(the training folder has {', '.join(class_names[:10])})"
             )
-        endings = set(Image.registered_extensions())
         paths: list[Path] = []
         labels: list[int] = []
+        others: list[str] = []
+        num_broken = 0
         for label, name in enumerate(class_names):
-            found = [
-                path
-                for path in sorted((folder / name).rglob("*"))
-                if path.suffix.lower() in endings and not path.name.startswith(".") and path.is_file()
-            ]
+            files = sorted(files_below(folder / name))
+            found = [path for path in files if is_picture(path.name) and path.is_file()]
+            others += [path.name for path in files if not is_picture(path.name)]
+            num_broken += sum(is_picture(path.name) for path in files) - len(found)
             paths += found
             labels += [label] * len(found)
         if not paths:
-            raise UserError(f"{folder} holds no images; expected {folder.name}/<class>/<image>")
+            only = f", only {counted(others)}" if others else ""
+            raise UserError(f"{folder} holds no images{only}; expected {folder.name}/<class>/<image>")
+        if others:
+            log.warning(
+                "WARNING: %d of %d files in %s are no pictures that Pillow reads, by their names, and are left out: %s",
+                len(others),
+                len(others) + len(paths),
+                folder,
+                counted(others),
+            )
+        if num_broken:
+            log.warning("WARNING: %d pictures in %s are links to nothing, and are left out", num_broken, folder)
+        if loose := sum(is_picture(entry.name) and entry.is_file() for entry in folder.iterdir()):
+            log.warning("WARNING: %d pictures in %s lie in no folder of a class, and are left out", loose, folder)
         return cls(folder, paths, labels, [path.stat().st_size for path in paths])
 
     def only(self, positions: Sequence[int]) -> "ImageFiles":
@@ -65,7 +77,8 @@ class ImageFiles:
             f"{path.relative_to(self.root).as_posix()} {size}"
             for path, size in zip(self.paths, self.sizes, strict=True)
         ]
-        return hashlib.md5("\n".join(lines).encode(), usedforsecurity=False).hexdigest()
+        content = "\n".join(lines).encode(errors="backslashreplace")  # a name may be no text at all
+        return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def folders_of_splits(root: Path) -> dict[str, Path]:
@@ -98,10 +111,10 @@ def names_of_classes(folder: Path) -> tuple[str, ...]:
         found = f"only {names[0]!r}" if names else "none"
         raise UserError(f"expected at least two class folders in {folder}, each with images, got {found}")
     for name in names:
-        if not any(path.is_file() and not path.name.startswith(".") for path in (folder / name).rglob("*")):
+        if next(files_below(folder / name), None) is None:
             raise UserError(f"class folder {folder / name} is empty; fill it or remove it")
     return tuple(sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
 
 
 def _visible_folders(folder: Path) -> list[Path]:
-    return [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not entry.name.startswith((".", "__"))]
+    return [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not is_hidden(entry.name)]

@@ -1,6 +1,7 @@
 """A folder of images with one sub-folder per class."""
 
 import logging
+import math
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.pool import ThreadPool
@@ -14,13 +15,15 @@ from tqdm import tqdm
 
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.image_files import ImageFiles, folders_of_splits, names_of_classes
+from cnnlab.data.labelled import Labelled
 from cnnlab.data.lazy import LazyLabelled
 from cnnlab.data.splits import Splits
-from cnnlab.errors import UserError, first_of
+from cnnlab.errors import UserError, first_of, printable
 from cnnlab.imaging import Header, read_header, read_image
 
 log = logging.getLogger(__name__)
 
+_DARK = 64  # grey levels that training images stay below only if their upper two bits are never used
 
 Result = TypeVar("Result")
 
@@ -29,13 +32,16 @@ class ImageFolder(DataModule):
     """<root>/<class>/…, or <root>/train/<class>/… with val and test beside train where they exist.
 
     A split that has no folder is cut off the training images, stratified and the same for every seed. Class names are
-    the folders' names. Whatever Pillow opens is taken; files whose names are not those of images are passed over.
+    the folders' names. Whatever Pillow opens is taken; files whose names are not those of images are counted and passed
+    over, hidden folders and those of the system too.
 
     Args:
         root: the folder.
         image_size: resize to n x n, or to [height, width]; None: as they are, if all have one size.
         color: grey or rgb; auto: rgb if any image has colour.
         val_fraction, test_fraction: of the training images, for a split without a folder.
+        full_scale: the value that is white in grey images of more than 8 bits; None: 65535 for 16 bits, and images of
+            32 bits or floating point, of which it cannot be known, are refused.
         unreadable: refuse to start with images that cannot be read, or skip them with a warning.
         **loading: see DataModule.
     """
@@ -47,6 +53,7 @@ class ImageFolder(DataModule):
         color: Literal["auto", "rgb", "grey"] = "auto",
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
+        full_scale: float | None = None,
         unreadable: Literal["refuse", "skip"] = "refuse",
         **loading: Any,
     ) -> None:
@@ -58,7 +65,25 @@ class ImageFolder(DataModule):
         self.size = _height_and_width(image_size)
         self.color = color
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        if full_scale is not None and not 0 < full_scale < math.inf:
+            raise UserError(f"full_scale must be greater than 0, the value that is white, got {full_scale}")
+        self.full_scale = full_scale
         self.unreadable = unreadable
+
+    def setup(self, stage: str | None = None) -> None:
+        is_new = self._splits is None
+        super().setup(stage)
+        if is_new and self.full_scale is None and isinstance(self.training, Labelled):
+            highest = int(self.training.inputs.max())
+            if highest < _DARK:
+                log.warning(
+                    "WARNING: the brightest of all training pixels is %d of 255; if these are 16-bit images that use "
+                    "fewer bits, data.full_scale=4095, for example, says which value is white",
+                    highest,
+                )
+
+    def description(self) -> dict[str, Any]:
+        return super().description() | {"full_scale": self.full_scale}
 
     def read(self) -> Splits:
         folders = folders_of_splits(self.root)
@@ -76,8 +101,8 @@ class ImageFolder(DataModule):
         if validation is None:
             validation, training = training.split(_part(self.val_fraction, training))
         return Splits(
-            dataset=self.root.name or "images",
-            class_names=class_names,
+            dataset=printable(self.root.name) or "images",
+            class_names=tuple(map(printable, class_names)),
             training=training,
             validation=validation,
             test=test,
@@ -85,7 +110,7 @@ class ImageFolder(DataModule):
         )
 
     def _samples(self, files: ImageFiles, num_channels: int) -> LazyLabelled:
-        pixels = Pixels(files.paths, num_channels, self.size, self.unreadable == "skip")
+        pixels = Pixels(files.paths, num_channels, self.size, self.unreadable == "skip", self.full_scale)
         return LazyLabelled.of(pixels, files.labels)
 
     def _headers(self, files: dict[str, ImageFiles]) -> list[tuple[Path, Header]]:
@@ -133,12 +158,21 @@ class ImageFolder(DataModule):
 class Pixels(Dataset[tuple[Tensor] | None]):
     """Map-style dataset of image files: (uint8 (C, H, W),), or None for an unreadable one that is to be skipped."""
 
-    def __init__(self, paths: Sequence[Path], num_channels: int, size: tuple[int, int] | None, skip: bool) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        num_channels: int,
+        size: tuple[int, int] | None,
+        skip: bool,
+        full_scale: float | None,
+    ) -> None:
         self.paths, self.num_channels, self.size, self.skip = paths, num_channels, size, skip
+        self.full_scale = full_scale
 
     def __getitem__(self, index: int) -> tuple[Tensor] | None:
         try:
-            return (torch.from_numpy(read_image(self.paths[index], self.num_channels, self.size)),)
+            pixels = read_image(self.paths[index], self.num_channels, self.size, full_scale=self.full_scale)
+            return (torch.from_numpy(pixels),)
         except UserError as error:
             if self.skip:
                 log.warning("WARNING: left out: %s", error)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import pil_to_tensor
 from tqdm import tqdm
 
+from cnnlab.data.inputs import as_stored, kind, num_not_finite
 from cnnlab.data.labelled import Labelled
 from cnnlab.data.memory import require_memory
 from cnnlab.data.stratified import stratified_order
@@ -60,7 +61,19 @@ class LazyLabelled:
             sample = self.dataset[int(self.indices[index])]
         except UserError as error:
             return error
-        return None if sample is None else (_as_tensor(sample[0]), self.labels[index])
+        if sample is None:
+            return None
+        inputs = _as_tensor(sample[0])
+        if num_not_finite(inputs[None]):
+            name = getattr(self.dataset, "name", type(self.dataset).__name__)
+            return UserError(f"{name} has NaN or infinity in sample {int(self.indices[index])}")
+        return inputs, self.labels[index]
+
+    def sample(self) -> Tensor | None:
+        """The first sample that can be read, (C, *spatial); it draws none of the network's random numbers."""
+        with torch.random.fork_rng(devices=[]):
+            samples = (self[index] for index in range(len(self)))
+            return next((sample[0] for sample in samples if isinstance(sample, tuple)), None)
 
     def split(self, size: int) -> tuple["LazyLabelled", "LazyLabelled"]:
         """Return a stratified part of `size` samples and the rest, both in an order whose prefixes are stratified."""
@@ -88,6 +101,7 @@ class LazyLabelled:
             self,  # type: ignore[arg-type]
             batch_size=_SAMPLES_PER_READ,
             collate_fn=_good_and_bad,
+            generator=torch.Generator(),  # not the global one: how data are read must not change the network
             **reading(num_workers if len(self) > 10 * _SAMPLES_PER_READ else 0),
         )
         bar = tqdm(
@@ -102,8 +116,8 @@ class LazyLabelled:
                 if inputs is None:
                     require_memory(len(self) * batch[0][0].nbytes, f"{len(self):,} samples")
                     inputs = batch[0].new_empty((len(self), *batch[0].shape[1:]))
-                if batch[0].shape[1:] != inputs.shape[1:]:
-                    raise _different_shapes(batch[0][0], inputs[0])
+                if problem := difference(batch[0][0], inputs[0]):
+                    raise UserError(str(problem))
                 inputs[num_loaded : num_loaded + len(batch[0])] = batch[0]
                 num_loaded += len(batch[0])
                 kept.append(batch[1])
@@ -125,7 +139,6 @@ def reading(num_workers: int) -> dict[str, Any]:
         "num_workers": num_workers,
         # Linux's own way, also in a trial of a search, whose process was not forked: the others import torch anew.
         "multiprocessing_context": "fork" if num_workers and sys.platform == "linux" else None,
-        "generator": torch.Generator(),  # not the global one: how data are read must not change the network
     }
 
 
@@ -142,8 +155,8 @@ def _good_and_bad(samples: Sequence[Batch | UserError | None]) -> tuple[Batch | 
         return None, errors
     inputs, labels = zip(*good, strict=True)
     for one in inputs:
-        if one.shape != inputs[0].shape:
-            return None, [*errors, _different_shapes(one, inputs[0])]
+        if problem := difference(one, inputs[0]):
+            return None, [*errors, problem]
     return (torch.stack(inputs), torch.stack(labels)), errors
 
 
@@ -151,13 +164,21 @@ def _as_tensor(value: Any) -> Tensor:
     """Any input as uint8 or float32."""
     if isinstance(value, Image.Image):
         value = pil_to_tensor(value)
-    tensor = torch.as_tensor(np.array(value) if isinstance(value, np.ndarray) else value)
+    tensor = torch.as_tensor(as_stored(np.array(value)) if isinstance(value, np.ndarray) else value)
     return tensor if tensor.dtype == torch.uint8 else tensor.to(torch.float32)
 
 
-def _different_shapes(one: Tensor, other: Tensor) -> UserError:
-    shapes = " and ".join("x".join(map(str, tensor.shape)) for tensor in (one, other))
-    return UserError(f"samples must have one shape, got {shapes}")
+def difference(one: Tensor, other: Tensor) -> UserError | None:
+    """What keeps two samples (C, *spatial) from being of one data set: their shapes, or what their values mean."""
+    if one.shape != other.shape:
+        shapes = " and ".join("x".join(map(str, tensor.shape)) for tensor in (one, other))
+        return UserError(f"samples must have one shape, got {shapes}")
+    if kind(one.dtype) != kind(other.dtype):
+        return UserError(
+            f"samples must be of one type, got {kind(one.dtype)} and {kind(other.dtype)}: uint8 is taken for 0 to 255, "
+            "anything else as it is"
+        )
+    return None
 
 
 def _all_of(errors: Sequence[UserError], num_samples: int) -> UserError:

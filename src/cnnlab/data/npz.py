@@ -1,5 +1,6 @@
 """Data of one's own in one NumPy file."""
 
+import logging
 import math
 from pathlib import Path
 from typing import Any, Literal
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cnnlab.data.class_labels import class_names_of, class_numbers
+from cnnlab.data.class_labels import class_names_of, class_numbers, words
 from cnnlab.data.datamodule import DataModule
+from cnnlab.data.inputs import as_stored, kind, num_not_finite
 from cnnlab.data.labelled import Labelled
 from cnnlab.data.layout import Channels, channels_first, find_channels
 from cnnlab.data.lazy import LazyLabelled
@@ -20,7 +22,10 @@ from cnnlab.data.npz_file import MappedArray, NpzFile
 from cnnlab.data.splits import Samples, Splits
 from cnnlab.errors import UserError, did_you_mean
 
+log = logging.getLogger(__name__)
+
 _REQUIRED = ("x_train", "y_train", "x_test", "y_test")
+_SMALLEST_SIDE = 8  # of scikit-learn's digits
 
 
 class Npz(DataModule):
@@ -59,6 +64,13 @@ class Npz(DataModule):
         splits = _splits_of(file)
         sample_shape = _check_shapes(file, splits)
         layout: Channels = find_channels(sample_shape) if self.channels == "auto" else self.channels
+        if self.channels == "auto" and (sides := _sides_if_flattened(sample_shape)):
+            log.warning(
+                "WARNING: x_train, (N, %d), is taken for signals of that length; if these are flattened images, save "
+                "them as x.reshape(-1, %s)",
+                sample_shape[0],
+                ", ".join(map(str, sides)),
+            )
         targets, class_names = self._read_targets(file, splits)
         _, training = self._samples(file, "train", layout, targets["train"]).split(0)
         if "val" in splits:
@@ -77,19 +89,21 @@ class Npz(DataModule):
     def _samples(self, file: NpzFile, split: str, layout: Channels, targets: Tensor) -> Samples:
         name = f"x_{split}"
         if not self.in_memory:
-            return LazyLabelled(_MappedSamples(file.map(name), layout), targets, torch.arange(len(targets)))
+            mapped = _MappedSamples(file.map(name), layout, f"{name} in {file.path}")
+            return LazyLabelled(mapped, targets, torch.arange(len(targets)))
         shape, dtype = file.header(name)
         require_memory(math.prod(shape) * (1 if dtype == np.uint8 else 4), name)
-        array = channels_first(file.read(name), layout)
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            num_bad = int((~np.isfinite(array)).any(axis=tuple(range(1, array.ndim))).sum())
+        array = channels_first(as_stored(file.read(name)), layout)
+        samples = Labelled(torch.from_numpy(np.ascontiguousarray(array)), targets)
+        if num_bad := num_not_finite(samples.inputs):
             raise UserError(f"{name} in {file.path} has {num_bad} samples with NaN or infinity")
-        array = array if array.dtype == np.uint8 else array.astype(np.float32)
-        return Labelled(torch.from_numpy(np.ascontiguousarray(array)), targets)
+        return samples
 
     def _read_targets(self, file: NpzFile, splits: list[str]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         """The targets of every split, and the names of the classes or values."""
-        names = tuple(file.read("class_names", "U").tolist()) if "class_names" in file.names else None
+        names: tuple[str, ...] | None = None
+        if "class_names" in file.names:
+            names = tuple(words(_column("class_names", file.read_text("class_names"))).tolist())
         if self.targets == "values":
             values = {split: _values(f"y_{split}", file.read(f"y_{split}")) for split in splits}
             num_values = values["train"].shape[1]
@@ -107,8 +121,8 @@ class Npz(DataModule):
 
 
 class _MappedSamples(Dataset[tuple[NDArray[Any]]]):
-    def __init__(self, array: MappedArray, layout: Channels) -> None:
-        self.array, self.layout = array, layout
+    def __init__(self, array: MappedArray, layout: Channels, name: str) -> None:
+        self.array, self.layout, self.name = array, layout, name
 
     def __getitem__(self, index: int) -> tuple[NDArray[Any]]:
         return (np.ascontiguousarray(channels_first(self.array[index], self.layout, num_batch_dims=0)),)
@@ -143,7 +157,24 @@ def _check_shapes(file: NpzFile, splits: list[str]) -> tuple[int, ...]:
             raise UserError(f"x_{split} and y_{split} must be equally long, got {_text(x_shape)} and {_text(y_shape)}")
         if 0 in x_shape:
             raise UserError(f"x_{split} is empty: {_text(x_shape)}")
+        types = [file.header(name)[1] for name in ("x_train", f"x_{split}")]
+        if kind(types[0]) != kind(types[1]):
+            raise UserError(
+                f"x_{split} must be of the type of x_train, {types[0]}, got {types[1]}: uint8 is taken for 0 to 255, "
+                "anything else as it is, so save all of them with one type"
+            )
     return train_shape
+
+
+def _sides_if_flattened(sample_shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Height, width and channels of a square grey or RGB image of as many pixels as a sample has numbers."""
+    if len(sample_shape) != 1:
+        return None
+    for num_channels in (1, 3):
+        side = math.isqrt(sample_shape[0] // num_channels)
+        if side >= _SMALLEST_SIDE and num_channels * side**2 == sample_shape[0]:
+            return (side, side) if num_channels == 1 else (side, side, 3)
+    return None
 
 
 def _column(name: str, labels: NDArray[Any]) -> NDArray[Any]:
@@ -158,9 +189,10 @@ def _column(name: str, labels: NDArray[Any]) -> NDArray[Any]:
 def _values(name: str, values: NDArray[Any]) -> Tensor:
     if values.ndim > 2:
         raise UserError(f"{name} must be (N,) or (N, num_values), got {_text(values.shape)}")
-    if not np.isfinite(values).all():
+    found = torch.from_numpy(as_stored(values.reshape(len(values), -1)).astype(np.float32))
+    if num_not_finite(found):
         raise UserError(f"{name} holds NaN or infinity")
-    return torch.from_numpy(values.reshape(len(values), -1).astype(np.float32))
+    return found
 
 
 def _check_number(name: str, number: int, of: str, expected: int) -> None:

@@ -1,5 +1,6 @@
 """NumPy's .npz files: what they hold, without reading it and without unpickling anything."""
 
+import math
 import struct
 import zipfile
 import zlib
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from cnnlab.data.memory import require_memory
 from cnnlab.errors import UserError
 
 Array = NDArray[Any]
 
-_NUMBERS = "buif"
+_NUMBERS, _TEXT = "buif", "US"
 _LOCAL_HEADER = struct.Struct("<26xHH")  # the last two fields: lengths of name and extra field
 
 
@@ -46,6 +48,10 @@ class NpzFile:
         shape, _, dtype, _ = self._header(name)
         return shape, dtype
 
+    def read_text(self, name: str) -> Array:
+        """Read an array of text, or of bytes that are text. See read."""
+        return self.read(name, _TEXT)
+
     def read(self, name: str, kinds: str = _NUMBERS) -> Array:
         """Read an array into memory.
 
@@ -53,9 +59,11 @@ class NpzFile:
             kinds: letters of the kinds of types that are accepted, as NumPy names them.
 
         Raises:
-            UserError: for Python objects, which only unpickling could read, and other types.
+            UserError: for Python objects, which only unpickling could read, other types, and what would not fit.
         """
         self.check_type(name, kinds)
+        shape, dtype = self.header(name)
+        require_memory(math.prod(shape) * dtype.itemsize, name)
         try:
             with np.load(self.path, allow_pickle=False) as file:
                 array: Array = file[name]
@@ -92,7 +100,8 @@ class NpzFile:
                 "save it as an array of numbers"
             )
         if dtype.kind not in kinds:
-            raise UserError(f"{name} in {self.path} must hold numbers, got {dtype}")
+            what = "text" if kinds == _TEXT else "numbers"
+            raise UserError(f"{name} in {self.path} must hold {what}, got {dtype}")
 
     def _header(self, name: str) -> tuple[tuple[int, ...], bool, "np.dtype[Any]", int]:
         """Shape, whether in Fortran's order, type, and the size of the header in bytes."""

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.labelled import Labelled
-from cnnlab.data.lazy import Batch, LazyLabelled, collate, reading
+from cnnlab.data.lazy import Batch, LazyLabelled, collate, difference, reading
 from cnnlab.data.normalise import Normalise
 from cnnlab.data.tensor_loader import EpochOrder
 from cnnlab.errors import UserError
@@ -17,12 +17,14 @@ from cnnlab.errors import UserError
 class WorkerLoader:
     """Iterates what TensorLoader iterates, in the same order, through an ordinary torch DataLoader.
 
-    Workers read samples; a batch is moved to `device` as it is stored, and augmented and normalised there as a whole.
+    Workers read samples; what a dataset draws at random there follows from seed and epoch. A batch is moved to `device`
+    as it is stored, and augmented and normalised there as a whole.
 
     Args:
         data: the samples, on the CPU.
         sampler: shuffles and drops the ragged last batch; None keeps the order and every sample.
         num_workers: processes; 0 reads in this one.
+        like: a training sample (C, *spatial): all samples must have its shape and type.
 
     See TensorLoader for the others.
     """
@@ -38,6 +40,7 @@ class WorkerLoader:
         augment: Augmentation | None = None,
         num_workers: int = 0,
         device: torch.device | None = None,
+        like: Tensor | None = None,
     ) -> None:
         self.data = data
         self.batch_size = batch_size
@@ -46,6 +49,7 @@ class WorkerLoader:
         self.augment = augment
         self.num_workers = num_workers
         self.device = device or torch.device("cpu")
+        self.like = like
         self._normalisation = (tuple(mean), tuple(std), scale)
 
     def __len__(self) -> int:
@@ -61,6 +65,8 @@ class WorkerLoader:
                 raise UserError(str(batch))  # a new one: raised itself, it would hold on to this loop that holds it
             if batch is None:
                 continue
+            if self.like is not None and (problem := difference(batch[0][0], self.like)):
+                raise UserError(str(problem))
             inputs, labels = (tensor.to(self.device, non_blocking=True) for tensor in batch)
             if self.augment is not None and generator is not None:
                 inputs = self.augment(inputs, generator)
@@ -72,6 +78,8 @@ class WorkerLoader:
         """A DataLoader for one epoch: its workers end with it, however it ends."""
         return DataLoader(
             self.data,  # type: ignore[arg-type]
+            # Of its own, not the global one: how data are read must not change the network.
+            generator=torch.Generator() if self.sampler is None else self.sampler.generator(torch.device("cpu")),
             batch_sampler=_Batches(len(self.data), self.batch_size, self.sampler),
             collate_fn=collate,
             pin_memory=self.device.type == "cuda",

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
-from cnnlab.errors import UserError, did_you_mean
+from cnnlab.data.picture_names import counted, files_below, is_hidden, is_picture
+from cnnlab.errors import UserError, did_you_mean, printable
 
 _LARGEST_MEMBER = 2**28  # bytes: an archive can claim that a few bytes unpack to a disk full
 
@@ -23,36 +22,38 @@ class Pictures:
         folder: where they lie; or the zip archive.
         names: relative to it.
         num_others: files that are no pictures by their names, and so were left out.
+        kinds_of_others: how many of which kind, in words.
     """
 
     folder: Path
     names: list[str]
     num_others: int = 0
+    kinds_of_others: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
 
     def contents(self) -> Iterator[tuple[str, Path | bytes | UserError]]:
-        """Each name with its path or its content; or, of an archive's damaged member, what is wrong with it."""
+        """Each name, as it can be printed, with its path or its content; or what is wrong with an archive's member."""
         if self.folder.is_dir():
-            yield from ((name, self.folder / name) for name in self.names)
+            yield from ((printable(name), self.folder / name) for name in self.names)
             return
         with zipfile.ZipFile(self.folder) as archive:
             for name in self.names:
-                yield name, _unpacked(archive, name)
+                yield printable(name), _unpacked(archive, name)
 
 
 def find(images: str) -> Pictures:
     """The pictures that a user means: one file, all in a folder and below, those of a glob, or a zip archive's.
 
-    In folders and archives only names count that Pillow knows the ending of; hidden files do not.
+    In folders and archives only names count that are those of pictures, and none that is hidden or the system's own.
 
     Raises:
         UserError: if there are none.
     """
     path = Path(images).expanduser()
     if path.is_dir():
-        found = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
+        found = [file.relative_to(path).as_posix() for file in files_below(path)]
         return _chosen(path.absolute(), found)
     if path.is_file() and zipfile.is_zipfile(path):
         try:
@@ -66,6 +67,9 @@ def find(images: str) -> Pictures:
         return Pictures(path.absolute().parent, [path.name])
     if glob.has_magic(images):
         matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
+        if "**" in path.parts:  # whatever lies below, as of a folder
+            depth = path.parts.index("**")
+            matches = [match for match in matches if not any(map(is_hidden, match.parts[depth:]))]
         files = [match.absolute() for match in matches if match.is_file()]
         if not files:
             raise UserError(f"images: no file matches {images}")
@@ -78,25 +82,31 @@ def find(images: str) -> Pictures:
 
 
 def _chosen(folder: Path, names: list[str]) -> Pictures:
-    endings = set(Image.registered_extensions())
-    visible = [name for name in names if not any(part.startswith((".", "__")) for part in PurePosixPath(name).parts)]
-    chosen = [name for name in visible if PurePosixPath(name).suffix.lower() in endings]
+    visible = [name for name in names if not any(is_hidden(part) for part in PurePosixPath(name).parts)]
+    chosen = [name for name in visible if is_picture(name)]
+    others = [name for name in visible if not is_picture(name)]
+    kinds = counted(others)
     if not chosen:
         known = "PNG, JPEG, WebP, GIF, TIFF, BMP, …"
-        raise UserError(f"images: {folder} holds no pictures, only {len(visible)} other files (expected {known})")
-    return Pictures(folder, sorted(chosen, key=_natural), len(visible) - len(chosen))
+        only = f"only {len(others)} other files{': ' + kinds if others else ''}"
+        raise UserError(f"images: {folder} holds no pictures, {only} (expected {known})")
+    return Pictures(folder, sorted(chosen, key=_natural), len(others), kinds)
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Numbers by their value, other text by its letters."""
+    """Numbers by their value, of any length, other text by its letters."""
     parts = re.split(r"(\d+)", name.casefold())
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
+    numbers = (part.lstrip("0") for part in parts)
+    return [
+        (1, len(number), number) if part.isdecimal() else (0, 0, part)
+        for part, number in zip(parts, numbers, strict=True)
+    ]
 
 
 def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes | UserError:
     if archive.getinfo(name).file_size > _LARGEST_MEMBER:
-        return UserError(f"{name} would unpack to more than {_LARGEST_MEMBER // 2**20} MiB")
+        return UserError(f"{printable(name)} would unpack to more than {_LARGEST_MEMBER // 2**20} MiB")
     try:
         return archive.read(name)
     except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError) as error:
-        return UserError(f"{name} cannot be unpacked ({' '.join(str(error).split())})")
+        return UserError(f"{printable(name)} cannot be unpacked ({' '.join(str(error).split())})")

@@ -78,7 +78,8 @@ def predict(
         raise UserError(f"out: cannot write to {where} ({error.strerror}); name another folder with out=") from error
     parts = [answers.as_text()]
     if found.num_others:
-        parts.append(f"{found.num_others:,} files that are no pictures by their names were passed over")
+        kinds = found.kinds_of_others
+        parts.append(f"{found.num_others:,} files that are no pictures by their names were passed over: {kinds}")
     if explain and len(answers.given) > _MOST_EXPLAINED:
         parts.append(f"explained the first {_MOST_EXPLAINED} of {len(answers.given):,}")
     parts.append("\n  ".join(["Written", *_listed(folder, list(files))]))

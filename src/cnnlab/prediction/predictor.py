@@ -102,6 +102,7 @@ class Predictor:
         self.takes_digits = data["preprocessing"] == "digits"
         self.model = saved.model.to(self.device)
         self._num_channels, self._size = shape[0], (shape[1], shape[2])
+        self._full_scale = data.get("full_scale")  # of a run on images in folders
         self._normalise = Normalise(data["mean"], data["std"], data["scale"], 2, self.device)
 
     @classmethod
@@ -115,10 +116,11 @@ class Predictor:
         Raises:
             UserError: if it cannot be read, or there is no digit in it.
         """
-        picture = read_image(source, 3, name=name)
+        picture = read_image(source, 3, name=name, full_scale=self._full_scale)
         if self.takes_digits:
             return Seen(_thumbnail(picture), self._normalised_digit(picture, name))
-        return Seen(_thumbnail(picture), read_image(source, self._num_channels, self._size, name=name))
+        pixels = read_image(source, self._num_channels, self._size, name, self._full_scale)
+        return Seen(_thumbnail(picture), pixels)
 
     def answer(self, picture: Pixels) -> Answer:
         """Say what a single picture (C, H, W) with one or three channels shows.

@@ -114,13 +114,13 @@ def _digits(value: float) -> str:
 def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def _json(about: dict[str, str], listed: list[dict[str, Any]], skipped: dict[str, str]) -> bytes:
     reasons = [{"file": name, "reason": reason} for name, reason in skipped.items()]
     content = {**about, "predictions": listed, "skipped": reasons}
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def _text(rows: list[list[str]], num_given: int, skipped: dict[str, str]) -> str:

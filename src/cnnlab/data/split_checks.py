@@ -1,0 +1,118 @@
+"""What can be wrong between the splits of a data set, and so makes its numbers untrue."""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cnnlab.data.inputs import num_not_finite
+from cnnlab.data.labelled import Labelled
+from cnnlab.data.lazy import difference
+from cnnlab.data.splits import Samples
+from cnnlab.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_NUM_NAMED = 5
+_NUM_GLANCED_AT = 64  # values of each sample by which most are seen to be no copies
+_OTHER_SCALE = 50  # times larger: one was divided by 255 or standardised, the other was not
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise UserError for a class or value that stands there twice: results are told by names."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"class names must differ, got {', '.join(twice[:_NUM_NAMED])} more than once")
+
+
+def check_labels(split: str, labels: Tensor, num_classes: int) -> None:
+    """Raise UserError for a label that is no class: it would be taken for a size."""
+    lowest, highest = (int(value) for value in labels.aminmax())
+    if lowest < 0 or highest >= num_classes:
+        wrong = lowest if lowest < 0 else highest
+        raise UserError(f"the labels of the {split} samples must be from 0 to {num_classes - 1}, got {wrong}")
+
+
+def check_inputs(split: str, samples: Samples, like: Tensor) -> None:
+    """Raise UserError for samples of another shape or type than a training sample, or with NaN or infinity.
+
+    Args:
+        like: (C, *spatial), by whose type all splits are scaled.
+    """
+    sample = samples.inputs[0] if isinstance(samples, Labelled) else samples.sample()
+    if sample is not None and (problem := difference(sample, like)):
+        raise UserError(f"the first of the {split} samples is not like those of training: {problem}")
+    if isinstance(samples, Labelled) and (num_bad := num_not_finite(samples.inputs)):
+        raise UserError(f"{num_bad} of the {split} samples hold NaN or infinity")
+
+
+def warn_of_absent_classes(training: Tensor, others: Mapping[str, Tensor], class_names: Sequence[str]) -> None:
+    """One line for the classes that a split cannot say anything of.
+
+    Args:
+        training: labels, (N,).
+        others: labels by split.
+    """
+    counts = torch.bincount(training, minlength=len(class_names)).tolist()
+    parts = []
+    for split, labels in others.items():
+        there = torch.bincount(labels, minlength=len(class_names)).tolist()
+        absent = [f"{class_names[i]} ({counts[i]:,} in training)" for i, count in enumerate(there) if count == 0]
+        more = f" and {len(absent) - _NUM_NAMED} more" if len(absent) > _NUM_NAMED else ""
+        if absent:
+            parts.append(f"{split} has no samples of {', '.join(absent[:_NUM_NAMED])}{more}")
+    if parts:
+        log.warning("WARNING: %s; its scores say nothing of these classes", "; ".join(parts))
+
+
+def warn_of_copies(training: Labelled, others: Mapping[str, Samples]) -> None:
+    """One line for samples that are trained on and scored on. Only what lies in memory is compared."""
+    held = {split: samples.inputs for split, samples in others.items() if isinstance(samples, Labelled)}
+    found = {split: num_copies(inputs, training.inputs) for split, inputs in held.items()}
+    parts = [f"{number:,} of {len(held[split]):,} {split} samples" for split, number in found.items() if number]
+    if parts:
+        log.warning("WARNING: %s are also training samples; scores on them are too good", " and ".join(parts))
+
+
+def warn_of_other_scale(training: Labelled, others: Mapping[str, Samples]) -> None:
+    """One line for a split whose numbers are many times larger or smaller than those of training."""
+    largest = _largest(training.inputs)
+    for split, samples in others.items():
+        if not isinstance(samples, Labelled):
+            continue
+        there = _largest(samples.inputs)
+        if min(largest, there) > 0 and max(largest, there) > _OTHER_SCALE * min(largest, there):
+            log.warning(
+                "WARNING: the largest number in training is %g, in %s %g; was one of them scaled and the other not?",
+                largest,
+                split,
+                there,
+            )
+
+
+def num_copies(inputs: Tensor, of: Tensor) -> int:
+    """How many samples (N, …) are also among others, value by value."""
+    rows, others = (samples.cpu().flatten(1) for samples in (inputs, of))
+    step = -(-rows.shape[1] // _NUM_GLANCED_AT)
+    glances, glances_at_others = ([row.tobytes() for row in _bytes(found[:, ::step])] for found in (rows, others))
+    alike = set(glances) & set(glances_at_others)
+    known = {_digest(row) for row, glance in zip(others, glances_at_others, strict=True) if glance in alike}
+    return sum(_digest(row) in known for row, glance in zip(rows, glances, strict=True) if glance in alike)
+
+
+def _bytes(values: Tensor) -> NDArray[np.uint8]:
+    found: NDArray[np.uint8] = values.contiguous().view(torch.uint8).numpy()
+    return found
+
+
+def _digest(row: Tensor) -> bytes:
+    return hashlib.blake2b(_bytes(row).tobytes(), digest_size=16).digest()
+
+
+def _largest(inputs: Tensor) -> float:
+    lowest, highest = inputs.aminmax()
+    return max(-lowest.item(), highest.item())
