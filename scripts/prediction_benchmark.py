@@ -20,6 +20,9 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import cnnlab  # noqa: F401 - before torch, so that it can say how threads wait
+
+# isort: split
 import numpy as np
 import pandas as pd
 import torch
