@@ -58,7 +58,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
 }
 # What puts the parts together.
 WITHOUT_BORDER = {"__init__", "training", "trainer", "preflight", "run_record", "instantiation", "checkpoint_io"}
-WITHOUT_BORDER |= {"quiet", "saved_run", "notebook", "failures", "evaluation", "prediction", "benchmark"}
+WITHOUT_BORDER |= {"quiet", "single_process", "saved_run", "notebook", "failures", "evaluation", "prediction", "benchmark"}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -9,6 +9,7 @@ _ON_PURPOSE = (
     "Checkpoint directory .* exists",
     "does not have many workers",
     "sync_dist=True",
+    "The `srun` command is available",  # Slurm's client is on many machines whose runs have nothing to do with it
     "multi-threaded, use of fork",  # torch's DataLoader workers
 )
 

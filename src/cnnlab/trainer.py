@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
+from cnnlab import single_process
 from cnnlab.checkpoint_io import AtomicCheckpointIO
 from cnnlab.errors import UserError
 from cnnlab.fast.fast_loop import FastLoop
@@ -38,7 +39,7 @@ def build_trainer(config: DictConfig, run_dir: Path, machine: Hardware, steps_do
             callbacks=callbacks,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-            plugins=[AtomicCheckpointIO()],
+            plugins=[AtomicCheckpointIO(), *single_process.plugins(arguments)],
             default_root_dir=run_dir,
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
