@@ -33,6 +33,7 @@ import signal
 import sys
 from pathlib import Path
 
+from cnnlab import console
 from cnnlab.commands import this_script
 from cnnlab.errors import Interrupted, UserError, did_you_mean
 from cnnlab.signals import signals_raise
@@ -42,11 +43,14 @@ CHOICES = (*PARTS, "busy", "gpu")
 OUT = Path("outputs/bench")
 
 
+@console.forgiving()
 def main() -> None:
     arguments = parse_arguments()
     try:
         with signals_raise():
             measure(arguments)
+    except BrokenPipeError:
+        raise
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -58,7 +62,9 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but busy and gpu)")
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but busy and gpu)"
+    )
     parser.add_argument("--repeats", type=positive, help="times that each variant is timed (default 5, of gpu 3)")
     parser.add_argument("--smoke", action="store_true", help="one repeat of a few steps, one small network")
     parser.add_argument("--set", dest="overrides", nargs="+", action="extend", default=[], metavar="KEY=VALUE")

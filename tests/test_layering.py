@@ -31,10 +31,14 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "hooks": (set(), {"torch", "hydra", "omegaconf"}),
     "fast": ({"fast", "timing"}, {"hydra", "omegaconf", "torchvision"}),
     "loggers": (set(), {"hydra", "omegaconf", "optuna"}),
-    "cli": ({"arguments", "config_errors", "resuming", "run_folder", "signals"}, {"torch", "lightning"}),
+    "console": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
+    "cli": ({"arguments", "console", "config_errors", "resuming", "run_folder", "signals"}, {"torch", "lightning"}),
     "signals": (set(), {"torch", "lightning", "hydra"}),
     "config_errors": (set(), {"torch", "lightning"}),
-    "sweep": ({"sweep", "atomic", "commands", "locks", "threads"}, {"torch", "lightning", "hydra", "omegaconf", "torchvision"}),
+    "sweep": (
+        {"sweep", "atomic", "commands", "locks", "threads"},
+        {"torch", "lightning", "hydra", "omegaconf", "torchvision"},
+    ),
     "commands": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "resuming": ({"arguments", "atomic", "commands", "run_folder"}, {"torch", "lightning"}),
     "run_folder": ({"arguments", "commands", "locks"}, {"torch", "lightning"}),
@@ -58,7 +62,16 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
 }
 # What puts the parts together.
 WITHOUT_BORDER = {"__init__", "training", "trainer", "preflight", "run_record", "instantiation", "checkpoint_io"}
-WITHOUT_BORDER |= {"quiet", "single_process", "saved_run", "notebook", "failures", "evaluation", "prediction", "benchmark"}
+WITHOUT_BORDER |= {
+    "quiet",
+    "single_process",
+    "saved_run",
+    "notebook",
+    "failures",
+    "evaluation",
+    "prediction",
+    "benchmark",
+}
 
 
 def imports(path: Path) -> Iterator[str]:

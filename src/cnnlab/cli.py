@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cnnlab import arguments, resuming, run_folder
+from cnnlab import arguments, console, resuming, run_folder
 from cnnlab.config_errors import in_one_line
 from cnnlab.errors import Interrupted, UserError
 from cnnlab.signals import signals_raise
@@ -43,6 +43,7 @@ class Command:
         conf_dirs = [folder / "conf" for folder in folders[:2]]
         self.conf_dir = next((conf for conf in conf_dirs if (conf / f"{config_name}.yaml").is_file()), conf_dirs[0])
 
+    @console.forgiving()
     def __call__(self) -> None:
         """Do what the command line says and leave the process unless all went well.
 
@@ -56,6 +57,8 @@ class Command:
             stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
             print(stop, file=sys.stderr)
             sys.exit(128 + stop.signum)
+        except BrokenPipeError:
+            raise
         except Exception as error:
             if wants_trace:
                 raise

@@ -27,7 +27,8 @@ class Interrupted(BaseException):
         self.advice = ""
 
     def __str__(self) -> str:
-        name = {2: "Ctrl-C", 15: "SIGTERM"}.get(self.signum, f"signal {self.signum}")
+        names = {2: "Ctrl-C", 13: "SIGPIPE (nobody reads what it prints)", 15: "SIGTERM"}
+        name = names.get(self.signum, f"signal {self.signum}")
         return f"stopped by {name}{'; ' + self.advice if self.advice else ''}"
 
 

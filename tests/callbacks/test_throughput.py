@@ -53,7 +53,9 @@ def test_the_shares_are_logged_and_end_in_a_sentence(train: Callable[..., Finish
         assert {point.step for point in logged} == {epoch + 1}
 
 
-def test_a_run_that_did_not_get_its_core_says_so(train: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_did_not_get_its_core_says_so(
+    train: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
     began = time.perf_counter()
 
     def a_third() -> tuple[float, float]:
