@@ -86,8 +86,12 @@ def test_any_names_of_classes_and_pictures_can_be_read_on_a_poor_console(
             archive.writestr("猫\x1b[2J\r.png", picture.getvalue())
             archive.writestr("\x1b]0;owned\x07.png", b"no picture")
         predicted = command("predict.py", f"run={run.folder}", "images=pets.zip")
-    print(predicted, out.getvalue().decode("cp1252"), err.getvalue())
-    assert 0
+    assert (predicted.status, err.getvalue()) == (0, b"")
+    assert rb"\u732b\x1b[2J\r.png" in out.getvalue()
+    assert rb"\x1b]0;owned\x07.png" in out.getvalue()  # is no picture, which is told
+    assert b"\x1b" not in out.getvalue()
+    (table,) = (tmp_path / "outputs/predictions").rglob("predictions.csv")
+    assert "猫\\x1b[2J\\r.png" in table.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("lines", [1, 100_000])

@@ -10,10 +10,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
 from cnnlab.errors import Interrupted, UserError
+from cnnlab.notation import CONTROLS
 
 # A name out of an archive or a data set could move the cursor, retitle the window or hide a line.
-_CONTROLS = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-_ESCAPES = {code: ascii(chr(code))[1:-1] for code in _CONTROLS if chr(code) not in "\n\t"}
+_ESCAPES = {code: text for code, text in CONTROLS.items() if chr(code) not in "\n\t"}
 _KEEPING_BARS = {code: text for code, text in _ESCAPES.items() if chr(code) != "\r"}  # they write over their line
 # Not all systems have the signal by which programs end whose reader is gone.
 _NO_READER = int(getattr(signal, "SIGPIPE", 13))

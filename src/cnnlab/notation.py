@@ -4,6 +4,11 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+# Those of ASCII and Latin-1, and those that turn the direction of writing.
+CONTROLS = {
+    code: ascii(chr(code))[1:-1]
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
 ABSENT = math.nan  # in tables of parameters: the trial's branch of the space does not have this one
 
 
@@ -83,8 +88,14 @@ def shown_spread(mean: float, deviation: float, decimals: int) -> str:
     return text if is_absent(deviation) else f"{text} ± {deviation:,.{decimals}f}"
 
 
+def printable(text: str) -> str:
+    """The text with control characters as escapes like \\x1b: they can neither be drawn nor let loose on a terminal."""
+    return text.translate(CONTROLS)
+
+
 def shortened(text: str, length: int) -> str:
-    """At most `length` characters, with the middle left out of longer texts: choices tend to differ at the ends."""
+    """At most `length` printable characters; longer texts lose their middle, for choices tend to differ at the ends."""
+    text = printable(text)
     if len(text) <= length:
         return text
     head = (length - 1) // 2

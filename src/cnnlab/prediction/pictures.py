@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from cnnlab.errors import UserError, did_you_mean
+from cnnlab.notation import printable
 
 _LARGEST_MEMBER = 2**28  # bytes: an archive can claim that a few bytes unpack to a disk full
 
@@ -33,13 +34,13 @@ class Pictures:
         return len(self.names)
 
     def contents(self) -> Iterator[tuple[str, Path | bytes | UserError]]:
-        """Each name with its path or its content; or, of an archive's damaged member, what is wrong with it."""
+        """Each name, printable, with its path or content; or, of an archive's damaged member, what is wrong with it."""
         if self.folder.is_dir():
-            yield from ((name, self.folder / name) for name in self.names)
+            yield from ((printable(name), self.folder / name) for name in self.names)
             return
         with zipfile.ZipFile(self.folder) as archive:
             for name in self.names:
-                yield name, _unpacked(archive, name)
+                yield printable(name), _unpacked(archive, name)
 
 
 def find(images: str) -> Pictures:
