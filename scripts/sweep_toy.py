@@ -14,6 +14,8 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
+from cnnlab.lazy_help import lazy_help_allowed
+
 
 @dataclass
 class Config:
@@ -77,4 +79,5 @@ def asked_to_stop(config: DictConfig, step: int) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    with lazy_help_allowed():
+        main()

@@ -31,8 +31,12 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "hooks": (set(), {"torch", "hydra", "omegaconf"}),
     "fast": ({"fast", "timing"}, {"hydra", "omegaconf", "torchvision"}),
     "loggers": (set(), {"hydra", "omegaconf", "optuna"}),
+    "lazy_help": (set(), {"torch", "lightning", "omegaconf"}),
     "console": ({"notation"}, {"torch", "lightning", "hydra", "omegaconf"}),
-    "cli": ({"arguments", "console", "config_errors", "resuming", "run_folder", "signals"}, {"torch", "lightning"}),
+    "cli": (
+        {"arguments", "console", "lazy_help", "config_errors", "resuming", "run_folder", "signals"},
+        {"torch", "lightning"},
+    ),
     "signals": (set(), {"torch", "lightning", "hydra"}),
     "config_errors": (set(), {"torch", "lightning"}),
     "sweep": (

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from cnnlab import arguments, console, resuming, run_folder
 from cnnlab.config_errors import in_one_line
 from cnnlab.errors import Interrupted, UserError
+from cnnlab.lazy_help import lazy_help_allowed
 from cnnlab.signals import signals_raise
 
 Task = Callable[[DictConfig], Any]
@@ -69,7 +70,7 @@ class Command:
         """Do what the command line says; return the folder of the job, the last one of several."""
         job = _Job()
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
-        with signals_raise(), _arguments_rewritten(), _environment("HYDRA_FULL_ERROR", "1"):
+        with signals_raise(), _arguments_rewritten(), lazy_help_allowed(), _environment("HYDRA_FULL_ERROR", "1"):
             hydra_main(_guarded(self.task, job))()
         if job.failure is not None:
             raise job.failure
