@@ -76,10 +76,10 @@ def _logging_notices() -> Iterator[None]:
     """Logging prints a stack trace for each line that it cannot write, and goes on."""
     handle_error = logging.Handler.handleError
 
-    def raise_if_nobody_reads(handler: logging.Handler, record: logging.LogRecord) -> None:
+    def raise_if_nobody_reads(self: logging.Handler, record: logging.LogRecord) -> None:
         if isinstance(sys.exc_info()[1], BrokenPipeError):
             raise Interrupted(_NO_READER)
-        handle_error(handler, record)
+        handle_error(self, record)
 
     logging.Handler.handleError = raise_if_nobody_reads  # type: ignore[method-assign]
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 
 
@@ -17,5 +17,5 @@ def plugins(arguments: Mapping[str, Any]) -> list[LightningEnvironment]:
     is_alone = devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)
     if not is_alone or arguments.get("num_nodes", 1) != 1:
         return []
-    rank_zero_only.rank = 0
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]
     return [LightningEnvironment()]
