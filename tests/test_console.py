@@ -108,6 +108,14 @@ def test_a_command_ends_quietly_with_its_reader(
     assert capfd.readouterr().err == ""
 
 
+def test_a_command_with_much_to_print_ends_quietly_too(
+    command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with no_reader(monkeypatch):
+        done = command("train.py", "--cfg", "all")
+    assert (done.status, done.err) == (141, "")
+
+
 def test_a_training_whose_reader_is_gone_says_how_to_go_on(
     smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
 ) -> None:
