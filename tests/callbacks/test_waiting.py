@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -86,11 +87,12 @@ def test_a_run_on_a_busy_machine_gives_the_same_numbers(
 
     monkeypatch.setattr(Waiting, "_choose", watched)
     for share in (1.0, 0.2):
-        monkeypatch.setattr(threads, "core_time", lambda it=share: (it, 1.0))
+        seconds = count(1)
+        monkeypatch.setattr(threads, "core_time", lambda s=share, it=seconds: (s * (now := next(it)), now))
         run = smoke("logger=none")
         assert run.status == 0, run.err
         losses.append((run.metrics["val/loss"], run.metrics["test/loss"]))
-    assert seen == [0, 0, 1, 0]  # at the start of each run, and at the end of its only epoch
+    assert seen == [0, 0, 1, 1]  # at the start of each run, and at the end of its only epoch
     assert losses[0] == losses[1]
     assert sleepers() == 0
 
