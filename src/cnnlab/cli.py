@@ -58,10 +58,8 @@ class Command:
             stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
             print(stop, file=sys.stderr)
             sys.exit(128 + stop.signum)
-        except BrokenPipeError:
-            raise
         except Exception as error:
-            if wants_trace:
+            if wants_trace or isinstance(error, BrokenPipeError):
                 raise
             print(f"error: {self.in_one_line(error)}", file=sys.stderr)
             sys.exit(1)
