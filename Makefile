@@ -1,4 +1,4 @@
-# Everything a fresh machine needs is Python 3.11-3.13 and make; `make help` lists the targets.
+# Everything a fresh machine needs is Python 3.11-3.14 and make; `make help` lists the targets.
 # On Windows use the plain commands in CONTRIBUTING.md.
 
 VENV ?= .venv
@@ -64,14 +64,14 @@ clean-runs: $(ENVIRONMENT) ## list runs and, once you say yes, delete them; ARGS
 # --- The environment ------------------------------------------------------------------------------------------------
 
 # A name on the PATH need not work (pyenv leaves shims of absent versions, Debian leaves out ensurepip): run it and see.
-FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 first_that_fits = $(shell for python in $(1); do \
 	if "$$python" -c '$(FITS)' >/dev/null 2>&1; then echo "\"$$python\""; break; fi; done)
 
-NAMES = $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
-NONE = $(if $(PYTHON),PYTHON=$(PYTHON) is no,found no) Python 3.11, 3.12 or 3.13 with the modules venv and ensurepip: \
-	install one (apt install python3-venv, brew install python@3.13, or python.org) or name it (make setup PYTHON=...)
-BROKEN = $(VENV) holds no working Python 3.11, 3.12 or 3.13: remove that folder and call make again
+NAMES = $(if $(PYTHON),"$(PYTHON)",python3.14 python3.13 python3.12 python3.11 python3 python)
+NONE = $(if $(PYTHON),PYTHON=$(PYTHON) is no,found no) Python 3.11 to 3.14 with the modules venv and ensurepip: \
+	install one (apt install python3-venv, brew install python@3.14, or python.org) or name it (make setup PYTHON=...)
+BROKEN = $(VENV) holds no working Python 3.11 to 3.14: remove that folder and call make again
 create = $(if $(wildcard $(VENV)/pyvenv.cfg),$(error $(BROKEN)),$(or $(call first_that_fits,$(NAMES)),$(error $(NONE))))
 
 # An environment is tied to its folder: in a copied or moved project it would still import the old one.

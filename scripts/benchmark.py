@@ -1,12 +1,13 @@
 """Compare this project's training with hand-written loops: ratios measured in one run, the variants taking turns.
 
-    python scripts/benchmark.py                     everything but gpu, about 35 minutes on two cores
+    python scripts/benchmark.py                     everything but busy and gpu, about 35 minutes on two cores
     python scripts/benchmark.py pipeline            images/s of the data alone against torchvision's way
     python scripts/benchmark.py overhead            what train.py takes above a bare loop, in µs per step
     python scripts/benchmark.py end_to_end          seconds per epoch against loops from plain to best
     python scripts/benchmark.py batch_size          images/s by batch size, device and network size; time to 98 %
     python scripts/benchmark.py time_to_accuracy    seconds of whole runs to 99 % and 98 %
     python scripts/benchmark.py imports             what train.py's imports add to those of its libraries
+    python scripts/benchmark.py busy                images/s beside programs that burn CPU, by how threads wait
     python scripts/benchmark.py gpu                 on a CUDA GPU, in under ten minutes: what was aimed at and reached
     python scripts/benchmark.py --smoke             a few steps of each: does it work?
 
@@ -32,20 +33,24 @@ import signal
 import sys
 from pathlib import Path
 
+from cnnlab import console
 from cnnlab.commands import this_script
 from cnnlab.errors import Interrupted, UserError, did_you_mean
 from cnnlab.signals import signals_raise
 
 PARTS = ("pipeline", "overhead", "end_to_end", "batch_size", "time_to_accuracy", "imports")
-CHOICES = (*PARTS, "gpu")
+CHOICES = (*PARTS, "busy", "gpu")
 OUT = Path("outputs/bench")
 
 
+@console.forgiving()
 def main() -> None:
     arguments = parse_arguments()
     try:
         with signals_raise():
             measure(arguments)
+    except BrokenPipeError:
+        raise
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -57,7 +62,9 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but gpu)")
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but busy and gpu)"
+    )
     parser.add_argument("--repeats", type=positive, help="times that each variant is timed (default 5, of gpu 3)")
     parser.add_argument("--smoke", action="store_true", help="one repeat of a few steps, one small network")
     parser.add_argument("--set", dest="overrides", nargs="+", action="extend", default=[], metavar="KEY=VALUE")

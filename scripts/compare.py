@@ -10,11 +10,11 @@ validation; the test accuracy is only shown.
 """
 
 import argparse
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnlab import console
 from cnnlab.errors import UserError, first_of
 
 if TYPE_CHECKING:
@@ -24,14 +24,10 @@ DEFAULT_FOLDER = Path("outputs/runs")
 REPORTS = Path("outputs/reports")
 
 
+@console.script()
 def main() -> None:
     arguments = parse_arguments()
-    try:
-        write(arguments.runs, arguments.out, arguments.figures)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    write(arguments.runs, arguments.out, arguments.figures)
 
 
 def parse_arguments() -> argparse.Namespace:

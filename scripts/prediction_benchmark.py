@@ -20,12 +20,16 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import cnnlab  # noqa: F401 - before torch, so that it can say how threads wait
+
+# isort: split
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from cnnlab import console
 from cnnlab.atomic import write_atomically
 from cnnlab.data.labelled import Labelled
 from cnnlab.data.normalise import Normalise
@@ -42,14 +46,12 @@ NUM_BEYOND, NUM_LARGE = 1_000, 50
 MOST_IMAGES = {name: NUM_BEYOND for name in PATHS if name not in CLAIMED} | {"small in a large photo": NUM_LARGE}
 
 
+@console.script()
 def main() -> None:
     arguments = parse_arguments()
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    try:
-        saved = load_model(arguments.run)
-        digits = read_digits(saved, arguments.split, arguments.images)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    saved = load_model(arguments.run)
+    digits = read_digits(saved, arguments.split, arguments.images)
     table = benchmark(saved, digits, arguments.only or list(PATHS), arguments.seed)
     text = f"{note(arguments, saved, table)}\n\n{markdown(table)}\n"
     write_atomically(arguments.out / "prediction.csv", table.to_csv(index=False).encode())

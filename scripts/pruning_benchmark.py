@@ -18,6 +18,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from tqdm import tqdm
 
+from cnnlab import console
+
 PROJECT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- pruning: begin -->", "<!-- pruning: end -->"
 VARIANTS = {
@@ -30,6 +32,7 @@ VARIANTS = {
 }
 
 
+@console.script()
 def main() -> None:
     arguments = parse_arguments()
     jobs = [(seed, variant) for seed in arguments.seeds for variant in VARIANTS]

@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 # All at the top: at the end they have another name.
+from cnnlab import console
 from cnnlab.atomic import write_atomically
 from cnnlab.data.locations import ENVIRONMENT_VARIABLE, cache_dir
 from cnnlab.errors import UserError
@@ -30,16 +31,14 @@ CACHES = {".git", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", 
 VALID = re.compile("[a-z]([a-z0-9_]*[a-z0-9])?")  # what is both a package and, for pip, a distribution
 
 
+@console.script()
 def main() -> None:
     new = parse_arguments().name
-    try:
-        old = present_name()
-        files = project_files()
-        check(new, old, files)
-        num_changed = rename(old, new, files)
-        shutil.rmtree(PROJECT / f"src/{old}.egg-info", ignore_errors=True)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+    old = present_name()
+    files = project_files()
+    check(new, old, files)
+    num_changed = rename(old, new, files)
+    shutil.rmtree(PROJECT / f"src/{old}.egg-info", ignore_errors=True)
     print(f"Renamed {old} to {new}: {num_changed} files changed. To do:")
     steps = [*repaired_by_ruff(), *to_do(old, new)]
     width = max(len(what) for what, _ in steps)

@@ -15,18 +15,16 @@ nothing in the study.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
+from cnnlab import console
 from cnnlab.errors import UserError, did_you_mean
 
 
+@console.script()
 def main() -> None:
     arguments = parse_arguments()
-    try:
-        print(report(arguments.folder, arguments.top, arguments.figures))
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+    print(report(arguments.folder, arguments.top, arguments.figures))
 
 
 def report(folder: Path, top: int, figures: bool) -> str:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from cnnlab import console
 from cnnlab.atomic import write_atomically
 from cnnlab.errors import UserError
 from cnnlab.locks import FileLock
@@ -26,25 +27,21 @@ OF_A_SEARCH = ("study.journal", "optimization_results.yaml", ".controllers")  # 
 OF_A_GRID = "multirun.yaml"  # what Hydra leaves beside the runs of a grid
 
 
+@console.script()
 def main() -> None:
     arguments = parse_arguments()
     folders = arguments.folders or [folder for folder in DEFAULT_FOLDERS if folder.is_dir()]
-    try:
-        runs = [read(folder) for folder in find(folders)]
-        runs = sorted((run for run in runs if arguments.state in (None, run.state)), key=SORTS[arguments.sort])
-        if arguments.csv:
-            write_atomically(arguments.csv, as_csv(runs))
-        if not runs:
-            places = ", ".join(map(str, arguments.folders or DEFAULT_FOLDERS))
-            print(f"No {arguments.state} runs in {places}" if arguments.state else f"No runs in {places}: {MAKE_ONE}")
-            return
-        print(table(runs, shutil.get_terminal_size().columns))
-        if arguments.delete:
-            delete(runs, folders, arguments.yes)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    runs = [read(folder) for folder in find(folders)]
+    runs = sorted((run for run in runs if arguments.state in (None, run.state)), key=SORTS[arguments.sort])
+    if arguments.csv:
+        write_atomically(arguments.csv, as_csv(runs))
+    if not runs:
+        places = ", ".join(map(str, arguments.folders or DEFAULT_FOLDERS))
+        print(f"No {arguments.state} runs in {places}" if arguments.state else f"No runs in {places}: {MAKE_ONE}")
+        return
+    print(table(runs, shutil.get_terminal_size().columns))
+    if arguments.delete:
+        delete(runs, folders, arguments.yes)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -18,10 +18,13 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from cnnlab import console
+
 PROJECT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- seeds: begin -->", "<!-- seeds: end -->"
 
 
+@console.script()
 def main() -> None:
     arguments = parse_arguments()
     seeds = arguments.seeds[:2] if arguments.smoke else arguments.seeds

@@ -27,6 +27,7 @@ import optuna
 import pandas as pd
 from tqdm import tqdm
 
+from cnnlab import console
 from cnnlab.hardware import device_name
 from cnnlab.sweep.slots import usable_cores
 from toy_study import Process, ToyStudy
@@ -41,6 +42,7 @@ LOADED = ["torch", "lightning.pytorch"]
 WITH_TORCH = [f"hydra.sweeper.preload=[{PRELOAD}]", f"must_be_loaded=[{','.join(LOADED)}]"]
 
 
+@console.script()
 def main() -> None:
     arguments = parse_arguments()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

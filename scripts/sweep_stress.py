@@ -31,6 +31,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
+from cnnlab import console
 from toy_study import TOY, TRAINING, Process, ToyStudy, begins, epochs_begun
 
 PARTS = ("kills", "interrupts", "worker", "together")
@@ -62,6 +63,7 @@ class Size:
 SMOKE = Size(1, 1, 6, (0.1, 0.3), 0.4, worker_trials=5, worker_seconds=0.5, invocations=3, together_trials=8)
 
 
+@console.script()
 def main() -> None:
     arguments = parse_arguments()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -17,6 +17,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from cnnlab.lazy_help import lazy_help_allowed
+
 
 @dataclass
 class Config:
@@ -92,4 +94,5 @@ def asked_to_stop(config: DictConfig, step: int) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    with lazy_help_allowed():
+        main()

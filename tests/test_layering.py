@@ -28,18 +28,27 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "schedules": ({"direction"}, {"hydra", "omegaconf", "torchvision"}),
     "optimization": ({"schedules"}, {"hydra", "omegaconf", "torchvision"}),
     "classifier": ({"optimization"}, {"hydra", "omegaconf", "torchvision"}),
-    "callbacks": ({"callbacks", "timing", "sweep"}, {"hydra", "omegaconf", "optuna"}),
+    "callbacks": ({"callbacks", "timing", "sweep", "threads"}, {"hydra", "omegaconf", "optuna"}),
     "timing": ({"timing"}, {"hydra", "omegaconf", "torchvision"}),
     "hooks": (set(), {"torch", "hydra", "omegaconf"}),
     "fast": ({"fast", "timing"}, {"hydra", "omegaconf", "torchvision"}),
     "loggers": (set(), {"hydra", "omegaconf", "optuna"}),
-    "cli": ({"arguments", "config_errors", "resuming", "run_folder", "signals"}, {"torch", "lightning"}),
+    "lazy_help": (set(), {"torch", "lightning", "omegaconf"}),
+    "console": ({"notation"}, {"torch", "lightning", "hydra", "omegaconf"}),
+    "cli": (
+        {"arguments", "console", "lazy_help", "config_errors", "resuming", "run_folder", "signals"},
+        {"torch", "lightning"},
+    ),
     "signals": (set(), {"torch", "lightning", "hydra"}),
     "config_errors": (set(), {"torch", "lightning"}),
-    "sweep": ({"sweep", "atomic", "commands", "locks"}, {"torch", "lightning", "hydra", "omegaconf", "torchvision"}),
+    "sweep": (
+        {"sweep", "atomic", "commands", "locks", "threads"},
+        {"torch", "lightning", "hydra", "omegaconf", "torchvision"},
+    ),
     "commands": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "resuming": ({"arguments", "atomic", "commands", "run_folder"}, {"torch", "lightning"}),
     "run_folder": ({"arguments", "commands", "locks"}, {"torch", "lightning"}),
+    "threads": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "allocator": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "hardware": ({"allocator"}, {"lightning", "hydra", "omegaconf"}),
     "inspection": ({"blocks"}, {"lightning", "hydra", "omegaconf", "torchvision", "matplotlib"}),
@@ -59,7 +68,16 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
 }
 # What puts the parts together.
 WITHOUT_BORDER = {"__init__", "training", "trainer", "preflight", "run_record", "instantiation", "checkpoint_io"}
-WITHOUT_BORDER |= {"quiet", "saved_run", "notebook", "failures", "evaluation", "prediction", "benchmark"}
+WITHOUT_BORDER |= {
+    "quiet",
+    "single_process",
+    "saved_run",
+    "notebook",
+    "failures",
+    "evaluation",
+    "prediction",
+    "benchmark",
+}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -1,17 +1,22 @@
 """PyTorch Lightning + Hydra template: train, search and read convolutional networks.
 
-This module stays free of heavy imports, so that `python train.py --help` answers at once.
+This module stays free of heavy imports, so that `python train.py --help` answers at once. Being imported before torch
+by every command, worker and notebook, it also sets how threads wait for each other.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnlab.threads import wait_briefly
+
 if TYPE_CHECKING:
     from cnnlab.notebook import Trained
     from cnnlab.saved_run import SavedRun
 
 __all__ = ["load_run", "train"]
+
+wait_briefly()
 
 
 def train(overrides: Sequence[str] = ()) -> "Trained":

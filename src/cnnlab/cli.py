@@ -16,9 +16,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cnnlab import arguments, resuming, run_folder
+from cnnlab import arguments, console, resuming, run_folder
 from cnnlab.config_errors import in_one_line
 from cnnlab.errors import Interrupted, UserError
+from cnnlab.lazy_help import lazy_help_allowed
 from cnnlab.signals import signals_raise
 
 Task = Callable[[DictConfig], Any]
@@ -43,6 +44,7 @@ class Command:
         conf_dirs = [folder / "conf" for folder in folders[:2]]
         self.conf_dir = next((conf for conf in conf_dirs if (conf / f"{config_name}.yaml").is_file()), conf_dirs[0])
 
+    @console.forgiving()
     def __call__(self) -> None:
         """Do what the command line says and leave the process unless all went well.
 
@@ -57,7 +59,7 @@ class Command:
             print(stop, file=sys.stderr)
             sys.exit(128 + stop.signum)
         except Exception as error:
-            if wants_trace:
+            if wants_trace or isinstance(error, BrokenPipeError):
                 raise
             print(f"error: {self.in_one_line(error)}", file=sys.stderr)
             sys.exit(1)
@@ -66,7 +68,7 @@ class Command:
         """Do what the command line says; return the folder of the job, the last one of several."""
         job = _Job()
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
-        with signals_raise(), _arguments_rewritten(), _environment("HYDRA_FULL_ERROR", "1"):
+        with signals_raise(), _arguments_rewritten(), lazy_help_allowed(), _environment("HYDRA_FULL_ERROR", "1"):
             hydra_main(_guarded(self.task, job))()
         if job.failure is not None:
             raise job.failure

@@ -2,8 +2,20 @@
 
 import difflib
 import signal
-import unicodedata
 from collections.abc import Iterable, Sequence
+
+# Characters that are never shown as they are: the controls of ASCII and Latin-1, those that turn the direction of
+# writing, and the surrogates by which Python stands for bytes that are no text.
+CONTROLS = {
+    code: ascii(chr(code))[1:-1]
+    for code in (
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+        *range(0xD800, 0xE000),
+    )
+}
 
 
 class UserError(Exception):
@@ -29,7 +41,12 @@ class Interrupted(BaseException):
         self.advice = ""
 
     def __str__(self) -> str:
-        names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", 1: "SIGHUP (its terminal was closed)"}
+        names = {
+            signal.SIGINT: "Ctrl-C",
+            signal.SIGTERM: "SIGTERM",
+            1: "SIGHUP (its terminal was closed)",
+            13: "SIGPIPE (nobody reads what it prints)",
+        }
         name = names.get(self.signum, f"signal {self.signum}")
         return f"stopped by {name}{'; ' + self.advice if self.advice else ''}"
 
@@ -43,12 +60,9 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def printable(name: str) -> str:
-    """A file's name as any terminal, table and file takes it: control characters and bytes that are no text escaped."""
-    return "".join(
-        one.encode("unicode_escape").decode("ascii") if unicodedata.category(one) in ("Cc", "Cs") else one
-        for one in name
-    )
+def printable(text: str) -> str:
+    """The text with control characters and bytes that are no text as escapes, which any terminal, table and file takes."""
+    return text.translate(CONTROLS)
 
 
 def first_of(errors: Sequence[UserError], number: int = 5) -> str:

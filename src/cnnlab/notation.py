@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from cnnlab.errors import printable
+
 ABSENT = math.nan  # in tables of parameters: the trial's branch of the space does not have this one
 
 
@@ -84,7 +86,8 @@ def shown_spread(mean: float, deviation: float, decimals: int) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """At most `length` characters, with the middle left out of longer texts: choices tend to differ at the ends."""
+    """At most `length` printable characters; longer texts lose their middle, for choices tend to differ at the ends."""
+    text = printable(text)
     if len(text) <= length:
         return text
     head = (length - 1) // 2

@@ -8,6 +8,7 @@ _ON_PURPOSE = (
     "LeafSpec",
     "Checkpoint directory .* exists",
     "does not have many workers",
+    "The `srun` command is available",  # Slurm's client is on many machines whose runs have nothing to do with it
     "multi-threaded, use of fork",  # torch's DataLoader workers
 )
 

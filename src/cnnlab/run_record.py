@@ -131,7 +131,10 @@ def scores(trainer: Trainer) -> dict[str, Any]:
 
 
 def write_time(trainer: Trainer, datamodule: DataModule, run_dir: Path) -> None:
-    """Leave time.json: the stages' shares, how busy a CUDA device was, and a diagnosis; nothing if not measured."""
+    """Leave time.json: the stages' shares, how busy a CUDA device or had the CPU's core was, and a diagnosis.
+
+    Nothing if the shares were not measured.
+    """
     throughput = _throughput(trainer)
     if not throughput.shares:
         return
@@ -146,9 +149,11 @@ def write_time(trainer: Trainer, datamodule: DataModule, run_dir: Path) -> None:
         datamodule.in_memory,
         is_fast=isinstance(trainer.fit_loop.epoch_loop, FastLoop),
         gpu_unused=device == "cpu" and torch.cuda.is_available(),
+        core_share=throughput.core_share,
     )
     shares = {stage: round(share, 4) for stage, share in throughput.shares.items()}
     busy = {} if run.device_busy is None else {"device_busy": round(run.device_busy, 4)}
+    busy |= {"core_share": round(run.core_share, 4)} if device == "cpu" else {}
     write_json(run_dir / "time.json", {**shares, **busy, "diagnosis": diagnose(run)})
 
 

@@ -12,6 +12,7 @@ from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfi
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from omegaconf import DictConfig, OmegaConf
 
+from cnnlab import single_process
 from cnnlab.checkpoint_io import AtomicCheckpointIO
 from cnnlab.commands import short_path
 from cnnlab.direction import inherited
@@ -77,7 +78,7 @@ def build_trainer(config: DictConfig, run_dir: Path, machine: Hardware, steps_do
             callbacks=callbacks,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-            plugins=[AtomicCheckpointIO()],
+            plugins=[AtomicCheckpointIO(), *single_process.plugins(arguments)],
             default_root_dir=run_dir,
         )
     except (MisconfigurationException, ValueError, TypeError, ModuleNotFoundError) as error:

@@ -40,7 +40,7 @@ def test_the_shares_are_logged_and_end_in_a_sentence(train: Callable[..., Finish
     run = train(*settings, "trainer.max_epochs=2", "test=false", "logger=tensorboard")
     assert run.folder is not None
     time = run.time
-    shares = {name: value for name, value in time.items() if name != "diagnosis"}
+    shares = {name: value for name, value in time.items() if name not in ("core_share", "diagnosis")}
     assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
     assert shares["forward_backward"] > shares["copy"]
     assert f"time         data wait {shares['data_wait']:.0%}, copy" in run.out
@@ -57,6 +57,22 @@ def test_all_epochs_count_whichever_was_best(smoke: Callable[..., Finished]) -> 
     run = smoke("logger=none", "model=linear", "optimizer.lr=0", "scheduler=none", "trainer.max_epochs=3")
     assert run.metrics["best_epoch"] == 1
     assert run.time["diagnosis"].startswith("24 steps")
+
+
+def test_a_run_that_did_not_get_its_core_says_so(
+    train: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.perf_counter()
+
+    def a_third() -> tuple[float, float]:
+        seconds = time.perf_counter() - began
+        return seconds / 3, seconds
+
+    monkeypatch.setattr("cnnlab.threads.core_time", a_third)
+    settings = ["trainer=cpu", "data.train_size=1000", "data.val_size=100", "data.batch_size=16", "model=linear"]
+    run = train(*settings, "trainer.max_epochs=1", "test=false", "logger=none")
+    assert run.time["core_share"] == pytest.approx(1 / 3, abs=0.01)
+    assert "training was kept from a core 67% of the time" in run.out
 
 
 def test_with_another_profiler_nothing_is_split(smoke: Callable[..., Finished]) -> None:

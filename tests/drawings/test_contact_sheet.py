@@ -41,3 +41,9 @@ def test_unsure_answers_are_marked(probability: float | None, is_marked: bool) -
 def test_colour_is_seen_in_colour() -> None:
     sheet = pixels(draw([entry(channels=3)]))
     assert (sheet == (255, 0, 0)).all(axis=2).any()
+
+
+def test_names_out_of_hostile_files_are_written_as_what_they_are() -> None:
+    hostile, harmless = "\x1b[2J\x07\r\n\u202e", r"\x1b[2J\x07\r\n\u202e"
+    sheets = [draw([entry()._replace(name=name, label=name)]) for name in (hostile, harmless)]
+    assert sheets[0] == sheets[1]

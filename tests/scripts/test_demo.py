@@ -101,6 +101,10 @@ def test_strokes_are_answered_on_this_machine_alone(
         upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
         upgrade |= {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}
         assert get(port, "/ws", Origin="http://example.org", **upgrade)[0] == 403
+        assert get(port, "/", Host=f"localhost:{port}")[0] == 200
+        for name in ("example.org", f"example.org:{port}", "localhost.example.org", "127.0.0.1.example.org"):
+            assert [get(port, path, Host=name)[0] for path in ("/", "/static/js/bokeh.min.js")] == [403, 403]
+        assert get(port, "/ws", Host=f"example.org:{port}", **upgrade)[0] == 403
         with pytest.raises(OSError, match="refused|timed out|unreachable"):
             socket.create_connection(("127.0.0.2", port), timeout=5)
 

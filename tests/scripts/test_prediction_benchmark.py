@@ -1,5 +1,6 @@
 """The benchmark of pictures: honest distortions, right numbers, tables where they belong."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -85,12 +86,8 @@ def test_a_little_of_it(smoke: Callable[..., Finished], command: Callable[..., F
     assert "claimed are at most 0.5" in done.out
 
 
-def test_mistakes_are_told_in_one_line(command: Callable[..., Finished], capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(PROJECT / "scripts"))
-        patch.setattr("sys.argv", ["prediction_benchmark.py", "nowhere"])
-        import prediction_benchmark
-
-        with pytest.raises(SystemExit, match="^error: .*nowhere is not a run folder"):
-            prediction_benchmark.main()
+def test_mistakes_are_told_in_one_line(command: Callable[..., Finished]) -> None:
+    done = command("scripts/prediction_benchmark.py", "nowhere")
+    assert done.status == 1
+    assert re.fullmatch("error: .*nowhere is not a run folder.*\n", done.err)
     assert not Path("outputs").exists()

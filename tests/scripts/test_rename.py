@@ -32,7 +32,10 @@ def copy_of_the_project(folder: Path) -> Path:
 
 def small_project(folder: Path) -> Path:
     """What scripts/rename.py itself needs, and nothing else."""
-    needed = [f"src/{OLD}/{name}" for name in ("__init__.py", "atomic.py", "errors.py")]
+    needed = [
+        f"src/{OLD}/{name}"
+        for name in ("__init__.py", "atomic.py", "console.py", "errors.py", "notation.py", "threads.py")
+    ]
     needed += [f"src/{OLD}/data/{name}" for name in ("__init__.py", "locations.py")]
     for name in [*needed, "scripts/rename.py", "pyproject.toml", ".gitignore"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 
+from cnnlab.lazy_help import lazy_help_allowed
 from conftest import PROJECT, Finished
 
 TOY = PROJECT / "scripts/sweep_toy.py"
@@ -54,7 +55,8 @@ class Apps:
         status = 0
         GlobalHydra.instance().clear()
         try:
-            runpy.run_path(str(app), run_name="__main__")
+            with lazy_help_allowed():
+                runpy.run_path(str(app), run_name="__main__")
         except SystemExit as stop:
             status = stop.code if isinstance(stop.code, int) else 1
         finally:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna import Trial
 
 from cnnlab.errors import UserError
+from cnnlab.lazy_help import lazy_help_allowed
 
 SEEN = "seen.json"
 
@@ -150,4 +151,5 @@ def suggest_nonsense(config: DictConfig, trial: Trial) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with lazy_help_allowed():
+        main()

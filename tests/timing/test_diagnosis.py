@@ -21,6 +21,17 @@ def run(
     [
         (run(), "the network took 92% of the time: on a CPU only a smaller network or a GPU is faster"),
         (run(gpu_unused=True), "the network took 92% of the time on the CPU: this machine has a GPU, try trainer=gpu"),
+        (
+            run(core_share=0.4, overhead=0.45),
+            "training was kept from a core 60% of the time: it is faster when no other programs use the CPU",
+        ),
+        (run(core_share=0.8), "the network took 92% of the time: on a CPU only a smaller network or a GPU is faster"),
+        (run(core_share=0.4, device="mps"), "the network took 92% of the time"),
+        (
+            run(core_share=0.4, data_wait=0.4, in_memory=False),
+            "data wait 40%: the network waits for its samples; try data.in_memory=true if the data fit into memory, "
+            "or more data.num_workers",
+        ),
         (run(num_steps=8, data_wait=0.9), "8 steps are too few to say where the time goes"),
         (
             run(data_wait=0.4, in_memory=False),

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
+from cnnlab import threads
 from cnnlab.timing.device_time import DeviceTime
 from cnnlab.timing.stopwatch import Stopwatch
 
@@ -33,6 +34,7 @@ class Throughput(Callback):
         num_images, num_steps: seen and done in that time.
         seconds: of each stage, all epochs so far.
         device_busy: share of its time that a CUDA device computes, from one step; None elsewhere.
+        core_share: of the time in which the thread that trains could have been at work, in this process; see threads.
     """
 
     def __init__(self) -> None:
@@ -44,6 +46,8 @@ class Throughput(Callback):
         self._device_time: DeviceTime | None = None
         self._epoch_seconds = self._validation_seconds = 0.0
         self._epoch_images = self._epoch_steps = 0
+        self._had_core = self._wanted_core = 0.0
+        self._core_began = (0.0, 0.0)
         self._began: float | None = None
         self._validation_began = 0.0
         self._stages: dict[str, float] = {}
@@ -57,6 +61,10 @@ class Throughput(Callback):
         """Each stage's share of the time of all epochs; empty if it was not measured."""
         total = sum(self.seconds.values())
         return {stage: seconds / total for stage, seconds in self.seconds.items()} if total else {}
+
+    @property
+    def core_share(self) -> float:
+        return min(self._had_core / self._wanted_core, 1.0) if self._wanted_core else 1.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._epoch_seconds = self._validation_seconds = 0.0
@@ -121,12 +129,15 @@ class Throughput(Callback):
 
     def _start(self, pl_module: LightningModule) -> None:
         _wait_for(pl_module.device)
-        self._began = time.perf_counter()
+        self._began, self._core_began = time.perf_counter(), threads.core_time()
 
     def _stop(self, pl_module: LightningModule) -> None:
         if self._began is not None:
             _wait_for(pl_module.device)
             self._epoch_seconds += time.perf_counter() - self._began
+            had, wanted = threads.core_time()
+            self._had_core += had - self._core_began[0]
+            self._wanted_core += wanted - self._core_began[1]
             self._began = None
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import errno
 import logging
+import re
 import signal
 import socket
 from types import FrameType
 from typing import Any
 
 from bokeh.server.server import Server
+from tornado.web import ErrorHandler
 
 from cnnlab.demo.page import page_of
 from cnnlab.errors import Interrupted, UserError
@@ -16,6 +18,8 @@ from cnnlab.prediction.predictor import Predictor
 
 HOST = "127.0.0.1"
 _NUM_PORTS = 20
+# A page of another site may have had its own name point here (DNS rebinding): its browser asks for that name's host.
+_ANY_OTHER_NAME = rf"(?!({re.escape(HOST)}|localhost)$).*"
 
 
 def start(predictor: Predictor, title: str, port: int) -> Server:
@@ -31,6 +35,7 @@ def start(predictor: Predictor, title: str, port: int) -> Server:
     origins = [f"{HOST}:{free}", f"localhost:{free}"]  # pages of other sites are not answered
     asyncio.set_event_loop(asyncio.new_event_loop())  # the one that the server takes
     server = Server({"/": page}, address=HOST, port=free, allow_websocket_origin=origins)
+    server._tornado.add_handlers(_ANY_OTHER_NAME, [(".*", ErrorHandler, {"status_code": 403})])
     server.start()
     return server
 

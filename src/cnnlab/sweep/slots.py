@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from cnnlab.errors import UserError
+from cnnlab.threads import usable_cores
 
 # More small processes than this gain nothing and cost a data set's memory each.
 _MAX_CPU_SLOTS = 8
@@ -91,8 +92,3 @@ def visible_gpus() -> list[str]:
         driver = Path("/proc/driver/nvidia/gpus")
         count = len(list(driver.iterdir())) if driver.is_dir() else 0
     return [str(index) for index in range(count)]
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

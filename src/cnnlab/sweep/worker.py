@@ -64,7 +64,8 @@ def run_in_process(task: Task, job: Job, connection: Connection) -> None:
         for descriptor in (1, 2):
             os.dup2(output.fileno(), descriptor)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # for who watches the file, and for what a kill would swallow
+        # For who watches the file, and for what a kill would swallow; in whatever encoding the system has.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
 
     def ask(value: float, step: int) -> str | None:
         connection.send((value, step))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 # Shares of the time from which on a stage is worth a word.
 _WAITING, _COPYING, _VALIDATING, _AROUND, _IDLE = 0.25, 0.25, 0.4, 0.3, 0.25
+_HAD_A_CORE = 0.75  # less, and other programs decide how long everything takes
 _BUSY = 0.85  # of a GPU: what Python does meanwhile costs nothing
 # In fewer steps, what happens only once (memory, kernels, worker processes) hides the rest.
 _FEWEST_STEPS = 50
@@ -21,6 +22,7 @@ class Run:
         num_steps: training steps done.
         device: cuda, mps or cpu.
         device_busy: share of its time in which a CUDA device computed; None if not known.
+        core_share: of the time in which the thread that trains could have been at work, the share in which it was.
         batch_size, num_samples: of training.
         in_memory: whether the data lie in memory, so that no worker reads them.
         is_fast: whether trainer=fast is in use.
@@ -36,6 +38,7 @@ class Run:
     in_memory: bool = True
     is_fast: bool = False
     gpu_unused: bool = False
+    core_share: float = 1.0
 
 
 def diagnose(run: Run) -> str:
@@ -44,6 +47,8 @@ def diagnose(run: Run) -> str:
         return f"{run.num_steps} steps are too few to say where the time goes"
     if run.device_busy is not None and run.device_busy >= _BUSY:
         return f"the GPU computed {run.device_busy:.0%} of the time: only a smaller network would be faster"
+    if busy := _other_programs(run):
+        return busy
     stages = [_data_wait(run), _copying(run), _validation(run), _around_the_steps(run)]
     if avoidable := [stage for stage in stages if stage is not None]:
         return max(avoidable)[1]
@@ -57,6 +62,15 @@ def diagnose(run: Run) -> str:
     if run.gpu_unused:
         return f"{text} on the CPU: this machine has a GPU, try trainer=gpu"
     return f"{text}: on a CPU only a smaller network or a GPU is faster" if run.device == "cpu" else text
+
+
+def _other_programs(run: Run) -> str | None:
+    """Without a core, all shares are those of waiting for one. A wait for workers' samples is no sign of that."""
+    waits_for_workers = not run.in_memory and run.shares["data_wait"] >= _WAITING
+    if run.device != "cpu" or waits_for_workers or run.core_share >= _HAD_A_CORE:
+        return None
+    without = 1 - run.core_share
+    return f"training was kept from a core {without:.0%} of the time: it is faster when no other programs use the CPU"
 
 
 def _data_wait(run: Run) -> tuple[float, str] | None:

@@ -1,0 +1,85 @@
+"""Threads of a training step sleep while they wait for each other where other programs want the cores."""
+
+import threading
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from cnnlab import threads
+
+# Of the time that the training thread wants a core, so much without one means that others want them too.
+_BUSY = 0.1
+_MOST_SLEEPERS = 8
+_ENOUGH_FOR_ALL_THREADS = 2**18  # numbers: torch divides no less work
+
+
+class Waiting(Callback):
+    """Chooses at the start of the training and after each epoch how threads wait, by how long the last one had no core.
+
+    Threads that spin lose least on a quiet machine and most on a busy one; what is computed is the same to the bit. Of
+    libgomp's two numbers of spins, both read when it was loaded, it takes the smaller while there are more of its
+    threads than cores. So on a busy machine a few that do nothing are added. Other thread libraries do not mind.
+    """
+
+    def __init__(self) -> None:
+        self._sleepers: list[_Sleeper] = []
+        self._before = (0.0, 0.0)  # the first look is at all since the process began: imports, and reading the data
+
+    @property
+    def is_asleep(self) -> bool:
+        return bool(self._sleepers)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if pl_module.device.type == "cpu" and threads.is_left_to_us():
+            self._choose()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.on_train_start(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._wake()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._wake()
+
+    def _choose(self) -> None:
+        now = threads.core_time()
+        had, wanted = (after - before for after, before in zip(now, self._before, strict=True))
+        self._before = now
+        is_busy = had < (1 - _BUSY) * wanted
+        if is_busy and not self._sleepers:
+            self._sleepers = [_Sleeper() for _ in range(_number(torch.get_num_threads(), threads.usable_cores()))]
+        elif not is_busy:
+            self._wake()
+
+    def _wake(self) -> None:
+        for sleeper in self._sleepers:
+            sleeper.end()
+        self._sleepers = []
+
+
+def _number(num_threads: int, num_cores: int) -> int:
+    """How many sleepers, each with threads of its own, make more threads than cores; 0 where that would be too many."""
+    if num_threads == 1:
+        return 0
+    wanted = -(-num_cores // (num_threads - 1)) - 1
+    return wanted if wanted <= _MOST_SLEEPERS else 0
+
+
+class _Sleeper:
+    """A thread that has computed with threads of its own once, which makes libgomp keep them, and then does nothing."""
+
+    def __init__(self) -> None:
+        self._awake, self._end = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sleeper", daemon=True)
+        self._thread.start()
+        self._awake.wait()
+
+    def _run(self) -> None:
+        torch.zeros(_ENOUGH_FOR_ALL_THREADS).add_(1)
+        self._awake.set()
+        self._end.wait()
+
+    def end(self) -> None:
+        self._end.set()
+        self._thread.join()

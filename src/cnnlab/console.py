@@ -1,0 +1,97 @@
+"""What is printed arrives whatever the console can show, does no harm there, and ends quietly when nobody reads it."""
+
+import io
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TextIO
+
+from cnnlab.errors import CONTROLS, Interrupted, UserError
+
+# A name out of an archive or a data set could move the cursor, retitle the window or hide a line.
+_ESCAPES = {code: text for code, text in CONTROLS.items() if chr(code) not in "\n\t"}
+_KEEPING_BARS = {code: text for code, text in _ESCAPES.items() if chr(code) != "\r"}  # they write over their line
+# Not all systems have the signal by which programs end whose reader is gone.
+_NO_READER = int(getattr(signal, "SIGPIPE", 13))
+
+
+@contextmanager
+def forgiving() -> Iterator[None]:
+    """To be put around a whole command, which prints foreign text: names of classes and files, errors of libraries.
+
+    Characters that the console's encoding lacks and control characters are shown as escapes (\\u4e2d, \\x1b). When the
+    reader of a pipe is gone (`| head`), logging raises Interrupted, and the process ends with SIGPIPE's status.
+    """
+    with ExitStack() as stack:
+        for stream, escapes in ((sys.stdout, _ESCAPES), (sys.stderr, _KEEPING_BARS)):
+            stack.enter_context(_escaped(stream, escapes))
+        stack.enter_context(_logging_notices())
+        try:
+            try:
+                yield
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            sys.exit(128 + _NO_READER)
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                _drop_what_nobody_reads(stream)
+
+
+@contextmanager
+def script() -> Iterator[None]:
+    """`forgiving` for a script of ordinary flags, which also tells mistakes in one line and ends at Ctrl-C."""
+    with forgiving():
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except (UserError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except (Interrupted, KeyboardInterrupt) as stop:
+            sys.exit(128 + getattr(stop, "signum", signal.SIGINT))
+
+
+@contextmanager
+def _escaped(stream: TextIO | None, escapes: dict[int, str]) -> Iterator[None]:
+    if not isinstance(stream, io.TextIOWrapper) or "write" in vars(stream):  # a notebook's; one inside another
+        yield
+        return
+    write: Callable[[str], int] = stream.write
+    stream.reconfigure(errors="backslashreplace")
+    vars(stream)["write"] = lambda text: write(text.translate(escapes))
+    try:
+        yield
+    finally:
+        del vars(stream)["write"]
+
+
+@contextmanager
+def _logging_notices() -> Iterator[None]:
+    """Logging prints a stack trace for each line that it cannot write, and goes on."""
+    handle_error = logging.Handler.handleError
+
+    def raise_if_nobody_reads(self: logging.Handler, record: logging.LogRecord) -> None:
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            raise Interrupted(_NO_READER)
+        handle_error(self, record)
+
+    logging.Handler.handleError = raise_if_nobody_reads  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        logging.Handler.handleError = handle_error  # type: ignore[method-assign]
+
+
+def _drop_what_nobody_reads(stream: TextIO) -> None:
+    """The interpreter would try once more when it ends, and say that it could not."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -1,0 +1,25 @@
+"""Hydra 1.3 under Python 3.14, whose argparse refuses one of Hydra's help texts."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def lazy_help_allowed() -> Iterator[None]:
+    """Keep argparse from reading help texts before help is wanted.
+
+    Since Python 3.14 it looks for mistakes in each text when an argument is added. That of Hydra's --shell-completion
+    is an object that becomes a text when it is printed, so that no plugin is asked for its part before.
+    """
+    changed: Any = argparse.ArgumentParser
+    if sys.version_info < (3, 14) or "_check_help" in vars(changed):
+        yield
+        return
+    changed._check_help = lambda parser, action: None
+    try:
+        yield
+    finally:
+        del changed._check_help  # the inherited one is back
