@@ -36,7 +36,8 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "config_errors": (set(), {"torch", "lightning"}),
     "sweep": ({"sweep", "atomic", "commands", "locks"}, {"torch", "lightning", "hydra", "omegaconf", "torchvision"}),
     "commands": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
-    "resuming": ({"arguments", "atomic", "commands", "run_folder"}, {"torch", "lightning"}),
+    "resuming": ({"arguments", "atomic", "commands", "run_folder", "trust"}, {"torch", "lightning"}),
+    "trust": (set(), {"torch", "lightning"}),  # it names their classes, and imports them when it has to look
     "run_folder": ({"arguments", "commands", "locks"}, {"torch", "lightning"}),
     "allocator": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "hardware": ({"allocator"}, {"lightning", "hydra", "omegaconf"}),

@@ -11,9 +11,9 @@ from cnnlab.checkpoint_io import load_checkpoint
 from cnnlab.commands import short_path
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import UserError
-from cnnlab.instantiation import refuse_untrusted_targets
 from cnnlab.quiet import quieten_libraries
 from cnnlab.training import build_data, build_model
+from cnnlab.trust import trusted
 
 # The name of the network in a LightningModule, here and in CONTRIBUTING.md.
 _PREFIX = "model."
@@ -24,7 +24,7 @@ class SavedModel(NamedTuple):
 
     Attributes:
         folder: the run's.
-        config: as composed when the run was started.
+        config: as composed when the run was started, without interpolations.
         model: with the weights of the best epoch, in eval mode, on the CPU.
         data: what the network was trained on, see DataModule.description.
     """
@@ -41,7 +41,7 @@ class SavedRun(NamedTuple):
     Attributes:
         model: the network with the weights of the best epoch, in eval mode, on the CPU.
         datamodule: set up; its loaders give normalised batches.
-        config: as composed when the run was started.
+        config: as composed when the run was started, without interpolations.
     """
 
     model: nn.Module
@@ -57,8 +57,7 @@ def load_model(run: str | Path) -> SavedModel:
     """
     quieten_libraries()
     folder = run_folder.find(run)
-    config = run_folder.load_config(folder)
-    refuse_untrusted_targets(config, f"the config saved in {short_path(folder)}")
+    config = trusted(run_folder.load_config(folder), f"the config saved in {short_path(folder)}")
     path = folder / "checkpoints" / "best.ckpt"
     if not path.is_file():
         raise UserError(f"{short_path(folder)} has no checkpoints/best.ckpt: no epoch was finished")
