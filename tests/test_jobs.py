@@ -29,7 +29,7 @@ def test_a_failure_among_several_jobs(
     content |= {"launcher": {"_target_": launcher}, "job": {"name": "train", "num": 7}, "overrides": {"task": ["a=1"]}}
     settings = OmegaConf.create(content)
     jobs, folder = Jobs(str), tmp_path / "7"
-    folder.mkdir()
+    (folder / ".hydra").mkdir(parents=True)
     jobs.begin(folder)
     assert jobs.fail(UserError("refused"), settings) == is_kept
     assert folder.is_dir() == leaves_folder
