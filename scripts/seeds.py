@@ -4,23 +4,33 @@
     python scripts/seeds.py --seeds 0-4 --results RESULTS.md -- model=lenet5 trainer.max_epochs=10
 
 Every run is an ordinary `python train.py seed=<seed> …` in its own process, one after the other, so that its seconds
-are those a user would see. A second call with the same --out runs only the seeds that are missing.
+are those a user would see. A second call with the same --out runs only the seeds that are missing and goes on with one
+that was stopped; what lies there must come of the same command, code, packages and data.
 """
 
 import argparse
 import json
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 from tqdm import tqdm
 
 from cnnlab import console
+from cnnlab.arguments import for_hydra, quoted, value_of
+from cnnlab.errors import UserError
+from cnnlab.notation import decimals_of, shown_spread
+from cnnlab.reports.run_table import state_of
 
 PROJECT = Path(__file__).resolve().parents[1]
+SMALL = ["trainer=smoke", "data.train_size=256"]
 BEGIN, END = "<!-- seeds: begin -->", "<!-- seeds: end -->"
 
 
@@ -29,12 +39,22 @@ def main() -> None:
     arguments = parse_arguments()
     seeds = arguments.seeds[:2] if arguments.smoke else arguments.seeds
     out = arguments.out or Path("outputs/seeds") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    for seed in tqdm(seeds, desc="seeds", disable=not sys.stderr.isatty()):
-        train(seed, out / str(seed), arguments.overrides, arguments.smoke)
-    runs = pd.DataFrame([{**read_metrics(out / str(seed)), "seed": seed} for seed in seeds])
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        check_overrides(arguments.overrides)
+        overrides = [*arguments.overrides, *(SMALL if arguments.smoke else [])]
+        check_earlier({out / str(seed): [*overrides, f"seed={seed}"] for seed in seeds})
+        for seed in tqdm(seeds, desc="seeds", disable=not sys.stderr.isatty()):
+            train(out / str(seed), [*overrides, f"seed={seed}"])
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print(f"stopped; the same command with --out {shlex.quote(str(out))} goes on", file=sys.stderr)
+        sys.exit(130)
+    runs = pd.DataFrame([{**read_json(out / str(seed) / "metrics.json"), "seed": seed} for seed in seeds])
     runs.to_csv(out / "seeds.csv", index=False)
-    columns = ["seed", "best_epoch", "val/accuracy", "test/accuracy", "train_seconds", "images_per_second"]
+    scores = [name for name in runs if name.startswith(("val/", "test/"))]
+    known = ["seed", "best_epoch", *sorted(scores, key=lambda name: name.startswith("test/"))]
+    columns = [name for name in [*known, "train_seconds", "images_per_second"] if name in runs]
     print(runs[columns].to_string(index=False))
     row = summarise(runs, shlex.join(["python", "train.py", *arguments.overrides]))
     print(f"\n{markdown([row])}\n\nRuns and table: {out}")
@@ -56,49 +76,130 @@ def parse_arguments() -> argparse.Namespace:
 def seed_list(text: str) -> list[int]:
     """0-4 is 0, 1, 2, 3, 4; 0,3,7 is itself."""
     first, dash, last = text.partition("-")
-    return list(range(int(first), int(last) + 1)) if dash else [int(seed) for seed in text.split(",")]
+    seeds = list(range(int(first), int(last) + 1)) if dash else [int(seed) for seed in text.split(",")]
+    if not seeds:
+        raise ValueError("the last seed comes before the first")
+    return list(dict.fromkeys(seeds))
 
 
-def train(seed: int, run_dir: Path, overrides: list[str], smoke: bool) -> None:
+def check_overrides(overrides: list[str]) -> None:
+    """Raise UserError for what would not make one run a seed."""
+    for word in overrides:
+        if word.startswith("-") or any(value_of(key, [word]) for key in ("sweep", "resume", "hydra/sweeper")):
+            raise UserError(f"every seed is one run of overrides like model=tinyvgg, got {word}")
+
+
+def check_earlier(commands: dict[Path, list[str]]) -> None:
+    """Raise UserError unless what lies in the folders was made by these commands, with what is here now.
+
+    Args:
+        commands: the overrides for each folder.
+    """
+    found = {folder: command for folder, command in commands.items() if (folder / ".hydra/overrides.yaml").is_file()}
+    for folder, command in found.items():
+        made_by = yaml.safe_load((folder / ".hydra/overrides.yaml").read_text(encoding="utf-8"))
+        wanted = [word for word in for_hydra(command) if not word.lstrip("+~").startswith(("hydra.", "hydra/"))]
+        if made_by != wanted:
+            raise UserError(
+                f"{folder} was made by train.py {shlex.join(made_by)}, not by {shlex.join(wanted)}; name another --out"
+            )
+        if state_of(folder) == "running":
+            raise UserError(f"{folder} is still running in another process; wait for it, or name another --out")
+    recorded = [folder for folder in found if (folder / "environment.json").is_file()]
+    if not recorded:
+        return
+    now = environment_now(recorded[0])
+    for folder in recorded:
+        before = read_json(folder / "environment.json")
+        if different := next(differences(before, now), None):
+            what, old, new = different
+            raise UserError(f"{folder} was made with {what} {old}, and here is {new}; name another --out")
+
+
+def environment_now(folder: Path) -> dict[str, Any]:
+    """What environment.json would hold, were the run of this folder started now."""
+    from cnnlab import hardware, run_record
+    from cnnlab.quiet import quieten_libraries
+    from cnnlab.run_folder import load_config
+    from cnnlab.training import build_data
+    from cnnlab.trust import trusted
+
+    quieten_libraries()
+    config = trusted(load_config(folder), f"the config saved in {folder}")
+    machine = hardware.choose(config.trainer.accelerator, config.trainer.precision, config.trainer.num_threads)
+    return run_record.environment(machine, build_data(config).description())
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """What two runs' numbers may differ by, as name, before and now. Threads change no more than the last digits."""
+    for name in ("python", "cuda", "device", "precision", "dataset", "data_checksums"):
+        if before[name] != now[name]:
+            yield name, before[name], now[name]
+    for package, version in now["versions"].items():
+        if before["versions"].get(package) != version:
+            yield package, before["versions"].get(package), version
+    if before["git"] and now["git"] and before["git"]["commit"] != now["git"]["commit"]:
+        code = ["git", "-C", str(PROJECT), "diff", "--quiet", before["git"]["commit"], "--", "src", "conf", "train.py"]
+        if subprocess.run(code, capture_output=True, check=False).returncode != 0:
+            yield "the code of commit", before["git"]["commit"][:8], now["git"]["commit"][:8]
+
+
+def train(run_dir: Path, overrides: list[str]) -> None:
+    """Make the run, or what is missing of it.
+
+    Raises:
+        UserError: if it fails.
+    """
     if (run_dir / "metrics.json").is_file():
         return
-    extra = ["trainer=smoke", "data.train_size=256"] if smoke else []
-    command = [
-        sys.executable,
-        str(PROJECT / "train.py"),
-        *overrides,
-        *extra,
-        f"seed={seed}",
-        f"hydra.run.dir={run_dir}",
-    ]
-    finished = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    if finished.returncode != 0:
-        sys.exit(f"seed {seed} failed with exit status {finished.returncode}: {finished.stderr.strip()}")
+    can_go_on = (run_dir / "checkpoints/last.ckpt").is_file() and state_of(run_dir) == "interrupted"
+    if can_go_on:
+        command = [f"resume={run_dir}"]
+    else:
+        if (run_dir / ".hydra").is_dir():  # an attempt that failed, or was stopped in its first epoch
+            shutil.rmtree(run_dir)
+        command = [*overrides, f"hydra.run.dir={quoted(str(run_dir))}"]
+    program = [sys.executable, str(PROJECT / "train.py")]
+    with subprocess.Popen(
+        [*program, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        _, errors = process.communicate()
+    if process.returncode != 0:
+        raise UserError(f"{run_dir} failed with exit status {process.returncode}: {errors.strip()}")
 
 
-def read_metrics(run_dir: Path) -> dict[str, object]:
-    metrics: dict[str, object] = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
-    return metrics
+def read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def summarise(runs: pd.DataFrame, command: str) -> dict[str, str]:
-    """One row: mean ± sample standard deviation over the seeds."""
+    """One row: mean ± sample standard deviation over the seeds; a single seed has none."""
 
-    def spread(name: str, factor: float, decimals: int) -> str:
+    def spread(name: str, factor: float = 1, decimals: int | None = None) -> str:
         values = runs[name] * factor
-        return f"{values.mean():,.{decimals}f} ± {values.std():,.{decimals}f}"
+        decimals = decimals_of([values.std()]) if decimals is None else decimals
+        return shown_spread(values.mean(), values.std(), decimals)
+
+    def scores(split: str) -> str:
+        """The accuracy in percent, or whatever else there is of a run that tells no classes apart."""
+        if f"{split}/accuracy" in runs:
+            return spread(f"{split}/accuracy", 100, 2)
+        names = [name for name in runs if name.startswith(f"{split}/")]
+        return ", ".join(f"{name.partition('/')[2]} {spread(name)}" for name in names)
 
     first = runs.iloc[0]
+    epochs = sorted(set(runs["epochs"]))
     return {
         "command": f"`{command}`",
         "data": str(first["dataset"]),
         "parameters": f"{first['num_parameters']:,}",
-        "epochs": str(first["epochs"]),
+        "epochs": str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}",
         "seeds": ", ".join(map(str, runs["seed"])),
-        "val %": spread("val/accuracy", 100, 2),
-        "test %": spread("test/accuracy", 100, 2) if "test/accuracy" in runs else "",
-        "train seconds": spread("train_seconds", 1, 0),
-        "images/s": spread("images_per_second", 1, 0),
+        "val %": scores("val"),
+        "test %": scores("test"),
+        "train seconds": spread("train_seconds", decimals=0),
+        "images/s": spread("images_per_second", decimals=0),
         "hardware": f"{first['device']}, {first['precision']}",
     }
 

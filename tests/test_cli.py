@@ -6,13 +6,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cnnlab.cli import _arguments_rewritten
+from cnnlab import training
+from cnnlab.cli import _arguments_rewritten, command as command_of
+from cnnlab.config_errors import refuse_misplaced_header
 from cnnlab.errors import UserError
-from conftest import PROJECT, Finished
+from conftest import PROJECT, SMOKE, Finished
 
 WITHOUT_TORCH = """
 import runpy, sys
@@ -146,3 +150,67 @@ def test_what_several_processes_cannot_do_is_refused_before_they_start(
     (line,) = run.err.splitlines()
     assert words in line
     assert run.folder is None
+
+
+def test_a_grid_tells_each_failure_and_goes_on(
+    train: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of five jobs one is refused, one diverges and one meets a mistake of the program."""
+    build_model, told = training.build_model, []
+
+    def build(config: DictConfig, *arguments: Any) -> Any:
+        told.append(len(list(tmp_path.rglob("error.txt"))))
+        if config.optimizer.lr == 0.03:
+            raise ZeroDivisionError("of the program")
+        return build_model(config, *arguments)
+
+    monkeypatch.setattr(training, "build_model", build)
+    grid = train("-m", *SMOKE, "test=false", "logger=none", "scheduler=none", "optimizer.lr=0.01,-1,1e30,0.03,0.02")
+    assert grid.status == 1
+    assert told == [0, 0, 1, 2, 3]
+    (folder,) = tmp_path.glob("outputs/multiruns/*")
+    assert sorted(path.parent.name for path in folder.glob("*/metrics.json")) == ["0", "4"]
+    reasons = {
+        "1": "optimizer: Invalid learning rate: -1",
+        "2": "the training loss became ",
+        "3": "ZeroDivisionError: of the program",
+    }
+    at_once, listed = grid.err.splitlines()[:3], grid.err.splitlines()[4:]
+    assert grid.err.splitlines()[3] == "error: 3 of 5 jobs failed:"
+    assert [line.removeprefix("error: ") for line in at_once] == [line.strip() for line in listed]
+    for line, (number, reason) in zip(listed, reasons.items(), strict=True):
+        failed = folder / number
+        assert (failed / "error.txt").read_text().startswith(reason)
+        assert "training and" in (failed / "train.log").read_text()
+        assert (failed / "traceback.txt").is_file() == (number == "3")
+        assert f"job {number}, " in line
+        assert f": {reason}" in line
+        assert line.endswith(f"(kept in {failed.relative_to(tmp_path)})")
+    assert "optimizer.lr=1e+30" in listed[1]
+
+
+def test_a_grid_without_folders_of_its_own_keeps_none(command: Callable[..., Finished], tmp_path: Path) -> None:
+    grid = command("predict.py", "-m", "run=nowhere", "images=a.png", "explain=true,false")
+    assert grid.status == 1
+    assert "error: 2 of 2 jobs failed:" in grid.err
+    assert not list(tmp_path.rglob("error.txt"))
+
+
+def test_a_header_that_is_not_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = tmp_path / "conf/experiment/mine.yaml"
+    choice.parent.mkdir(parents=True)
+    (tmp_path / "conf/app.yaml").write_text("defaults: [_self_, {experiment: null}]\nvalue: 1\n")
+    (tmp_path / "conf/experiment/other.yaml").write_text("\n# @package _global_\n# mine is told of: # @package x\n")
+    scope: dict[str, Any] = {}
+    exec(compile("def task(config):\n    print(config.value)\n", str(tmp_path / "app.py"), "exec"), scope)
+    app = command_of("app")(scope["task"])
+    monkeypatch.chdir(tmp_path)
+    for above in ("# conf/experiment/mine.yaml", "value: 2"):
+        choice.write_text(f"{above}\n# @package _global_\n")
+        monkeypatch.setattr(sys, "argv", ["app.py", "experiment=mine"])
+        with pytest.raises(UserError, match=r"mine.yaml, line 2: '# @package _global_' must stand before everything"):
+            app.start()
+    for overrides in (["+experiment@there=[other,mine]"], ["experiment=other,mine"]):
+        with pytest.raises(UserError, match="mine.yaml, line 2"):
+            refuse_misplaced_header(tmp_path / "conf", overrides)
+    refuse_misplaced_header(tmp_path / "conf", ["experiment=other", "value=2", "-m", "data.path='x.npz'"])

@@ -44,10 +44,11 @@ def copy(tmp_path: Path) -> Path:
 
 
 def write_files(body: str, folder: Path) -> None:
+    """Paste the blocks as they stand, each into the file that one of its comments names."""
     for block in code_blocks(body, "python") + code_blocks(body, "yaml"):
-        name, _, content = block.removeprefix("# ").partition("\n")
+        (name,) = re.findall(r"^# ((?:src|conf)/\S+)$", block, flags=re.MULTILINE)
         assert not (folder / name).exists(), f"{name}: nothing that is there may be edited"
-        (folder / name).write_text(content, encoding="utf-8")
+        (folder / name).write_text(block, encoding="utf-8")
 
 
 def run_command(line: str, folder: Path, environment: dict[str, str], *more: str) -> "subprocess.CompletedProcess[str]":

@@ -7,8 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from cnnlab.errors import UserError
-from cnnlab.instantiation import build, check_value, refuse_untrusted_targets
-from conftest import PROJECT
+from cnnlab.instantiation import build, check_value
 
 
 @pytest.mark.parametrize(
@@ -59,26 +58,3 @@ def test_a_class_that_cannot_be_imported_is_named() -> None:
     config = OmegaConf.create({"model": {"_target_": "cnnlab.models.nothing.Nothing"}})
     with pytest.raises(UserError, match="model._target_: cannot import cnnlab.models.nothing.Nothing"):
         build(config, "model")
-
-
-def test_foreign_targets_of_a_saved_config_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = OmegaConf.create({"a": [{"b": {"_target_": "timm.create_model"}}], "c": {"_target_": "torch.optim.SGD"}})
-    with pytest.raises(UserError, match="that run asks for timm.create_model"):
-        refuse_untrusted_targets(config, "that run")
-    monkeypatch.setenv("CNNLAB_TRUSTED_TARGETS", "timm.")
-    refuse_untrusted_targets(config, "that run")
-
-
-@pytest.mark.parametrize(
-    "target", ["cnnlab.atomic.os.system", "cnnlab.signals.signal.raise_signal", "torch.nn.nothing"]
-)
-def test_a_trusted_prefix_does_not_lead_to_foreign_code(target: str) -> None:
-    with pytest.raises(UserError, match=f"{target}"):
-        refuse_untrusted_targets(OmegaConf.create({"optimizer": {"_target_": target}}), "that run")
-
-
-def test_every_target_of_the_projects_own_configs_is_trusted() -> None:
-    for path in (PROJECT / "conf").rglob("*.yaml"):
-        config = OmegaConf.load(path)
-        config.pop("hydra", None)
-        refuse_untrusted_targets(config, path.name)

@@ -34,9 +34,9 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "fast": ({"fast", "timing"}, {"hydra", "omegaconf", "torchvision"}),
     "loggers": (set(), {"hydra", "omegaconf", "optuna"}),
     "lazy_help": (set(), {"torch", "lightning", "omegaconf"}),
-    "console": ({"notation"}, {"torch", "lightning", "hydra", "omegaconf"}),
+    "console": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "cli": (
-        {"arguments", "console", "lazy_help", "config_errors", "resuming", "run_folder", "signals"},
+        {"arguments", "console", "lazy_help", "config_errors", "jobs", "resuming", "run_folder", "signals"},
         {"torch", "lightning"},
     ),
     "signals": (set(), {"torch", "lightning", "hydra"}),
@@ -46,7 +46,9 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "lightning", "hydra", "omegaconf", "torchvision"},
     ),
     "commands": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
-    "resuming": ({"arguments", "atomic", "commands", "run_folder"}, {"torch", "lightning"}),
+    "resuming": ({"arguments", "atomic", "commands", "run_folder", "trust"}, {"torch", "lightning"}),
+    "trust": (set(), {"torch", "lightning"}),  # it names their classes, and imports them when it has to look
+    "jobs": ({"commands", "run_folder"}, {"torch", "lightning"}),
     "run_folder": ({"arguments", "commands", "locks"}, {"torch", "lightning"}),
     "threads": (set(), {"torch", "lightning", "hydra", "omegaconf"}),
     "allocator": (set(), {"torch", "lightning", "hydra", "omegaconf"}),

@@ -4,21 +4,19 @@ import functools
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cnnlab import arguments, console, resuming, run_folder
-from cnnlab.config_errors import in_one_line
-from cnnlab.errors import Interrupted, UserError
+from cnnlab.config_errors import in_one_line, refuse_misplaced_header
+from cnnlab.errors import Interrupted
+from cnnlab.jobs import Jobs
 from cnnlab.lazy_help import lazy_help_allowed
 from cnnlab.signals import signals_raise
 
@@ -65,25 +63,21 @@ class Command:
             sys.exit(1)
 
     def start(self) -> Path:
-        """Do what the command line says; return the folder of the job, the last one of several."""
-        job = _Job()
+        """Do what the command line says; return the folder of the job, the last one of several.
+
+        Raises:
+            UserError: with all failures of a grid; the first of them did not keep the others from running.
+        """
+        refuse_misplaced_header(self.conf_dir, sys.argv[1:])
+        jobs = Jobs(self.in_one_line)
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
         with signals_raise(), _arguments_rewritten(), lazy_help_allowed(), _environment("HYDRA_FULL_ERROR", "1"):
-            hydra_main(_guarded(self.task, job))()
-        if job.failure is not None:
-            raise job.failure
-        return job.folder
+            hydra_main(_guarded(self.task, jobs))()
+        jobs.raise_failures()
+        return jobs.folder
 
     def in_one_line(self, error: Exception) -> str:
         return in_one_line(error, self.conf_dir, self.config_name, sys.argv[1:])
-
-
-@dataclass
-class _Job:
-    """What became of the task; Hydra itself would print a second line of a failure."""
-
-    folder: Path = Path()
-    failure: Exception | None = None
 
 
 def run_dir() -> Path:
@@ -91,32 +85,27 @@ def run_dir() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def _guarded(task: Task, job: _Job) -> Task:
-    """The task as Hydra sees it: continues saved runs, tidies up after failures, keeps a single run's for `Command`."""
+def _guarded(task: Task, jobs: Jobs) -> Task:
+    """The task as Hydra sees it: continues saved runs, tidies up after failures."""
 
     @functools.wraps(task)
     def guarded(config: DictConfig) -> Any:
         settings = HydraConfig.get()
-        job.folder = run_dir()
+        folder = run_dir()
+        jobs.begin(folder)
         resume = bool(config.get("resume"))
         try:
-            with run_folder.in_use(job.folder, alone=resume and _is_first_process()):
+            with run_folder.in_use(folder, alone=resume and _is_first_process()):
                 if resume:
-                    config = resuming.saved_config(job.folder, config, list(settings.overrides.task))
+                    config = resuming.saved_config(folder, config, list(settings.overrides.task))
                 with _environment("HYDRA_FULL_ERROR", None):
                     return task(config)
         except Exception as error:
-            if isinstance(error, UserError):
-                run_folder.discard_if_empty(job.folder, settings.output_subdir, f"{settings.job.name}.log")
-            elif settings.output_subdir is not None:  # a command without a folder of its own leaves nothing
-                trace = "".join(traceback.format_exception(error))
-                (job.folder / "traceback.txt").write_text(trace, encoding="utf-8")
-            if settings.mode == RunMode.RUN:
-                job.failure = error
+            if jobs.fail(error, settings):
                 return None
             raise
         except BaseException:
-            run_folder.discard_if_empty(job.folder, settings.output_subdir, f"{settings.job.name}.log")
+            run_folder.discard_if_empty(folder, settings.output_subdir, f"{settings.job.name}.log")
             raise
 
     return guarded

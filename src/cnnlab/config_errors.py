@@ -45,6 +45,28 @@ def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: l
     return f"{type(error).__name__}: {_first_line(error)} ({where}; HYDRA_FULL_ERROR=1 shows the stack trace)"
 
 
+def refuse_misplaced_header(conf_dir: Path, overrides: list[str]) -> None:
+    """Raise UserError if a file chosen on the command line has its `# @package` where Hydra does not read it.
+
+    Hydra would take the line for a comment and put the whole file below its group, where nothing looks at it.
+    """
+    for override in overrides:
+        group, _, choices = override.partition("=")
+        for choice in re.findall(r"[\w./-]+", choices):
+            path = conf_dir / group.lstrip("+").partition("@")[0] / f"{choice}.yaml"
+            if not path.is_file():
+                continue
+            in_header = True
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+                is_header = re.match(r"\s*#\s*@", line) is not None
+                in_header = in_header and (is_header or not line.strip())
+                if is_header and not in_header and re.fullmatch(r"\s*#\s*@package\s+\S+\s*", line):
+                    raise UserError(
+                        f"{path}, line {number}: {line.strip()!r} must stand before everything else in its file, "
+                        "comments too, or Hydra does not read it; move it to the first line"
+                    )
+
+
 def _unknown_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     options = sorted(error.options or [])

@@ -61,7 +61,7 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with control characters and bytes that are no text as escapes, which any terminal, table and file takes."""
+    """The text with escapes for control characters and bytes that are no text: any terminal and file takes it."""
     return text.translate(CONTROLS)
 
 

@@ -2,10 +2,9 @@
 
 import functools
 import inspect
-import os
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from hydra.errors import InstantiationException
@@ -16,9 +15,6 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from cnnlab.direction import direction
 from cnnlab.errors import UserError, did_you_mean
-
-_TRUSTED = ("cnnlab.", "torch.nn.", "torch.optim.", "torchvision.models.", "lightning.pytorch.")
-TRUST_VARIABLE = "CNNLAB_TRUSTED_TARGETS"
 
 
 def build(config: DictConfig, key: str, **given: Any) -> Any:
@@ -121,36 +117,6 @@ def check_top_level(config: DictConfig) -> None:
             raise UserError(f"trainer.{key} must not be 0: there would be nothing to train")
     for key, hint in {"num_threads": int | None, "channels_last": bool, "accelerator": str, "max_epochs": int}.items():
         check_value(f"trainer.{key}", config.trainer[key], hint)
-
-
-def refuse_untrusted_targets(config: DictConfig, source: str) -> None:
-    """Raise UserError if a config read from a run folder would have something else built than this project's parts.
-
-    Prefixes in the environment variable CNNLAB_TRUSTED_TARGETS, separated by commas, are allowed too.
-    """
-    extra = tuple(prefix for prefix in os.environ.get(TRUST_VARIABLE, "").split(",") if prefix)
-    for target in _targets(config):
-        if target.startswith(extra):
-            continue
-        # A trusted prefix is not enough: cnnlab.atomic.os.system begins well, and lives in another module.
-        home = getattr(_find(source, target), "__module__", None) if target.startswith(_TRUSTED) else None
-        if not f"{home}.".startswith(_TRUSTED):
-            raise UserError(
-                f"{source} asks for {target}, which is not among {', '.join(_TRUSTED)}; "
-                f"if you trust that run, set {TRUST_VARIABLE}={target.rpartition('.')[0]}."
-            )
-
-
-def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, DictConfig):
-        for name, value in node.items_ex(resolve=False):
-            if name == "_target_":
-                yield str(value)
-            else:
-                yield from _targets(value)
-    elif isinstance(node, ListConfig):
-        for value in node._iter_ex(resolve=False):
-            yield from _targets(value)
 
 
 def _find(key: str, path: str) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ from cnnlab.atomic import write_atomically
 from cnnlab.commands import short_path
 from cnnlab.errors import UserError
 from cnnlab.run_folder import RESUMED_SUBDIR, find, load_config
+from cnnlab.trust import trusted
 
 # Where a run ends.
 _MAY_CHANGE = ("max_epochs", "max_steps")
@@ -50,12 +51,17 @@ def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
 
 
 def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> DictConfig:
-    """Return the config the run was started with, with another end where one is given."""
+    """Return the config the run was started with, with another end where one is given.
+
+    Raises:
+        UserError: if it asks for foreign code, see trust.trusted.
+    """
     config = load_config(run_dir)
-    config.resume = str(run_dir)
     for name in _MAY_CHANGE:
         if any(override.lstrip("+").startswith(f"trainer.{name}=") for override in overrides):
             config.trainer[name] = composed.trainer[name]
+    config = trusted(config, f"the config saved in {short_path(run_dir)}")
+    config.resume = str(run_dir)
     return config
 
 
@@ -75,7 +81,7 @@ def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
     if not (source / "checkpoints" / "last.ckpt").is_file():
         log.info("init_from: %s had not finished an epoch, so this run starts from the beginning", source)
         return None
-    for key, before, now in _differences(load_config(source), config):
+    for key, before, now in _differences(_as_written(load_config(source)), _as_written(config)):
         if key not in _SAME_RESULT:
             raise UserError(f"init_from goes on with the same settings, but {key} was {before} and is {now}")
     for part in ("checkpoints", "tensorboard"):
@@ -124,11 +130,18 @@ def finished(config: DictConfig, run_dir: Path) -> dict[str, Any]:
     return {} if _new_ends(config, load_config(run_dir)) else _read_json(run_dir / "metrics.json")
 
 
-def _differences(before: DictConfig, now: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+def _as_written(config: DictConfig) -> dict[Any, Any]:
+    """Plain containers in which interpolations stay text: they are compared, and nothing is called."""
+    content = OmegaConf.to_container(config)
+    assert isinstance(content, dict)
+    return content
+
+
+def _differences(before: dict[Any, Any], now: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     for name in [*before, *(name for name in now if name not in before)]:
         key = f"{prefix}{name}"
         old, new = before.get(name), now.get(name)
-        if isinstance(old, DictConfig) and isinstance(new, DictConfig):
+        if isinstance(old, dict) and isinstance(new, dict):
             yield from _differences(old, new, f"{key}.")
         elif old != new:
             yield key, old, new

@@ -43,13 +43,17 @@ class ClaimRunFolder(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         given = list(config.hydra.overrides.hydra)
-        is_plain_grid = config.hydra.sweeper["_target_"].endswith("BasicSweeper")
-        if not is_plain_grid or value_of("hydra.sweep.dir", given) is not None:
+        if not is_plain_grid(config.hydra) or value_of("hydra.sweep.dir", given) is not None:
             return
         with contextlib.suppress(OSError), read_write(config.hydra):
             folder = str(claim(Path(config.hydra.sweep.dir)))
             config.hydra.sweep.dir = folder
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")  # each job is composed anew
+
+
+def is_plain_grid(hydra: Any) -> bool:
+    """Whether Hydra's own sweeper, which runs every combination, is what `-m` starts."""
+    return bool(hydra.sweeper["_target_"].endswith("BasicSweeper"))
 
 
 def refuse_used(overrides: list[str]) -> None:
@@ -60,8 +64,8 @@ def refuse_used(overrides: list[str]) -> None:
             f"hydra.run.dir={folder} already holds a run; name another folder, or continue it with resume={folder}"
         )
     folder = value_of("hydra.sweep.dir", overrides)
-    is_plain_grid = not any(override.startswith(("sweep=", "hydra/sweeper")) for override in overrides)
-    if folder and is_plain_grid and (Path(folder) / "multirun.yaml").exists():
+    is_search = any(override.startswith(("sweep=", "hydra/sweeper")) for override in overrides)
+    if folder and not is_search and (Path(folder) / "multirun.yaml").exists():
         raise UserError(f"hydra.sweep.dir={folder} already holds a grid of runs; name another folder")
 
 

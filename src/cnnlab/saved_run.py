@@ -12,9 +12,9 @@ from cnnlab.checkpoint_io import load_checkpoint
 from cnnlab.commands import short_path
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import UserError
-from cnnlab.instantiation import refuse_untrusted_targets
 from cnnlab.quiet import quieten_libraries
 from cnnlab.training import build_data, build_model
+from cnnlab.trust import trusted
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class SavedModel(NamedTuple):
 
     Attributes:
         folder: the run's.
-        config: as composed when the run was started.
+        config: as composed when the run was started, without interpolations.
         model: with the best weights, or the last ones if none were validated; in eval mode, on the CPU.
         data: what the network was trained on, see DataModule.description.
     """
@@ -51,7 +51,7 @@ class SavedRun(NamedTuple):
     Attributes:
         model: the network with the best weights, or the last ones if none were validated; in eval mode, on the CPU.
         datamodule: set up; its loaders give normalised batches.
-        config: as composed when the run was started.
+        config: as composed when the run was started, without interpolations.
     """
 
     model: nn.Module
@@ -67,8 +67,7 @@ def load_model(run: str | Path) -> SavedModel:
     """
     quieten_libraries()
     folder = run_folder.find(run)
-    config = run_folder.load_config(folder)
-    refuse_untrusted_targets(config, f"the config saved in {short_path(folder)}")
+    config = trusted(run_folder.load_config(folder), f"the config saved in {short_path(folder)}")
     path = _checkpoint(folder)
     checkpoint = load_checkpoint(path)
     if "data" not in checkpoint:

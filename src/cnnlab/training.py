@@ -16,7 +16,7 @@ from cnnlab.commands import short_path
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import Infeasible, UserError, did_you_mean
 from cnnlab.hooks import skip_empty_hooks
-from cnnlab.instantiation import accepts, build, check_top_level, refuse_untrusted_targets, target
+from cnnlab.instantiation import accepts, build, check_top_level, target
 from cnnlab.quiet import quieten_libraries
 from cnnlab.schedules import length_argument, plateau_mode
 from cnnlab.trainer import build_trainer
@@ -39,12 +39,10 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     """
     quieten_libraries()
     check_top_level(config)
-    if config.resume:
-        refuse_untrusted_targets(config, f"the config saved in {short_path(run_dir)}")
-        if finished := resuming.finished(config, run_dir):
-            log.info("%s is finished; trainer.max_epochs= or trainer.max_steps= would extend it", short_path(run_dir))
-            log.info(run_record.table(finished, run_dir))
-            return run_record.objective(config, finished)
+    if config.resume and (finished := resuming.finished(config, run_dir)):
+        log.info("%s is finished; trainer.max_epochs= or trainer.max_steps= would extend it", short_path(run_dir))
+        log.info(run_record.table(finished, run_dir))
+        return run_record.objective(config, finished)
     seed_everything(config.seed, verbose=False)
     machine = hardware.choose(config.trainer.accelerator, config.trainer.precision, config.trainer.num_threads)
     datamodule = build_data(config)

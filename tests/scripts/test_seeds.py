@@ -1,13 +1,18 @@
 """The table over seeds: right numbers, one row per command."""
 
 import importlib.util
+import json
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Self
 
 import pandas as pd
 import pytest
 
-from conftest import PROJECT
+from conftest import PROJECT, SMOKE, Finished
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +41,159 @@ def test_mean_and_sample_standard_deviation(seeds: ModuleType) -> None:
     assert row["seeds"] == "0, 1, 2"
 
 
-@pytest.mark.parametrize(("text", "expected"), [("0-4", [0, 1, 2, 3, 4]), ("0,3,7", [0, 3, 7]), ("5", [5])])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0-4", [0, 1, 2, 3, 4]), ("0,3,7", [0, 3, 7]), ("5", [5]), ("1,0,1", [1, 0])]
+)
 def test_seed_lists(text: str, expected: list[int], seeds: ModuleType) -> None:
     assert seeds.seed_list(text) == expected
+
+
+def test_one_seed_has_no_deviation(seeds: ModuleType) -> None:
+    row = seeds.summarise(runs().iloc[:1], "python train.py")
+    assert (row["val %"], row["train seconds"], row["images/s"]) == ("98.00", "10", "1,000")
+
+
+def test_runs_without_a_test_or_without_classes_or_of_different_lengths(seeds: ModuleType) -> None:
+    untested = runs().drop(columns="test/accuracy")
+    assert seeds.summarise(untested, "x")["test %"] == ""
+    errors = untested.drop(columns="val/accuracy").assign(**{"val/mse": [0.01, 0.02, 0.03], "epochs": [3, 5, 4]})
+    row = seeds.summarise(errors, "x")
+    assert row["val %"] == "mse 0.020 ± 0.010"
+    assert row["epochs"] == "3 to 5"
+
+
+@pytest.mark.parametrize(
+    "overrides", [["-m", "seed=0,1"], ["sweep=tinyvgg"], ["resume=latest"], ["hydra/sweeper=async_optuna"]]
+)
+def test_what_is_no_single_run(overrides: list[str], command: Callable[..., Finished], tmp_path: Path) -> None:
+    refused = command("scripts/seeds.py", "--", *overrides)
+    assert refused.status == 1
+    assert refused.err == f"error: every seed is one run of overrides like model=tinyvgg, got {overrides[0]}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_lies_there_must_be_of_the_same_command_packages_and_data(
+    command: Callable[..., Finished],
+    train: Callable[..., Finished],
+    tmp_path: Path,
+    seeds: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = []
+
+    class Inline:
+        """The process of a run, in this one."""
+
+        def __init__(self, words: list[str], **streams: Any) -> None:
+            started.append(words[2:])
+            self.finished = train(*words[2:])
+            self.returncode = self.finished.status
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def communicate(self) -> tuple[str, str]:
+            return "", self.finished.err
+
+    popen = seeds.subprocess.Popen
+
+    def start(words: list[str], **streams: Any) -> Any:
+        return Inline(words, **streams) if "train.py" in str(words[1]) else popen(words, **streams)
+
+    monkeypatch.setattr(seeds.subprocess, "Popen", start)
+
+    def run(*more: str, seeds: str = "0") -> Finished:
+        return command("scripts/seeds.py", "--seeds", seeds, "--out", "out (1)", "--", *SMOKE, "test=false", *more)
+
+    folder = tmp_path / "out (1)/0"
+    first = run()
+    assert first.status == 0, first.err
+    assert "nan" not in first.out
+    assert "test/" not in first.out
+    assert f"| {json.loads((folder / 'metrics.json').read_text())['val/accuracy'] * 100:.2f} |" in first.out
+    assert len(started) == 1
+
+    other = run("model=linear")
+    assert other.status == 1
+    made_by = "trainer=smoke ++data.train_size=256 test=false"
+    assert (
+        other.err == f"error: out (1)/0 was made by train.py {made_by} seed=0, "
+        f"not by {made_by} model=linear seed=0; name another --out\n"
+    )
+    record = folder / "environment.json"
+    content = record.read_text()
+    for old, new in ((r'"torch": "', '"torch": "0.'), (r'"dataset": "', '"dataset": "another '), ('"cpu', '"gpu')):
+        changed = content.replace(old, new) if old != '"cpu' else re.sub('"device": ".*"', '"device": "other"', content)
+        record.write_text(changed)
+        refused = run()
+        assert refused.status == 1
+        assert re.fullmatch(
+            r"error: out \(1\)/0 was made with (torch|dataset|device) .*, and here is .*\n", refused.err
+        ), refused.err
+    record.write_text(content)
+    assert len(started) == 1
+
+    # A second seed joins; the first is not run again.
+    both = run(seeds="0,1,0")
+    assert both.status == 0, both.err
+    assert both.out.count("±") == 3
+    assert [words[-1] for words in started] == ["hydra.run.dir='out (1)/0'", "hydra.run.dir='out (1)/1'"]
+
+    # One that was stopped goes on; one that had not finished an epoch, or failed, begins again.
+    (folder / "metrics.json").unlink()
+    assert run().status == 0
+    assert started[-1] == ["resume=out (1)/0"]
+    for reason in ("stopped", "failed"):
+        (folder / "metrics.json").unlink()
+        if reason == "stopped":
+            shutil.rmtree(folder / "checkpoints")
+        else:
+            (folder / "error.txt").write_text("the loss became nan")
+        assert run().status == 0
+        assert started[-1][-1] == "hydra.run.dir='out (1)/0'"
+        assert not (folder / "error.txt").exists()
+    assert len(started) == 5
+
+    failed = run("model.hidden_units=0", seeds="7")
+    assert failed.status == 1
+    assert re.match(r"error: out \(1\)/7 failed with exit status 1: error: model: hidden_units must", failed.err)
+
+
+def test_ctrl_c_says_how_to_go_on(
+    command: Callable[..., Finished], seeds: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any, **keywords: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(seeds.subprocess, "Popen", interrupted)
+    stopped = command("scripts/seeds.py", "--out", "some where")
+    assert stopped.status == 130
+    assert stopped.err == "stopped; the same command with --out 'some where' goes on\n"
+
+
+def test_other_code_makes_other_numbers_and_other_texts_do_not(
+    seeds: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit(name: str) -> dict[str, Any]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+        settings = ["-c", "user.name=x", "-c", "user.email=x@y"]
+        for words in (["init"], ["add", "."], ["commit", "-m", name]):
+            seeds.subprocess.run(["git", *settings, "-C", tmp_path, *words], capture_output=True, check=True)
+        head = seeds.subprocess.run(["git", "-C", tmp_path, "rev-parse", "HEAD"], capture_output=True, text=True)
+        return same | {"git": {"commit": head.stdout.strip()}}
+
+    monkeypatch.setattr(seeds, "PROJECT", tmp_path)
+    same: dict[str, Any] = dict.fromkeys(("python", "cuda", "device", "precision", "dataset", "data_checksums"))
+    same["versions"] = {"torch": "2"}
+    code, text, other_code = commit("src/a.py"), commit("README.md"), commit("conf/b.yaml")
+    assert [what for what, *_ in seeds.differences(text, other_code)] == ["the code of commit"]
+    (tmp_path / "conf/b.yaml").unlink()
+    (tmp_path / "conf").rmdir()
+    assert list(seeds.differences(code, text)) == []
+    assert list(seeds.differences(code, text | {"versions": {"torch": "3"}})) == [("torch", "2", "3")]
 
 
 def test_a_row_replaces_the_older_one_of_its_command(seeds: ModuleType, tmp_path: Path) -> None:

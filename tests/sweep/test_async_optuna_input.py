@@ -54,6 +54,12 @@ MEDIAN = "hydra/sweeper/pruner=median"
         ),
         (["+hydra.sweeper.sampler.n_trials=1"], "hydra.sweeper.sampler.n_trials: TPESampler has no such argument"),
         ([MEDIAN, "+hydra.sweeper.pruner.n_warmup_step=1"], "did you mean n_warmup_steps?"),
+        (
+            ["x=1"],
+            "there is nothing to search: neither hydra.sweeper.params nor the command line gives any key several",
+        ),
+        (["hydra.sweeper.study_name=None"], "the study has no name: give hydra.sweeper.study_name="),
+        (["hydra.sweeper.study_name=null", "hydra.sweep.dir=sweeps/None"], "the study has no name"),
         (["hydra/sweeper/sampler=grid", "x=interval(0,1)"], "needs a finite space: give choices or ranges instead of"),
         (["hydra.sweeper.enqueue=[{xx: 1}]"], "hydra.sweeper.enqueue: xx is not in the space; did you mean x?"),
         (["hydra.sweeper.enqueue=[{x: 9}]"], "hydra.sweeper.enqueue: the space does not hold x=9"),

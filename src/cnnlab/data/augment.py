@@ -2,13 +2,14 @@
 
 import math
 from itertools import combinations
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
 
+@runtime_checkable
 class Augmentation(Protocol):
     """Maps a batch (N, C, *spatial) to a batch of the same shape; zero is the background."""
 

@@ -74,10 +74,15 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     arguments = [*arguments, *_threads(settings, arguments, slots)]
     baseline = Baseline(job, fixed_overrides(settings.params, arguments, parser))
     space = build_space(settings.params, settings.conditional, arguments, parser, baseline.text)
+    extend = _function("custom_search_space", settings.custom_search_space)
+    if not space.parameters and not any(branch.parameters for branch in space.branches) and extend is None:
+        raise UserError(
+            "there is nothing to search: neither hydra.sweeper.params nor the command line gives any key several "
+            "values, such as key=1,2,3 or key=interval(0,1)"
+        )
     if make_sampler is None and space.size() is None:
         raise UserError("hydra/sweeper/sampler=grid needs a finite space: give choices or ranges instead of intervals")
     enqueued = first_points(space, baseline, list(settings.enqueue), settings.enqueue_defaults)
-    extend = _function("custom_search_space", settings.custom_search_space)
 
     executor = _executor(job, slots, settings)
 
@@ -95,7 +100,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     study = open_study(
         sweep_dir,
         storage=_plain(settings.storage),
-        name=settings.study_name or sweep_dir.name,
+        name=_study_name(settings, sweep_dir),
         directions=directions,
         metric_names=metric_names,
         pruner=pruner,
@@ -132,6 +137,14 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         print(_summary(ledger, results))
         raise
     _report(settings, ledger, results)
+
+
+def _study_name(settings: DictConfig, sweep_dir: Path) -> str:
+    """The study's, or its folder's; where the folder is named after the study, a missing name is no name."""
+    name = str(settings.study_name or sweep_dir.name)
+    if name.lower() in ("none", "null"):
+        raise UserError("the study has no name: give hydra.sweeper.study_name=…, which also names its folder")
+    return name
 
 
 def _config_flags(arguments: Sequence[str]) -> tuple[str, ...]:
