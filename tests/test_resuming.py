@@ -163,14 +163,22 @@ def test_a_run_counted_in_steps_is_extended_from_a_new_epoch(
     assert "trainer.max_steps=28 is refused, the run's schedule (OneCycleLR) was laid out for another" in refused.err
 
 
-def test_a_run_counted_in_steps_goes_on_to_the_same_bits(
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["trainer.max_epochs=9", "trainer.max_steps=28", "scheduler=step", "scheduler.step_size=1"],
+        # Every look after the first lowers the rate: one that is left out, or done twice, shows.
+        ["trainer.max_epochs=4", "scheduler=plateau", "scheduler.patience=0", "scheduler.threshold=1"],
+    ],
+)
+def test_a_run_that_is_stopped_between_epochs_goes_on_to_the_same_bits(
+    settings: list[str],
     smoke: Callable[..., Finished],
     train: Callable[..., Finished],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    settings = ["trainer.max_epochs=9", "trainer.max_steps=28", "test=false", "model=linear", "augment=shift"]
-    settings += ["scheduler=step", "scheduler.step_size=1", "logger=none"]
+    settings = [*settings, "test=false", "model=linear", "augment=shift", "logger=none"]
     whole = smoke(*settings)
     start = Progress.on_train_epoch_start
 

@@ -44,6 +44,7 @@ class Checkpoint(ModelCheckpoint):
         self.best_epoch: int | None = None
         self.best_metrics: dict[str, float] = {}
         self._validated_step = -1
+        self._awaited: dict[str, float] = {}
         self._generators: dict[str, Any] | None = None
 
     on_train_batch_end = None  # type: ignore[assignment]  # nothing is saved within an epoch, and Lightning skips None
@@ -61,6 +62,7 @@ class Checkpoint(ModelCheckpoint):
         super().on_train_start(trainer, pl_module)
         if trainer.fit_loop.restarting:
             _begin_an_epoch(trainer.fit_loop)
+        self._advance_plateau_schedules(trainer)
         if self._generators is not None:
             _restore_generators(self._generators)
             self._generators = None
@@ -79,6 +81,7 @@ class Checkpoint(ModelCheckpoint):
             self._save_if_best(trainer)
         elif self.best_epoch == trainer.current_epoch + 1:  # the validation came before the epoch's own numbers
             self.best_metrics |= _logged(trainer, "train/")
+        self._awaited = _awaited_by_plateau_schedules(trainer)
         # Lightning's own hook writes last.ckpt only where it has just written a best.ckpt.
         self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
@@ -103,10 +106,12 @@ class Checkpoint(ModelCheckpoint):
             return
         written = trainer.strategy.load_checkpoint(best)["callbacks"][self.state_key]
         if written["best_model_score"] != known["best_model_score"]:
-            known |= {name: value for name, value in written.items() if name != "last_model_path"}
+            kept = ("last_model_path", "awaited")
+            known |= {name: value for name, value in written.items() if name not in kept}
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"best_epoch": self.best_epoch, "best_metrics": self.best_metrics}
+        own = {"best_epoch": self.best_epoch, "best_metrics": self.best_metrics, "awaited": self._awaited}
+        return super().state_dict() | own
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best so far, also when the run folder has another path than when it was saved."""
@@ -123,6 +128,13 @@ class Checkpoint(ModelCheckpoint):
         super().load_state_dict(state_dict | here | {"dirpath": self.dirpath, "best_k_models": scores})
         self.best_epoch = state_dict["best_epoch"]
         self.best_metrics = state_dict["best_metrics"]
+        self._awaited = state_dict.get("awaited", {})
+
+    def _advance_plateau_schedules(self, trainer: Trainer) -> None:
+        """Show the last epoch's numbers to the schedules that wait for a plateau: Lightning does so after the save."""
+        for config in trainer.lr_scheduler_configs:
+            if config.monitor in self._awaited and trainer.current_epoch % config.frequency == 0:
+                config.scheduler.step(self._awaited[config.monitor])  # type: ignore[arg-type]
 
     def _save_if_best(self, trainer: Trainer) -> None:
         """Score the weights as they are now.
@@ -167,6 +179,14 @@ def _begin_an_epoch(fit_loop: _FitLoop) -> None:
 def _saves(trainer: Trainer) -> bool:
     is_a_try = trainer.sanity_checking or trainer.fast_dev_run  # type: ignore[attr-defined]
     return trainer.state.fn == TrainerFn.FITTING and not is_a_try
+
+
+def _awaited_by_plateau_schedules(trainer: Trainer) -> dict[str, float]:
+    """The numbers that such schedules are shown after this epoch, if it was a whole one."""
+    if not trainer.is_last_batch:
+        return {}
+    watched = [str(config.monitor) for config in trainer.lr_scheduler_configs if config.reduce_on_plateau]
+    return {name: float(trainer.callback_metrics[name]) for name in watched if name in trainer.callback_metrics}
 
 
 def _is_of_validation(monitor: str | None) -> bool:
