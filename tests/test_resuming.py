@@ -128,6 +128,31 @@ def test_stopped_by_a_signal(
         assert log[-1].endswith("resume=outputs/runs/stopped")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of Unix")
+def test_a_terminal_that_is_closed_ends_a_run_as_any_signal_does(tmp_path: Path, environment: dict[str, str]) -> None:
+    import pty
+
+    folder = tmp_path / "run"
+    command = [sys.executable, str(PROJECT / "train.py"), *SETTINGS, "trainer.max_epochs=500", "logger=none"]
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [*command, f"hydra.run.dir={folder}"],
+        cwd=tmp_path,
+        env=environment,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
+    os.close(its)
+    wait_for_epoch(folder, 2)
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)  # as the kernel does where the terminal is the session's own
+    assert process.wait(60) == 129
+    assert "resume=run" in (folder / "train.log").read_text(encoding="utf-8").splitlines()[-1]
+
+
 @pytest.fixture
 def not_under_nohup() -> Iterator[None]:
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,8 @@ class Command:
             self.start()
         except (Interrupted, KeyboardInterrupt) as stop:
             stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
-            print(stop, file=sys.stderr)
+            with suppress(OSError):  # the terminal may be what was closed
+                print(stop, file=sys.stderr)
             sys.exit(128 + stop.signum)
         except Exception as error:
             if wants_trace or isinstance(error, BrokenPipeError):

@@ -91,7 +91,7 @@ def _drop_what_nobody_reads(stream: TextIO) -> None:
     """The interpreter would try once more when it ends, and say that it could not."""
     try:
         stream.flush()
-    except BrokenPipeError:
+    except OSError:  # a pipe whose reader is gone, or a terminal that was closed
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
