@@ -12,7 +12,8 @@ import pytest
 from cnnlab import threads
 from conftest import PROJECT
 
-ENTRIES = [*PROJECT.glob("*.py"), *PROJECT.glob("scripts/*.py"), PROJECT / "tests/conftest.py"]
+SCRIPTS = [path for path in PROJECT.glob("scripts/*.py") if "__main__" in path.read_text(encoding="utf-8")]
+ENTRIES = [*PROJECT.glob("*.py"), *SCRIPTS, PROJECT / "tests/conftest.py"]
 
 
 @pytest.fixture

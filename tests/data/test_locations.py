@@ -75,6 +75,7 @@ def test_cache_follows_each_systems_convention(
 def small_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FashionMNIST, "num_training", 60)
     monkeypatch.setattr(FashionMNIST, "num_test", 20)
+    monkeypatch.setattr(FashionMNIST, "known_md5", {})
     monkeypatch.setattr(idx_datamodule, "NUM_VALIDATION", 20)
 
 

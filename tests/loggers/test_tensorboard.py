@@ -82,7 +82,7 @@ def events(run_dir: Path | None) -> EventAccumulator:
 def test_a_running_server_shows_runs_of_every_kind(
     load_fast: str, smoke: Callable[..., Finished], tmp_path: Path
 ) -> None:
-    run = smoke("model=linear", "mode=min", "trainer.max_epochs=2")
+    run = smoke("model=linear", "trainer.max_epochs=2")
     assert run.folder is not None
     add_images(run.folder, "evaluation-test", {"evaluation/test/confusion_matrix": png("red")}, step=0)
     add_images(run.folder, "evaluation-test", {"evaluation/test/confusion_matrix": png("blue")}, step=0)

@@ -14,7 +14,7 @@ from cnnlab.prediction.predictor import Predictor
 from cnnlab.saved_run import SavedModel
 
 DATA = {"dataset": "scans", "input_shape": [1, 8, 8], "num_classes": 2, "class_names": ["a", "b"], "mean": [0.0]}
-DATA |= {"std": [1.0], "scale": 1 / 255, "preprocessing": "plain", "checksums": {}}
+DATA |= {"std": [1.0], "scale": 1 / 255, "preprocessing": "plain", "checksums": {}, "targets": "classes"}
 
 
 def predictor(**more: Any) -> Predictor:

@@ -151,10 +151,10 @@ def test_config_groups_and_branches(apps: Apps) -> None:
 
 
 def test_the_command_line_narrows_a_branch(apps: Apps) -> None:
-    fixed = ["model=large", "model.units=128", "model.dropout=0.3"]
-    ended = apps.here(APP, "--config-name=branched", "hydra.sweeper.n_trials=9", *fixed)
+    fixed = ["model=large", "model.units=128"]
+    ended = apps.here(APP, "--config-name=branched", "hydra.sweeper.n_trials=9", *fixed, "model.dropout=choice(0.3)")
     assert ended.status == 0, ended.err
-    assert overrides(apps.folder / "sweep") == [[*fixed, "model.norm=true"]]
+    assert overrides(apps.folder / "sweep") == [[*fixed, "model.dropout=0.3", "model.norm=true"]]
 
 
 def test_globs_of_groups(apps: Apps) -> None:
@@ -240,7 +240,7 @@ def test_a_database_instead_of_the_journal(apps: Apps) -> None:
 
 
 def test_a_folder_named_after_the_time_is_warned_of(apps: Apps) -> None:
-    ended = apps.here(APP, "x=1", "hydra.sweep.dir=${now:%H-%M}", "hydra.sweeper.n_trials=1")
+    ended = apps.here(APP, "x=choice(1)", "hydra.sweep.dir=${now:%H-%M}", "hydra.sweeper.n_trials=1")
     assert ended.status == 0, ended.err
     assert "note: the sweep folder's name holds the time, so this search cannot be resumed" in ended.out
 
@@ -381,7 +381,7 @@ def test_a_pruner_from_the_groups_ends_a_trial_early(apps: Apps) -> None:
 
 
 def test_a_trial_that_is_run_again_is_given_its_predecessors_folder(apps: Apps) -> None:
-    ended = apps.here(APP, "x=1", "what=die once", "hydra.sweeper.n_trials=1", "hydra.sweeper.restart_key=+predecessor")
+    ended = apps.here(APP, "x=choice(1)", "what=die once", "hydra.sweeper.n_trials=1", "hydra.sweeper.restart_key=+predecessor")
     assert ended.status == 0, ended.err
     folder = apps.folder / "sweep"
     assert overrides(folder)[1] == ["x=1", "what=die once", f"+predecessor='{folder / '0'}'"]
