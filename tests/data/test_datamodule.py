@@ -335,8 +335,14 @@ def test_a_subset_says_nothing_of_its_split(caplog: pytest.LogCaptureFixture) ->
         ({"eval_batch_size": 0}, "eval_batch_size must be at least 1, got 0"),
         ({"train_size": 0}, "train_size must be at least 1, got 0"),
         ({"val_size": -1}, "val_size must be at least 1, got -1"),
-        ({"batch_size": 121}, "batch_size must be at most 120, the number of training samples, got 121; data.batch_size=64 fits"),
-        ({"train_size": 10}, "batch_size must be at most 10, the number of training samples, got 16; data.batch_size=8 fits"),
+        (
+            {"batch_size": 121},
+            "batch_size must be at most 120, the number of training samples, got 121; data.batch_size=64 fits",
+        ),
+        (
+            {"train_size": 10},
+            "batch_size must be at most 10, the number of training samples, got 16; data.batch_size=8 fits",
+        ),
         ({"train_size": 121}, "train_size must be at most 120, the samples in that split, got 121"),
         ({"val_size": 41}, "val_size must be at most 40, the samples in that split, got 41"),
     ],

@@ -154,7 +154,7 @@ def test_the_command_line_narrows_a_branch(apps: Apps) -> None:
     fixed = ["model=large", "model.units=128"]
     ended = apps.here(APP, "--config-name=branched", "hydra.sweeper.n_trials=9", *fixed, "model.dropout=choice(0.3)")
     assert ended.status == 0, ended.err
-    assert overrides(apps.folder / "sweep") == [[*fixed, "model.dropout=0.3", "model.norm=true"]]
+    assert overrides(apps.folder / "sweep") == [[*fixed, "model.norm=true", "model.dropout=0.3"]]
 
 
 def test_globs_of_groups(apps: Apps) -> None:
@@ -381,10 +381,11 @@ def test_a_pruner_from_the_groups_ends_a_trial_early(apps: Apps) -> None:
 
 
 def test_a_trial_that_is_run_again_is_given_its_predecessors_folder(apps: Apps) -> None:
-    ended = apps.here(APP, "x=choice(1)", "what=die once", "hydra.sweeper.n_trials=1", "hydra.sweeper.restart_key=+predecessor")
+    once = ["what=die once", "hydra.sweeper.n_trials=1", "hydra.sweeper.restart_key=+predecessor"]
+    ended = apps.here(APP, "x=choice(1)", *once)
     assert ended.status == 0, ended.err
     folder = apps.folder / "sweep"
-    assert overrides(folder)[1] == ["x=1", "what=die once", f"+predecessor='{folder / '0'}'"]
+    assert overrides(folder)[1] == ["what=die once", "x=1", f"+predecessor='{folder / '0'}'"]
     assert seen(folder)[1]["config"]["predecessor"] == str(folder / "0")
     assert "predecessor" not in results(folder)["reproduce"]
 
