@@ -31,7 +31,7 @@ OURS, DEFAULT = "ours", "libgomp's default"
 VARIANTS: Mapping[str, Mapping[str, str]] = {
     OURS: {},
     DEFAULT: {"GOMP_SPINCOUNT": "300000"},
-    "10,000 spins": {"GOMP_SPINCOUNT": "9999"},
+    "10,000 spins": {"GOMP_SPINCOUNT": "9999"},  # not our very number, which would be chosen anew after each epoch
     "1,000 spins": {"GOMP_SPINCOUNT": "1000"},
     "asleep at once": {"OMP_WAIT_POLICY": "passive"},
     "one thread": {"OMP_NUM_THREADS": "1"},
