@@ -6,9 +6,9 @@
     python scripts/prediction_benchmark.py latest --smoke          a few digits: does it work?
 
 Every digit of the run's split is distorted in several ways, at random but the same for every run with one seed, saved
-as a picture in memory, read back by cnnlab.imaging and cnnlab.digits, and classified by the run's network. A picture
-that is refused counts as wrong. "clean" are the stored tensors. Claimed is of "all together" that it loses at most 0.5
-points. The ways below it are not part of the claim. The table goes to outputs/bench/prediction.md and .csv.
+as a picture in memory, read back and cleaned as predict.py does, and classified by the run's network. A picture that is
+refused counts as wrong. "clean" are the stored tensors. Claimed is of "all together" that it loses at most 0.5 points.
+The ways below it are not part of the claim. The table goes to outputs/bench/prediction.md and .csv.
 
 Milliseconds are those from the picture in memory to 28x28 pixels; the network's are not counted.
 """
@@ -29,15 +29,15 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cnnlab import console
-from cnnlab.atomic import write_atomically
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.normalise import Normalise
-from cnnlab.digits.digit import normalise_digit
+from cnnlab.cli import console
+from cnnlab.data.files.imaging import read_image
+from cnnlab.data.loading.normalisation import Normalise
+from cnnlab.data.samples import TensorSamples
 from cnnlab.errors import UserError
-from cnnlab.hardware import device_name
-from cnnlab.imaging import read_image
+from cnnlab.runs.atomic import write_atomically
 from cnnlab.saved_run import SavedModel, load_data, load_model
+from cnnlab.speed.hardware import device_name
+from cnnlab.workbench.prediction.digits.digit import normalise_digit
 from digit_pictures import CLAIMED, PATHS
 
 CLAIM = 0.5
@@ -76,7 +76,7 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def read_digits(saved: SavedModel, split: str, num_images: int) -> Labelled:
+def read_digits(saved: SavedModel, split: str, num_images: int) -> TensorSamples:
     """Raise UserError for a network that was not trained on digits."""
     if saved.data["preprocessing"] != "digits":
         raise UserError(f"expected a run on mnist, whose pictures are digits, got one on {saved.data['dataset']}")
@@ -86,7 +86,7 @@ def read_digits(saved: SavedModel, split: str, num_images: int) -> Labelled:
     return loader.data.first(min(num_images, len(loader.data)))
 
 
-def benchmark(saved: SavedModel, digits: Labelled, paths: list[str], seed: int) -> pd.DataFrame:
+def benchmark(saved: SavedModel, digits: TensorSamples, paths: list[str], seed: int) -> pd.DataFrame:
     """A row for the stored tensors, and one for each path."""
     classify = Classify(saved)
     clean = classify(digits.inputs) == digits.labels

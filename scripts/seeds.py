@@ -23,11 +23,11 @@ import pandas as pd
 import yaml
 from tqdm import tqdm
 
-from cnnlab import console
-from cnnlab.arguments import for_hydra, quoted, value_of
+from cnnlab.cli import console
 from cnnlab.errors import UserError
-from cnnlab.notation import decimals_of, shown_spread
-from cnnlab.reports.run_table import state_of
+from cnnlab.overrides import for_hydra, quoted, value_of
+from cnnlab.workbench.notation import decimals_of, shown_spread
+from cnnlab.workbench.run_reports.run_table import state_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 SMALL = ["trainer=smoke", "data.train_size=256"]
@@ -118,11 +118,12 @@ def check_earlier(commands: dict[Path, list[str]]) -> None:
 
 def environment_now(folder: Path) -> dict[str, Any]:
     """What environment.json would hold, were the run of this folder started now."""
-    from cnnlab import hardware, run_record
-    from cnnlab.quiet import quieten_libraries
-    from cnnlab.run_folder import load_config
-    from cnnlab.training import build_data
-    from cnnlab.trust import trusted
+    from cnnlab.building import build_data
+    from cnnlab.runs import run_record
+    from cnnlab.runs.quiet import quieten_libraries
+    from cnnlab.runs.run_folder import load_config
+    from cnnlab.runs.trust import trusted
+    from cnnlab.speed import hardware
 
     quieten_libraries()
     config = trusted(load_config(folder), f"the config saved in {folder}")

@@ -27,9 +27,9 @@ import optuna
 import pandas as pd
 from tqdm import tqdm
 
-from cnnlab import console
-from cnnlab.hardware import device_name
-from cnnlab.sweep.slots import usable_cores
+from async_optuna.slots import usable_cores
+from cnnlab.cli import console
+from cnnlab.speed.hardware import device_name
 from toy_study import Process, ToyStudy
 
 PARTS = ("idle", "latency", "journal")

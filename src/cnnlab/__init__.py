@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnlab.threads import wait_briefly
+from cnnlab.speed.threads import wait_briefly
 
 if TYPE_CHECKING:
-    from cnnlab.notebook import Trained
+    from cnnlab.cli.notebook import Trained
     from cnnlab.saved_run import SavedRun
 
 __all__ = ["load_run", "train"]
@@ -21,7 +21,7 @@ wait_briefly()
 
 def train(overrides: Sequence[str] = ()) -> "Trained":
     """Run `python train.py <overrides>` in this process and return its metrics and its folder."""
-    from cnnlab.notebook import train
+    from cnnlab.cli.notebook import train
 
     return train(overrides)
 

@@ -12,16 +12,16 @@ from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfi
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from omegaconf import DictConfig, OmegaConf
 
-from cnnlab import single_process
-from cnnlab.checkpoint_io import AtomicCheckpointIO
-from cnnlab.commands import short_path
 from cnnlab.direction import inherited
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.fast.fast_loop import FastLoop
-from cnnlab.hardware import Hardware
-from cnnlab.hooks import skip_empty_hooks
 from cnnlab.instantiation import accepts, build, check_arguments, target
-from cnnlab.timing.stopwatch import Stopwatch
+from cnnlab.runs.checkpoint_io import AtomicCheckpointIO
+from cnnlab.runs.commands import short_path
+from cnnlab.speed import single_process
+from cnnlab.speed.fast_loop import FastLoop
+from cnnlab.speed.hardware import Hardware
+from cnnlab.speed.hooks import skip_empty_hooks
+from cnnlab.speed.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 

@@ -3,27 +3,20 @@
 import logging
 from pathlib import Path
 
-import torch
-from lightning.pytorch import LightningModule, seed_everything
+from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
-from torch import nn
 
-from cnnlab import failures, hardware, resuming, run_record
-from cnnlab.blocks.shapes import output_shape, settle_lazy_layers
+from cnnlab.building import build_classifier, build_data, build_model, check_top_level
 from cnnlab.callbacks.checkpoint import load_scored_weights
-from cnnlab.checkpoint_io import load_checkpoint
-from cnnlab.commands import short_path
-from cnnlab.data.datamodule import DataModule
-from cnnlab.errors import Infeasible, UserError, did_you_mean
-from cnnlab.hooks import skip_empty_hooks
-from cnnlab.instantiation import accepts, build, check_top_level, target
-from cnnlab.quiet import quieten_libraries
-from cnnlab.schedules import length_argument, plateau_mode
+from cnnlab.runs import failures, resuming, run_record
+from cnnlab.runs.checkpoint_io import load_checkpoint
+from cnnlab.runs.commands import short_path
+from cnnlab.runs.quiet import quieten_libraries
+from cnnlab.schedules import length_argument
+from cnnlab.speed import hardware
 from cnnlab.trainer import build_trainer
 
 log = logging.getLogger(__name__)
-
-_CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
@@ -85,65 +78,3 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     run_record.write_json(run_dir / "metrics.json", metrics)
     log.info(run_record.table(metrics, run_dir))
     return run_record.objective(config, metrics)
-
-
-def build_data(config: DictConfig) -> DataModule:
-    """Read the data set and say what it holds."""
-    datamodule: DataModule = build(config, "data", augment=build(config, "augment"), seed=config.seed)
-    try:
-        datamodule.setup()
-    except UserError as error:
-        raise UserError(f"data: {error}") from error
-    log.info(datamodule.summary())
-    return datamodule
-
-
-def build_model(config: DictConfig, shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    """Build the network for samples of a shape (C, *spatial) and check that it maps them to one logit per class.
-
-    Raises:
-        Infeasible: if no network comes of these settings.
-    """
-    try:
-        model: nn.Module = build(config, "model", input_shape=shape, num_classes=num_classes)
-        settle_lazy_layers(model, shape)
-        logits = output_shape(model, shape)
-    except UserError as error:
-        raise Infeasible(str(error)) from error
-    except ValueError as error:
-        raise Infeasible(f"model: {error}") from error
-    if logits != (num_classes,):
-        raise UserError(f"model: expected logits of shape (N, {num_classes}), got (N, {', '.join(map(str, logits))})")
-    memory_format = _CHANNELS_LAST.get(len(shape) - 1)
-    if config.trainer.channels_last and memory_format is not None:
-        model = model.to(memory_format=memory_format)
-    return model
-
-
-def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModule) -> LightningModule:
-    """Put the model into its LightningModule; settings that optimizer, scheduler or monitor refuse are found here."""
-    mode = plateau_mode(target(config, "scheduler"), config.scheduler.get("mode"), config.monitor, config.mode)
-    optimizer, scheduler = build(config, "optimizer"), build(config, "scheduler", **mode)
-    length = length_argument(scheduler)
-    if length and config.trainer.max_epochs == config.trainer.get("max_steps", -1) == -1:
-        raise UserError("a run without an end (trainer.max_epochs=-1) needs scheduler=none or scheduler=step")
-    scheduler(optimizer(model.parameters()), **({length: 100} if length else {}))
-    module = target(config, "classifier")
-    learnt = getattr(module, "targets", datamodule.targets)
-    if learnt != datamodule.targets:
-        raise UserError(
-            f"classifier: {module.__name__} learns {learnt}, but the data hold {datamodule.targets}; "
-            "classifier._target_= names another LightningModule (see CONTRIBUTING.md, another task)"
-        )
-    known = {"input_shape": datamodule.input_shape, "num_classes": datamodule.num_classes}
-    wanted = {name: value for name, value in known.items() if accepts(module, name)}
-    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, **wanted}
-    classifier: LightningModule = build(config, "classifier", **parts)
-    skip_empty_hooks([classifier])
-    monitorable = getattr(classifier, "monitorable", [config.monitor])
-    if config.monitor not in monitorable:
-        choices = ", ".join(monitorable)
-        nearest = did_you_mean(config.monitor, monitorable)
-        raise UserError(f"monitor must be one of {choices}, got {config.monitor!r}{nearest}")
-    classifier.monitor = config.monitor  # what a schedule waits for
-    return classifier

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cnnlab.cross_correlation import KERNELS, compare
 from cnnlab.errors import UserError
+from cnnlab.workbench.inspection.cross_correlation import KERNELS, compare
 from conftest import PROJECT, Finished
 
 SYMMETRIC = {"identity", "laplace", "sharpen", "blur"}

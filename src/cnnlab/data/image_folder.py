@@ -14,12 +14,12 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from cnnlab.data.datamodule import DataModule
-from cnnlab.data.image_files import ImageFiles, folders_of_splits, names_of_classes
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.lazy import LazyLabelled
+from cnnlab.data.files.image_files import ImageFiles, folders_of_splits, names_of_classes
+from cnnlab.data.files.imaging import Header, read_header, read_image
+from cnnlab.data.lazy_samples import LazySamples
+from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
 from cnnlab.errors import UserError, first_of, printable
-from cnnlab.imaging import Header, read_header, read_image
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class ImageFolder(DataModule):
     def setup(self, stage: str | None = None) -> None:
         is_new = self._splits is None
         super().setup(stage)
-        if is_new and self.full_scale is None and isinstance(self.training, Labelled):
+        if is_new and self.full_scale is None and isinstance(self.training, TensorSamples):
             highest = int(self.training.inputs.max())
             if highest < _DARK:
                 log.warning(
@@ -109,9 +109,9 @@ class ImageFolder(DataModule):
             checksums={split: found.fingerprint() for split, found in files.items()},
         )
 
-    def _samples(self, files: ImageFiles, num_channels: int) -> LazyLabelled:
+    def _samples(self, files: ImageFiles, num_channels: int) -> LazySamples:
         pixels = Pixels(files.paths, num_channels, self.size, self.unreadable == "skip", self.full_scale)
-        return LazyLabelled.of(pixels, files.labels)
+        return LazySamples.of(pixels, files.labels)
 
     def _headers(self, files: dict[str, ImageFiles]) -> list[tuple[Path, Header]]:
         """Headers of all images; those that have none are refused, or taken out of `files` with a warning."""
@@ -189,7 +189,7 @@ def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | Non
     return sides[0], sides[1]
 
 
-def _part(fraction: float, samples: LazyLabelled) -> int:
+def _part(fraction: float, samples: LazySamples) -> int:
     return max(1, round(fraction * len(samples)))
 
 

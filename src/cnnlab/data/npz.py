@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cnnlab.data.class_labels import class_names_of, class_numbers, words
 from cnnlab.data.datamodule import DataModule
+from cnnlab.data.files.channels import Channels, channels_first, find_channels
+from cnnlab.data.files.class_labels import class_names_of, class_numbers, words
+from cnnlab.data.files.memory import require_memory
+from cnnlab.data.files.npz_file import MappedArray, NpzFile
 from cnnlab.data.inputs import as_stored, kind, num_not_finite
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.layout import Channels, channels_first, find_channels
-from cnnlab.data.lazy import LazyLabelled
-from cnnlab.data.memory import require_memory
-from cnnlab.data.npz_file import MappedArray, NpzFile
+from cnnlab.data.lazy_samples import LazySamples
+from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Samples, Splits
 from cnnlab.errors import UserError, did_you_mean
 
@@ -90,11 +90,11 @@ class Npz(DataModule):
         name = f"x_{split}"
         if not self.in_memory:
             mapped = _MappedSamples(file.map(name), layout, f"{name} in {file.path}")
-            return LazyLabelled(mapped, targets, torch.arange(len(targets)))
+            return LazySamples(mapped, targets, torch.arange(len(targets)))
         shape, dtype = file.header(name)
         require_memory(math.prod(shape) * (1 if dtype == np.uint8 else 4), name)
         array = channels_first(as_stored(file.read(name)), layout)
-        samples = Labelled(torch.from_numpy(np.ascontiguousarray(array)), targets)
+        samples = TensorSamples(torch.from_numpy(np.ascontiguousarray(array)), targets)
         if num_bad := num_not_finite(samples.inputs):
             raise UserError(f"{name} in {file.path} has {num_bad} samples with NaN or infinity")
         return samples

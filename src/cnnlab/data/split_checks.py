@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cnnlab.data.inputs import num_not_finite
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.lazy import difference
+from cnnlab.data.lazy_samples import difference
+from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Samples
 from cnnlab.errors import UserError
 
@@ -43,10 +43,10 @@ def check_inputs(split: str, samples: Samples, like: Tensor) -> None:
     Args:
         like: (C, *spatial), by whose type all splits are scaled.
     """
-    sample = samples.inputs[0] if isinstance(samples, Labelled) else samples.sample()
+    sample = samples.inputs[0] if isinstance(samples, TensorSamples) else samples.sample()
     if sample is not None and (problem := difference(sample, like)):
         raise UserError(f"the first of the {split} samples is not like those of training: {problem}")
-    if isinstance(samples, Labelled) and (num_bad := num_not_finite(samples.inputs)):
+    if isinstance(samples, TensorSamples) and (num_bad := num_not_finite(samples.inputs)):
         raise UserError(f"{num_bad} of the {split} samples hold NaN or infinity")
 
 
@@ -69,20 +69,20 @@ def warn_of_absent_classes(training: Tensor, others: Mapping[str, Tensor], class
         log.warning("WARNING: %s; its scores say nothing of these classes", "; ".join(parts))
 
 
-def warn_of_copies(training: Labelled, others: Mapping[str, Samples]) -> None:
+def warn_of_copies(training: TensorSamples, others: Mapping[str, Samples]) -> None:
     """One line for samples that are trained on and scored on. Only what lies in memory is compared."""
-    held = {split: samples.inputs for split, samples in others.items() if isinstance(samples, Labelled)}
+    held = {split: samples.inputs for split, samples in others.items() if isinstance(samples, TensorSamples)}
     found = {split: num_copies(inputs, training.inputs) for split, inputs in held.items()}
     parts = [f"{number:,} of {len(held[split]):,} {split} samples" for split, number in found.items() if number]
     if parts:
         log.warning("WARNING: %s are also training samples; scores on them are too good", " and ".join(parts))
 
 
-def warn_of_other_scale(training: Labelled, others: Mapping[str, Samples]) -> None:
+def warn_of_other_scale(training: TensorSamples, others: Mapping[str, Samples]) -> None:
     """One line for a split whose numbers are many times larger or smaller than those of training."""
     largest = _largest(training.inputs)
     for split, samples in others.items():
-        if not isinstance(samples, Labelled):
+        if not isinstance(samples, TensorSamples):
             continue
         there = _largest(samples.inputs)
         if min(largest, there) > 0 and max(largest, there) > _OTHER_SCALE * min(largest, there):

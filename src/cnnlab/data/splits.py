@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.lazy import LazyLabelled
+from cnnlab.data.lazy_samples import LazySamples
+from cnnlab.data.samples import TensorSamples
 
-Samples = Labelled | LazyLabelled
+Samples = TensorSamples | LazySamples
 
 
 @dataclass(frozen=True)

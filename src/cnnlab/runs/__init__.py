@@ -1,0 +1,1 @@
+"""The run folder: claimed, locked, written to and resumed."""

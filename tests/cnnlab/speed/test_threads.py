@@ -1,0 +1,79 @@
+"""Threads wait briefly unless the user says how, in everything that loads torch."""
+
+import ast
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cnnlab.speed import threads
+from conftest import PROJECT
+
+SCRIPTS = [path for path in PROJECT.glob("scripts/*.py") if "__main__" in path.read_text(encoding="utf-8")]
+ENTRIES = [*PROJECT.glob("*.py"), *SCRIPTS, PROJECT / "tests/conftest.py"]
+
+
+@pytest.fixture
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in threads.SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_waits_are_short_without_a_setting() -> None:
+    threads.wait_briefly()
+    assert {name: os.environ.get(name) for name in threads.SETTINGS} == {
+        "OMP_WAIT_POLICY": None,
+        "GOMP_SPINCOUNT": "10000",
+        "KMP_BLOCKTIME": "1",
+    }
+    assert threads.is_left_to_us()
+
+
+@pytest.mark.usefixtures("nothing_set")
+@pytest.mark.parametrize(
+    ("name", "value"), [("OMP_WAIT_POLICY", "active"), ("GOMP_SPINCOUNT", "7"), ("KMP_BLOCKTIME", "0")]
+)
+def test_the_users_own_setting_wins(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    threads.wait_briefly()
+    assert {known: os.environ[known] for known in threads.SETTINGS if known in os.environ} == {name: value}
+    assert threads.is_left_to_us() == (name == "KMP_BLOCKTIME")  # which says nothing to libgomp
+
+
+@pytest.mark.parametrize("path", ENTRIES, ids=lambda path: path.name)
+def test_torch_is_not_loaded_first(path: Path) -> None:
+    """Thread libraries read their settings when torch loads them: cnnlab must have been imported by then."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    imported = [node.module or "" for node in body if isinstance(node, ast.ImportFrom)]
+    imported = [
+        name
+        for node in body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    ]
+    first = {"cnnlab": len(imported), "torch": len(imported)}
+    for place, name in reversed(list(enumerate(imported))):
+        first[name.partition(".")[0]] = place
+    assert first["cnnlab"] <= first["torch"]
+
+
+def test_a_package_that_loads_torch_finds_the_settings_made(environment: dict[str, str]) -> None:
+    code = "import sys, os, cnnlab; print('torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])"
+    kept = {name: value for name, value in environment.items() if name not in threads.SETTINGS}
+    shown = subprocess.run([sys.executable, "-c", code], env=kept, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["False", "10000"]
+
+
+@pytest.mark.parametrize("where", [threads._OF_THIS_THREAD, Path("absent")], ids=["of the system", "of the clocks"])
+def test_work_on_a_core_is_told_from_waiting_for_one(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_OF_THIS_THREAD", where)
+    before, began = threads.core_time(), time.thread_time()
+    while time.thread_time() - began < 0.1:
+        pass
+    had, wanted = (after - then for after, then in zip(threads.core_time(), before, strict=True))
+    assert had == pytest.approx(0.1, abs=0.03)
+    assert wanted >= had - 0.01
