@@ -37,6 +37,7 @@ from cnnlab.errors import UserError
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.saved_run import SavedModel, load_data, load_model
 from cnnlab.speed.hardware import device_name
+from cnnlab.workbench.notation import markdown
 from cnnlab.workbench.prediction.digits.digit import normalise_digit
 from digit_pictures import CLAIMED, PATHS
 
@@ -53,7 +54,7 @@ def main() -> None:
     saved = load_model(arguments.run)
     digits = read_digits(saved, arguments.split, arguments.images)
     table = benchmark(saved, digits, arguments.only or list(PATHS), arguments.seed)
-    text = f"{note(arguments, saved, table)}\n\n{markdown(table)}\n"
+    text = f"{note(arguments, saved, table)}\n\n{markdown([table, *table.to_numpy(dtype=object)])}"
     write_atomically(arguments.out / "prediction.csv", table.to_csv(index=False).encode())
     write_atomically(arguments.out / "prediction.md", text.encode())
     print(f"{text}\nTables: {arguments.out}")
@@ -158,14 +159,6 @@ def note(arguments: argparse.Namespace, saved: SavedModel, table: pd.DataFrame) 
     for lost in -table.loc[table["path"] == "all together", "points to clean"]:
         text += f" All together lose {lost:.2f} points; claimed are at most {CLAIM}."
     return text
-
-
-def markdown(table: pd.DataFrame) -> str:
-    def cell(value: object) -> str:
-        return "" if value != value else str(value)
-
-    rows = [list(table.columns), ["---"] * len(table.columns), *(map(cell, row) for row in table.astype(object).values)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """How names and numbers are written in tables and figures."""
 
+import csv
+import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cnnlab.errors import printable
@@ -111,11 +113,19 @@ def aligned(rows: list[list[str]], num_names: int = 0) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def markdown(rows: list[list[str]]) -> str:
-    """The same as a Markdown table, with a final newline."""
-    escaped = [[" ".join(cell.replace("|", "\\|").split()) for cell in row] for row in rows]
-    lines = [escaped[0], ["---"] * len(rows[0]), *escaped[1:]]
+def markdown(rows: Iterable[Iterable[Any]]) -> str:
+    """The same as a Markdown table, with a final newline; missing numbers leave their cells empty."""
+    texts = [["" if is_absent(cell) else str(cell) for cell in row] for row in rows]
+    escaped = [[" ".join(cell.replace("|", "\\|").split()) for cell in row] for row in texts]
+    lines = [escaped[0], ["---"] * len(escaped[0]), *escaped[1:]]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+    """The same as a CSV file; what UTF-8 cannot hold of a file's name is written as an escape."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def _is_number(cell: str) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnlab.errors import UserError
 from cnnlab.runs.atomic import write_atomically
+from cnnlab.workbench.notation import markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,14 +66,9 @@ def by_repeat(cell: "pd.DataFrame", value: str) -> "pd.DataFrame":
     return cell.assign(value=values).pivot(index="repeat", columns="variant", values="value")
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(str, row.values()) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def section(title: str, rows: Sequence[dict[str, Any]]) -> str:
     """A table with a title; nothing where there are no rows."""
-    return f"{title}\n\n{markdown(rows)}\n\n" if rows else ""
+    return f"{title}\n\n{markdown([rows[0], *(row.values() for row in rows)])}\n" if rows else ""
 
 
 def update_results(path: Path, part: str, text: str) -> None:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from cnnlab.workbench.evaluation.gallery import Answered
 from cnnlab.workbench.evaluation.scores import Scores
 from cnnlab.workbench.inspection import filters_figure as drawn_filters, through_the_net as drawn_way
 from cnnlab.workbench.inspection.activations import activations, weights
-from cnnlab.workbench.notation import shortened
+from cnnlab.workbench.notation import csv_bytes, shortened
 from cnnlab.workbench.run_reports.run_report import shown_name
 
 _NUM_SPOILT = 2_000  # images behind each point of the robustness figure
@@ -139,14 +140,14 @@ def robustness(subject: Subject) -> Files:
             examples[name].append(spoilt[example].numpy().copy())  # a view would keep all of them
     strengths = {name: f"{c.strengths[0]:g} to {c.strengths[-1]:g} {c.unit}" for name, c in CORRUPTIONS.items()}
     title = f"{subject.name}: accuracy on worse images ({len(labels):,} chosen by lot, seed {subject.seed})"
-    lines = ["corruption,severity,strength,unit,accuracy"]
+    rows: list[list[Any]] = [["corruption", "severity", "strength", "unit", "accuracy"]]
     for name, values in accuracies.items():
         corruption = CORRUPTIONS[name]
         for severity, (strength, value) in enumerate(zip([0, *corruption.strengths], values, strict=True)):
-            lines.append(f'{name},{severity},{strength:g},"{corruption.unit}",{value:.6f}')
+            rows.append([name, severity, f"{strength:g}", corruption.unit, f"{value:.6f}"])
     return {
         "robustness.png": drawn_robustness.draw(accuracies, examples, strengths, title, subject.is_ink),
-        "robustness.csv": ("\n".join(lines) + "\n").encode(),
+        "robustness.csv": csv_bytes(rows),
     }
 
 

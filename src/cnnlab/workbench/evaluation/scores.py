@@ -1,8 +1,6 @@
 """Numbers from a classifier's outputs."""
 
-import csv
 import functools
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,21 +59,19 @@ class Scores:
         """A CSV line per sample: index, true, predicted, its probability, the true class's probability, loss."""
         of_true = self.probabilities.gather(1, self.labels[:, None])[:, 0]
         highest = self.probabilities.amax(dim=1)
-        names = ([self.class_names[label] for label in labels.tolist()] for labels in (self.labels, self.predicted))
-        numbers = ([f"{value:.6f}" for value in values.tolist()] for values in (highest, of_true, self.losses))
-        header = ["index", "true", "predicted", "probability", "true_probability", "loss"]
-        return _csv(header, range(len(self.labels)), *names, *numbers)
+        table = pd.DataFrame(
+            {
+                "true": [self.class_names[label] for label in self.labels.tolist()],
+                "predicted": [self.class_names[label] for label in self.predicted.tolist()],
+                "probability": highest.numpy(),
+                "true_probability": of_true.numpy(),
+                "loss": self.losses.numpy(),
+            }
+        )
+        return str(table.to_csv(index_label="index", float_format="%.6f", lineterminator="\n")).encode()
 
     @functools.cached_property
     def per_class(self) -> pd.DataFrame:
         """See run_report.per_class."""
         names = list(self.class_names)
         return per_class(pd.DataFrame(self.counts.numpy(), index=names, columns=names))
-
-
-def _csv(header: Sequence[str], *columns: Sequence[Any]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(zip(*columns, strict=True))
-    return text.getvalue().encode()

@@ -1,13 +1,11 @@
 """Answers and values as text, CSV and JSON."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cnnlab.workbench.notation import aligned, shortened, shown_value
+from cnnlab.workbench.notation import aligned, csv_bytes, shortened, shown_value
 from cnnlab.workbench.prediction.predictor import Answer, Estimate
 
 _MOST_PRINTED = 40
@@ -41,7 +39,7 @@ class Answers:
             shares = [f"{answer.probability:.6f}", answer.runner_up, f"{answer.runner_up_probability:.6f}"]
             row = [name, answer.label, *shares]
             rows.append([*row, int(answer.label)] if self.are_digits else row)
-        return _csv(rows)
+        return csv_bytes(rows)
 
     def as_json(self, **about: str) -> bytes:
         """What the answers are about, the answers with the probabilities of all classes, and what was skipped."""
@@ -85,7 +83,7 @@ class Estimates:
     def as_csv(self) -> bytes:
         """A line per picture: file and each value."""
         rows = [[name, *map(_digits, estimate.values.tolist())] for name, estimate in self.given.items()]
-        return _csv([["file", *self.value_names], *rows])
+        return csv_bytes([["file", *self.value_names], *rows])
 
     def as_json(self, **about: str) -> bytes:
         """What the values are about, the values by their names, and what was skipped."""
@@ -109,12 +107,6 @@ class Estimates:
 def _digits(value: float) -> str:
     """All that a float32 is good for."""
     return f"{value:.7g}"
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode(errors="backslashreplace")
 
 
 def _json(about: dict[str, str], listed: list[dict[str, Any]], skipped: dict[str, str]) -> bytes:

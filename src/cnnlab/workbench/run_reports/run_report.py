@@ -1,6 +1,5 @@
 """What the test of a run found out about each class, from the confusion counts in its folder."""
 
-import json
 import shlex
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from cnnlab.errors import UserError
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.workbench.notation import aligned, markdown, shown_value
-from cnnlab.workbench.run_reports.run_table import state_of
+from cnnlab.workbench.run_reports.run_table import read_mapping, state_of
 
 _COUNTS = "confusion_counts.csv"
 _SCORES = ("precision", "recall", "F1")
@@ -89,8 +88,8 @@ def shown_name(run_dir: Path) -> str:
 
 def _was_tested(run_dir: Path) -> bool:
     """Whether there are numbers of a test, in the run's own file or in that of a later evaluation."""
-    files = [path for path in (run_dir / "metrics.json", *run_dir.glob("evaluation/*/metrics.json")) if path.is_file()]
-    names = [name for path in files for name in json.loads(path.read_text(encoding="utf-8"))]
+    files = (run_dir / "metrics.json", *run_dir.glob("evaluation/*/metrics.json"))
+    names = [name for path in files for name in read_mapping(path)]
     return any(name.startswith("test/") for name in names)
 
 

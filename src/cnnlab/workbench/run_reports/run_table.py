@@ -1,8 +1,6 @@
 """Lists run folders: what each run trained, what came out, and whether it still runs."""
 
 import contextlib
-import csv
-import io
 import json
 import math
 import os
@@ -18,7 +16,7 @@ import yaml
 
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.runs.locks import is_held
-from cnnlab.workbench.notation import aligned, shown_value
+from cnnlab.workbench.notation import aligned, csv_bytes, shown_value
 
 STATES = ("finished", "interrupted", "failed", "running")
 
@@ -82,9 +80,9 @@ def find(folders: Iterable[Path]) -> list[Path]:
 def read(folder: Path) -> Run:
     """Read one run folder; what is missing or damaged stays empty and is named in the note."""
     damaged: list[str] = []
-    config = _content(folder / ".hydra" / "config.yaml", damaged)
-    metrics = _content(folder / "metrics.json", damaged)
-    environment = _content(folder / "environment.json", damaged)
+    config = read_mapping(folder / ".hydra" / "config.yaml", damaged)
+    metrics = read_mapping(folder / "metrics.json", damaged)
+    environment = read_mapping(folder / "environment.json", damaged)
     state = state_of(folder)
     failure = _failure(folder) if state == "failed" else ""
     shown = _ACCURACY if _ACCURACY in metrics else _text(config, "monitor") or _ACCURACY
@@ -144,15 +142,13 @@ def table(runs: Sequence[Run], width: int) -> str:
 
 def as_csv(runs: Iterable[Run]) -> bytes:
     """The runs with full numbers: seconds and bytes, and the time of the last change in place of the age."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
     header = ["run", "state", "data", "model", "metric", "val", "test", "epochs", "max_epochs"]
-    writer.writerow([*header, "changed", "size_bytes", "note"])
+    rows: list[list[Any]] = [[*header, "changed", "size_bytes", "note"]]
     for run in runs:
         numbers = [run.metric, run.val, run.test, run.epochs, run.max_epochs]
         changed = datetime.fromtimestamp(run.changed).isoformat(" ", "seconds")
-        writer.writerow([run.folder, run.state, run.data, run.model, *numbers, changed, run.size, run.note])
-    return text.getvalue().encode()
+        rows.append([run.folder, run.state, run.data, run.model, *numbers, changed, run.size, run.note])
+    return csv_bytes(rows)
 
 
 def shown_size(size: int) -> str:
@@ -205,7 +201,7 @@ def _failure(folder: Path) -> str:
     return ""
 
 
-def _content(path: Path, damaged: list[str]) -> dict[str, Any]:
+def read_mapping(path: Path, damaged: list[str] | None = None) -> dict[str, Any]:
     """The mapping in a YAML or JSON file, empty if there is none; a file that holds no mapping joins `damaged`."""
     content: Any = None
     try:
@@ -216,7 +212,8 @@ def _content(path: Path, damaged: list[str]) -> dict[str, Any]:
     except Exception:  # whatever it is: one damaged file must not hide all other runs
         pass
     if not isinstance(content, dict):
-        damaged.append(path.name)
+        if damaged is not None:
+            damaged.append(path.name)
         return {}
     return content
 

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,17 @@ def state(trial: FrozenTrial) -> str:
     return trial.state.name
 
 
+@contextmanager
+def optuna_is_quiet() -> Iterator[None]:
+    """For making a copy of a study, which Optuna would announce as a new one."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
 def run_metrics(run_dir: Path) -> dict[str, Any]:
     """Content of a run's metrics.json; empty where the run left none or its folder is gone."""
     try:
@@ -126,15 +138,13 @@ def _load(storage: Any, results: dict[str, Any], folder: Path) -> optuna.Study:
 
 def _database_study(url: str, results: dict[str, Any], folder: Path) -> tuple[optuna.Study, list[str] | None]:
     storage = optuna.storages.RDBStorage(url)
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # Optuna would announce the copy as a new study
     try:
         study = _load(storage, results, folder)
-        copy = optuna.create_study(study_name=study.study_name, directions=study.directions, sampler=study.sampler)
+        with optuna_is_quiet():
+            copy = optuna.create_study(study_name=study.study_name, directions=study.directions, sampler=study.sampler)
         copy.add_trials(study.get_trials(deepcopy=False))
         return copy, study.metric_names
     finally:
-        optuna.logging.set_verbosity(verbosity)
         storage.remove_session()
         storage.engine.dispose()
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from cnnlab.workbench.notation import ABSENT, shown_value, typed
@@ -36,7 +35,7 @@ def trial_table(sweep: Sweep) -> pd.DataFrame:
     last = [*_ATTRIBUTES, "folder", "started", "completed"]
     rows = rows.reindex(columns=[*first, *(c for c in rows if c not in {*first, *last}), *last])
     if sweep.several:
-        rows["pareto"] = _pareto_optimal(rows, columns, sweep.maximize)
+        rows["pareto"] = rows.index.isin([trial.number for trial in sweep.study.best_trials])
     places = {number: _place(row, number, sweep) for number, row in rows.to_dict("index").items()}
     rows = rows.loc[sorted(places, key=places.__getitem__)]
     has_place = rows["state"].isin(("COMPLETE", "PRUNED"))
@@ -131,13 +130,3 @@ def _place(row: Mapping[str, Any], number: int, sweep: Sweep) -> tuple[int, bool
     value = row[value_columns(sweep)[0]] if group < 2 else math.nan
     cost = math.inf if math.isnan(value) else -value if sweep.maximize[0] else value
     return group, not row.get("pareto", False), cost, number
-
-
-def _pareto_optimal(rows: pd.DataFrame, columns: list[str], maximize: tuple[bool, ...]) -> NDArray[np.bool_]:
-    """Which COMPLETE trials no other one beats in one objective without losing in another."""
-    complete = (rows["state"] == "COMPLETE").to_numpy()
-    costs = rows.loc[complete, columns].to_numpy(dtype=float) * np.where(maximize, -1.0, 1.0)
-    beaten = [bool(((costs <= cost).all(axis=1) & (costs < cost).any(axis=1)).any()) for cost in costs]
-    optimal = np.zeros(len(rows), dtype=bool)
-    optimal[complete] = ~np.array(beaten, dtype=bool)
-    return optimal

@@ -1,19 +1,15 @@
 """A finished run as a row of numbers and settings, and which runs repeat each other."""
 
-import contextlib
 import hashlib
 import json
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from cnnlab.direction import known
 from cnnlab.runs.commands import short_path
 from cnnlab.workbench.notation import ABSENT, shown
-from cnnlab.workbench.run_reports.run_table import Run
+from cnnlab.workbench.run_reports.run_table import Run, read_mapping
 
 # Settings in which runs may differ and still repeat each other: where files lie and what is written down; what the
 # resolved device, the checksums of the data and the metric's direction stand for; what changes no result.
@@ -25,7 +21,6 @@ _NO_CHOICE = (
     *("callbacks.preview", "callbacks.confusion_counts", "callbacks.trial_report"),
 )
 _MOST_NAMED = 5  # runs or keys on one line
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast as the one in Python
 
 
 @dataclass(frozen=True)
@@ -61,9 +56,9 @@ class FinishedRun:
 
 
 def read(run: Run) -> FinishedRun:
-    config = yaml.load((run.folder / ".hydra" / "config.yaml").read_bytes(), Loader=_Loader) or {}
-    metrics = json.loads((run.folder / "metrics.json").read_bytes())
-    environment = _json(run.folder / "environment.json")
+    config = read_mapping(run.folder / ".hydra" / "config.yaml")
+    metrics = read_mapping(run.folder / "metrics.json")
+    environment = read_mapping(run.folder / "environment.json")
     settings = {key: value for key, value in _flat(config).items() if not _is_no_choice(key) and not _follows(value)}
     name = settings.get("model.name")  # a zoo's network is known by its name, not by the class that wraps the zoo
     configured = settings.pop("data.batch_size", ABSENT)
@@ -87,10 +82,8 @@ def why_left_out(run: Run) -> str:
         return run.state
     if run.note:
         return "unreadable"
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # only trials of a search have one
-        if json.loads((run.folder / "trial.json").read_bytes()).get("state") == "PRUNED":
-            return "pruned"
-    return ""
+    is_pruned = read_mapping(run.folder / "trial.json").get("state") == "PRUNED"  # only trials of a search have one
+    return "pruned" if is_pruned else ""
 
 
 def data_told_apart(finished: list[FinishedRun]) -> list[FinishedRun]:
@@ -130,10 +123,6 @@ def named(left_out: list[Run]) -> str:
 def first_few(names: list[str]) -> str:
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return ", ".join(names[:_MOST_NAMED]) + more
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_bytes())) if path.is_file() else {}
 
 
 def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,14 +8,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cnnlab.workbench.canvas import NotDrawn, look, png
-from cnnlab.workbench.study_reports.figures.contour import contour
 from cnnlab.workbench.study_reports.figures.intermediate_values import intermediate_values
-from cnnlab.workbench.study_reports.figures.optimization_history import optimization_history
-from cnnlab.workbench.study_reports.figures.parallel_coordinate import parallel_coordinate
-from cnnlab.workbench.study_reports.figures.param_importances import param_importances
-from cnnlab.workbench.study_reports.figures.pareto_front import pareto_front
+from cnnlab.workbench.study_reports.figures.optuna_figures import (
+    contour,
+    optimization_history,
+    parallel_coordinate,
+    param_importances,
+    pareto_front,
+    slices,
+)
 from cnnlab.workbench.study_reports.figures.seeds import seeds
-from cnnlab.workbench.study_reports.figures.slices import slices
 from cnnlab.workbench.study_reports.figures.timeline import timeline
 from cnnlab.workbench.study_reports.figures.view import View
 from cnnlab.workbench.study_reports.sweep_folder import Sweep

@@ -3,20 +3,20 @@
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import optuna
 import pandas as pd
 from numpy.typing import NDArray
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from cnnlab.workbench.canvas import NotDrawn
 from cnnlab.workbench.notation import short_names
-from cnnlab.workbench.study_reports.figures.param_scale import ParamScale
 from cnnlab.workbench.study_reports.figures.value_scale import ValueScale
-from cnnlab.workbench.study_reports.sweep_folder import Sweep
+from cnnlab.workbench.study_reports.sweep_folder import Sweep, optuna_is_quiet
 from cnnlab.workbench.study_reports.trial_table import value_columns
 
 
@@ -73,23 +73,27 @@ class View:
         return ValueScale.of(self.metric, self.maximize, self.values_of(self.trials("COMPLETE")))
 
     @cached_property
-    def value_scale_with_pruned(self) -> ValueScale:
-        """The same limits, for axes that show pruned trials too, if only as triangles at the edge."""
-        scale, values = self.value_scale, self.values_of(self.trials("COMPLETE", "PRUNED"))
-        return replace(scale, is_cut=bool(((values < scale.low) | (values > scale.high)).any()))
+    def study(self) -> optuna.Study:
+        """A copy with this objective alone for Optuna's figures; trials without a finite value count as failed."""
+        with optuna_is_quiet():
+            study = optuna.create_study(direction="maximize" if self.maximize else "minimize")
+        complete = {trial.number for trial in self.trials("COMPLETE")}
+        for trial in self.sweep.trials:
+            if trial.number in complete:
+                value = float(self.values.at[trial.number])
+                study.add_trial(create_trial(value=value, params=trial.params, distributions=trial.distributions))
+            else:
+                study.add_trial(create_trial(state=TrialState.FAIL))  # keeps the numbers of the others
+        return study
 
     @cached_property
     def varied(self) -> list[str]:
-        """The parameters that took more than one value, or were left out of some trials, the most important first."""
-        trials = self.trials("COMPLETE", "PRUNED")
+        """The parameters that took more than one value in complete trials, the most important first."""
+        trials = self.trials("COMPLETE")
         names = dict.fromkeys(name for trial in trials for name in trial.params)
-        seen = {name: {repr(trial.params[name]) if name in trial.params else "" for trial in trials} for name in names}
+        seen = {name: {repr(trial.params[name]) for trial in trials if name in trial.params} for name in names}
         varied = [name for name in names if len(seen[name]) > 1]
         return sorted(varied, key=lambda name: -self.importances.get(name, 0.0))
-
-    @cached_property
-    def scales(self) -> dict[str, ParamScale]:
-        return {name: ParamScale.of(name, self.short[name], self.sweep.trials) for name in self.varied}
 
     @cached_property
     def short(self) -> dict[str, str]:
@@ -101,12 +105,7 @@ class View:
         complete = self.trials("COMPLETE")
         if len(complete) < 2 or np.ptp(self.values_of(complete)) == 0:
             return {}
-        sign = -1.0 if self.maximize else 1.0  # a target is always minimised
-        target = (lambda trial: sign * trial.values[self.objective]) if self.sweep.several else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "the importance may be inaccurate": the figure says how many trials
-            found = get_param_importances(
-                self.sweep.study, evaluator=PedAnovaImportanceEvaluator(), target=target, normalize=False
-            )
-        total = sum(found.values())
-        return {name: share / total for name, share in found.items()} if math.isfinite(total) and total > 0 else {}
+            found = get_param_importances(self.study, evaluator=PedAnovaImportanceEvaluator())
+        return found if math.isfinite(sum(found.values())) and sum(found.values()) > 0 else {}
