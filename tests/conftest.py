@@ -12,7 +12,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import cnnlab  # noqa: F401 - before torch, so that it can say how threads wait
+from cnnlab.speed.threads import wait_briefly
+
+wait_briefly()  # before torch is loaded, as the commands do
 
 # isort: split
 import numpy as np

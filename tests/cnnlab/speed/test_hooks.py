@@ -3,10 +3,9 @@
 from typing import Any
 
 import pytest
+from cnnlab.speed.hooks import skip_empty_hooks
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import LambdaCallback, LearningRateMonitor, ModelCheckpoint
-
-from cnnlab.speed.hooks import skip_empty_hooks
 
 
 class Module(LightningModule):
