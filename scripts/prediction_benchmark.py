@@ -12,6 +12,7 @@ The ways below it are not part of the claim. The table goes to outputs/bench/pre
 
 Milliseconds are those from the picture in memory to 28x28 pixels; the network's are not counted.
 """
+# ruff: noqa: E402 - how threads wait must be said before torch is loaded
 
 import argparse
 import sys

@@ -1,4 +1,5 @@
 """Fixtures for all tests: no network, no user's cache, and `python train.py …` run in this process."""
+# ruff: noqa: E402 - how threads wait must be said before torch is loaded
 
 import importlib
 import json
