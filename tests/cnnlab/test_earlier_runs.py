@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from cnnlab import load_run
 from conftest import PROJECT, Finished, embedded_digits
@@ -61,9 +62,7 @@ def test_an_earlier_run_evaluates_and_predicts(earlier: Path, command: Callable[
     model, datamodule, _ = load_run(earlier)
     inputs, targets = next(iter(datamodule.val_dataloader()))
     assert (model(inputs).argmax(dim=1) == targets).float().mean() > 0.7
-    from PIL import Image
-
     Image.fromarray(digits[700]).save("digit.png")
-    predicted = command("predict.py", f"run={earlier}", "input=digit.png")
+    predicted = command("predict.py", f"run={earlier}", "images=digit.png")
     assert predicted.status == 0, predicted.err
     assert str(labels[700]) in predicted.out

@@ -202,20 +202,6 @@ def test_more_processes_than_samples_are_refused() -> None:
         data.test_dataloader()
 
 
-@pytest.mark.parametrize(("local_rank", "fetches"), [(None, 1), ("0", 1), ("1", 0)])
-def test_the_first_process_of_a_machine_fetches_the_data(
-    local_rank: str | None, fetches: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    if local_rank is not None:
-        monkeypatch.setenv("LOCAL_RANK", local_rank)
-    data, fetched = Generated(), []
-    monkeypatch.setattr(data, "prepare_data", lambda: fetched.append(list(data.reads)))
-    data.setup()
-    data.setup()
-    assert fetched == [[]] * fetches, "before anything is read, and once"
-
-
 class Given(DataModule):
     """Splits as they are handed over."""
 
