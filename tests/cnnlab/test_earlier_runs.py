@@ -66,3 +66,12 @@ def test_an_earlier_run_evaluates_and_predicts(earlier: Path, command: Callable[
     predicted = command("predict.py", f"run={earlier}", "images=digit.png")
     assert predicted.status == 0, predicted.err
     assert str(labels[700]) in predicted.out
+
+
+def test_a_new_run_goes_on_from_an_earlier_one_that_had_fewer_keys(train: Callable[..., Finished]) -> None:
+    settings = ["model=linear", "optimizer=sgd", "optimizer.momentum=0", "optimizer.nesterov=false", "scheduler=none"]
+    settings += ["logger=none", "trainer=cpu", "trainer.precision=32-true", "data.train_size=512", "optimizer.lr=0.02"]
+    source = PROJECT / "tests/fixtures/stopped_run"
+    run = train(*settings, "trainer.max_epochs=3", f"init_from={source}")
+    assert run.status == 0, run.err
+    assert {name: run.metrics[name] for name in RESUMED} == pytest.approx(RESUMED, abs=2e-4)
