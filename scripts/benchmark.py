@@ -37,6 +37,7 @@ from cnnlab.cli import console
 from cnnlab.cli.signals import signals_raise
 from cnnlab.errors import Interrupted, UserError, did_you_mean
 from cnnlab.runs.commands import this_script
+from cnnlab.speed.threads import wait_briefly
 
 PARTS = ("pipeline", "overhead", "end_to_end", "batch_size", "time_to_accuracy", "imports")
 CHOICES = (*PARTS, "busy", "gpu")
@@ -46,6 +47,7 @@ OUT = Path("outputs/bench")
 @console.forgiving()
 def main() -> None:
     arguments = parse_arguments()
+    wait_briefly()  # before torch is loaded, as in train.py
     try:
         with signals_raise():
             measure(arguments)

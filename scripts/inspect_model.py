@@ -64,6 +64,7 @@ def sizes(config: DictConfig) -> tuple[tuple[int, ...], int]:
     if given == (None, None):
         data = build(config, "data")
         try:
+            data.prepare_data()
             data.setup()
         except UserError as error:
             raise UserError(f"data: {error}") from error

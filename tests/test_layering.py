@@ -27,7 +27,10 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "cnnlab.models": ({"cnnlab.blocks", "cnnlab.errors"}, {"lightning", "hydra", "omegaconf"}),
     "cnnlab.data": ({"cnnlab.errors"}, {"hydra", "omegaconf", "torchmetrics", "optuna"}),
     "cnnlab.classifier": ({"cnnlab.optimization"}, {"hydra", "omegaconf", "torchvision"}),
-    "cnnlab.optimization": ({"cnnlab.schedules"}, {"hydra", "omegaconf", "torchvision"}),
+    "cnnlab.optimization": (
+        {"cnnlab.schedules", "cnnlab.speed.torch_internals"},
+        {"hydra", "omegaconf", "torchvision"},
+    ),
     "cnnlab.schedules": ({"cnnlab.direction", "cnnlab.errors"}, {"hydra", "omegaconf", "torchvision"}),
     "cnnlab.speed": ({"cnnlab.errors"}, {"hydra", "omegaconf", "torchvision"}),
     "cnnlab.callbacks": ({"cnnlab.speed", "cnnlab.errors"}, {"hydra", "omegaconf", "optuna"}),
@@ -37,7 +40,10 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
         {"cnnlab.overrides", "cnnlab.errors", "cnnlab.callbacks", "cnnlab.data", "cnnlab.speed"},
         {"matplotlib", "optuna"},
     ),
-    "cnnlab.cli": ({"cnnlab.overrides", "cnnlab.errors", "cnnlab.runs"}, {"torch", "lightning"}),
+    "cnnlab.cli": (
+        {"cnnlab.overrides", "cnnlab.errors", "cnnlab.runs", "cnnlab.speed.threads"},
+        {"torch", "lightning"},
+    ),
     # These put the parts together; they know neither the workbench nor the search engine.
     "cnnlab": ({"cnnlab"}, {"optuna", "matplotlib"}),
     "cnnlab.workbench": ({"cnnlab"}, set()),

@@ -1,6 +1,7 @@
 """From the config to the parts of a run: data, network and LightningModule."""
 
 import logging
+import os
 from typing import Literal
 
 import torch
@@ -14,7 +15,6 @@ from cnnlab.direction import direction
 from cnnlab.errors import Infeasible, UserError, did_you_mean
 from cnnlab.instantiation import accepts, build, check_value, target
 from cnnlab.schedules import length_argument, plateau_mode
-from cnnlab.speed.hooks import skip_empty_hooks
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +40,19 @@ def check_top_level(config: DictConfig) -> None:
         check_value(f"trainer.{key}", config.trainer[key], hint)
 
 
-def build_data(config: DictConfig) -> DataModule:
-    """Read the data set and say what it holds."""
+def build_data(config: DictConfig, accelerator: str = "cpu") -> DataModule:
+    """Read the data set, downloading what is missing, and say what it holds.
+
+    The network is built for the shape of the data, so they are read here; Lightning's own calls find them ready.
+
+    Args:
+        accelerator: of the run: cuda, mps or cpu.
+    """
     datamodule: DataModule = build(config, "data", augment=build(config, "augment"), seed=config.seed)
+    datamodule.accelerator = accelerator
     try:
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # one process of a machine downloads, as Lightning has it
+            datamodule.prepare_data()
         datamodule.setup()
     except UserError as error:
         raise UserError(f"data: {error}") from error
@@ -92,7 +101,6 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModul
     wanted = {name: value for name, value in known.items() if accepts(module, name)}
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, **wanted}
     classifier: LightningModule = build(config, "classifier", **parts)
-    skip_empty_hooks([classifier])
     monitorable = getattr(classifier, "monitorable", [config.monitor])
     if config.monitor not in monitorable:
         choices = ", ".join(monitorable)

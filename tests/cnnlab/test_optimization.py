@@ -75,7 +75,8 @@ def test_gradients_are_clipped_with_every_optimizer(
         model = build_model(one, datamodule.input_shape, datamodule.num_classes)
         classifier = build_classifier(one, model, datamodule)
         used.clear()
-        build_trainer(one, tmp_path, Hardware("cpu", precision, "a CPU")).fit(classifier, datamodule=datamodule)
+        trainer = build_trainer(one, tmp_path, Hardware("cpu", precision, "a CPU"), classifier)
+        trainer.fit(classifier, datamodule=datamodule)
         norms[case] = float(get_total_norm(used))
         weights[case] = [parameter.detach() for parameter in model.parameters()]
         if algorithm == "value":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from omegaconf import DictConfig
 
 from cnnlab.building import check_top_level
@@ -24,7 +24,7 @@ def config(*overrides: str) -> DictConfig:
 def built(folder: Path, *overrides: str) -> Trainer:
     composed = config(*overrides)
     check_top_level(composed)
-    return build_trainer(composed, folder, Hardware("cpu", "32-true", "a CPU"))
+    return build_trainer(composed, folder, Hardware("cpu", "32-true", "a CPU"), LightningModule())
 
 
 @pytest.mark.parametrize(

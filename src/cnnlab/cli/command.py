@@ -21,6 +21,7 @@ from cnnlab.cli.signals import signals_raise
 from cnnlab.errors import Interrupted
 from cnnlab.overrides import for_hydra, value_of, with_value
 from cnnlab.runs import resuming, run_folder
+from cnnlab.speed.threads import wait_briefly
 
 Task = Callable[[DictConfig], Any]
 
@@ -71,6 +72,7 @@ class Command:
         Raises:
             UserError: with all failures of a grid; the first of them did not keep the others from running.
         """
+        wait_briefly()  # before the task loads torch; the processes that a search starts inherit the setting
         refuse_misplaced_header(self.conf_dir, sys.argv[1:])
         jobs = Jobs(self.in_one_line)
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)

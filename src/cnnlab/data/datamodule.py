@@ -1,6 +1,5 @@
 """The LightningDataModule of every data set."""
 
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -89,6 +88,7 @@ class DataModule(LightningDataModule):
         self.device = device
         self.augment = augment
         self.seed = seed
+        self.accelerator = "cpu"  # of the run: cuda, mps or cpu
         self._splits: Splits | None = None
 
     def prepare_data(self) -> None:
@@ -103,11 +103,9 @@ class DataModule(LightningDataModule):
         """Find the data set and split off validation; read what is to lie in memory."""
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the data once, whichever stage asks first; a process that is the first of its machine fetches them."""
+        """Read the data once, whichever stage asks first. `prepare_data` comes before, in one process of a machine."""
         if self._splits is not None:
             return
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            self.prepare_data()
         splits = self.read()
         split_checks.check_names(splits.class_names)
         self.dataset = splits.dataset
@@ -277,10 +275,8 @@ class DataModule(LightningDataModule):
         return loaded
 
     def _run_device(self) -> torch.device:
-        if self.device == "cpu" or self.trainer is None:
-            return torch.device("cpu")
-        device: torch.device = self.trainer.strategy.root_device
-        return device
+        # Of several GPUs it is this process's own one, which Lightning has made the current one by then.
+        return torch.device("cpu" if self.device == "cpu" else self.accelerator)
 
     def _home(self, data: TensorSamples) -> torch.device:
         """The device that holds the data: copying every batch to an accelerator costs more than a small step."""

@@ -6,6 +6,7 @@ import warnings
 
 _ON_PURPOSE = (
     "LeafSpec",
+    r"callbacks used to create the checkpoint .*\['Checkpoint'\]",  # the key of older checkpoints, which is understood
     "Checkpoint directory .* exists",
     "does not have many workers",
     "The `srun` command is available",  # Slurm's client is on many machines whose runs have nothing to do with it

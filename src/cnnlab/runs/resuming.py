@@ -21,7 +21,7 @@ _MAY_CHANGE = ("max_epochs", "max_steps")
 _KEYS = " or ".join(f"trainer.{name}" for name in _MAY_CHANGE)
 
 # Keys in which a run and the one it begins where another stopped may differ.
-_SAME_RESULT = ("resume", "init_from", "test", "trainer.num_threads", "data.root", "data.device")
+_SAME_RESULT = ("resume", "init_from", "test", "trainer.num_threads", "trainer.lean", "data.root", "data.device")
 
 log = logging.getLogger(__name__)
 

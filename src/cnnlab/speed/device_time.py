@@ -4,6 +4,8 @@ from time import perf_counter
 
 import torch
 
+from cnnlab.speed.torch_internals import sleep_on_device
+
 # Kernels and memory are warm by then.
 _SAMPLED_STEP = 50
 # While the device sleeps, Python launches a whole step: so long a sleep as a few steps, and never longer than this.
@@ -37,7 +39,7 @@ class DeviceTime:
         elif batch_idx == self.step - 1:
             seconds = min(_STEPS_ASLEEP * (perf_counter() - self._first_ended), _MAX_SECONDS_ASLEEP)
             torch.cuda.synchronize(self.device)
-            torch.cuda._sleep(int(seconds * _CYCLES_PER_SECOND))  # type: ignore[no-untyped-call]
+            sleep_on_device(int(seconds * _CYCLES_PER_SECOND))
             self._start.record()
             self._started = True
         elif batch_idx == self.step and self._started:

@@ -5,13 +5,14 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import nn
 from torch.optim import LBFGS
 
+from cnnlab.speed import lightning_internals
 from cnnlab.speed.cuda_graph import GraphedForward
+from cnnlab.speed.lightning_internals import EpochLoop
 from cnnlab.speed.step import Step
 from cnnlab.speed.stopwatch import Stopwatch
 
@@ -23,7 +24,7 @@ _OWN_STEP = ("on_train_batch_start", "optimizer_step", "optimizer_zero_grad", "b
 _CHANGE_THE_LOOP = (GradientAccumulationScheduler, StochasticWeightAveraging)
 
 
-class FastLoop(_TrainingEpochLoop):
+class FastLoop(EpochLoop):
     """Lightning's loop over an epoch's batches with the calls left out that do nothing in this run.
 
     A step computes what it would compute in Lightning's loop, to the bit: one batch, one optimizer step, every hook
@@ -44,7 +45,7 @@ class FastLoop(_TrainingEpochLoop):
     def done(self) -> bool:
         if self._step is None or self.restarting or self.max_steps != -1 or self.trainer.should_stop:
             return super().done
-        return self._num_ready_batches_reached()
+        return self.has_all_batches
 
     def on_run_start(self, data_fetcher: Any) -> None:
         super().on_run_start(data_fetcher)
@@ -58,7 +59,7 @@ class FastLoop(_TrainingEpochLoop):
             profiler = self.trainer.profiler
             if isinstance(profiler, Stopwatch):
                 waiting = profiler.profile(f"[{type(self).__name__}].train_dataloader_next")
-                data_fetcher._start_profiler, data_fetcher._stop_profiler = waiting.__enter__, waiting.__exit__
+                lightning_internals.time_fetching(data_fetcher, waiting)
 
     def advance(self, data_fetcher: Any) -> None:
         if self._step is None or self.restarting:
@@ -93,9 +94,17 @@ class FastLoop(_TrainingEpochLoop):
         trainer = self.trainer
         is_ordinary = self._step is not None and self._step.validates_at_the_end and not trainer.should_stop
         if is_ordinary and not self.batch_progress.is_last_batch and not trainer.received_sigterm:
-            self._batches_that_stepped += 1
+            self.count_step()
         else:
             super().on_advance_end(data_fetcher)
+
+
+def apply(trainer: Trainer, cuda_graph: bool = False) -> None:
+    """Let a FastLoop run the training epochs, unless the installed Lightning lacks what it is made of."""
+    if reason := lightning_internals.missing(lightning_internals.FAST_LOOP):
+        log.info("trainer=fast: Lightning's own loop is used, because %s", reason)
+    else:
+        trainer.fit_loop.epoch_loop = FastLoop(trainer, cuda_graph)
 
 
 def why_not(trainer: Trainer) -> str | None:

@@ -1,4 +1,4 @@
-"""What the machine has: which device a run uses and the fastest precision it really computes in."""
+"""The device of a run and the fastest precision that it really computes in."""
 
 import logging
 import os
@@ -31,32 +31,40 @@ class Hardware:
         accelerator: cuda, mps or cpu.
         precision: as lightning.Trainer names it.
         device: the name a reader knows it by.
+        num_threads: CPU threads, None for PyTorch's choice.
     """
 
     accelerator: str
     precision: str
     device: str
+    num_threads: int | None = None
 
 
 def choose(accelerator: str, precision: str | int, num_threads: int | None = None, key: str = "trainer") -> Hardware:
-    """Resolve what conf/trainer leaves to the machine, and set the number of CPU threads if one is given.
+    """Resolve what conf/trainer leaves to the machine; `apply` makes the process use it.
 
     Args:
+        num_threads: CPU threads, None for PyTorch's choice.
         key: what the accelerator was asked for with, for errors.
 
     Raises:
         UserError: if a GPU is asked for that cannot be used, with the reason and what to use instead.
     """
-    if num_threads is not None:
-        torch.set_num_threads(num_threads)
     accelerator = resolve_accelerator(accelerator, key)
+    name = device_name(accelerator, num_threads)
+    return Hardware(accelerator, resolve_precision(precision, accelerator), name, num_threads)
+
+
+def apply(machine: Hardware) -> None:
+    """Set this process up for the chosen hardware: threads, memory, and the search for a GPU that is not there."""
+    if machine.num_threads is not None:
+        torch.set_num_threads(machine.num_threads)
+    if machine.accelerator == "cpu":
+        keep_freed_memory()
     if not torch.cuda.is_available():
         # Optimizers ask for a GPU in every step. Lightning makes that a search for NVIDIA's library, 0.1 ms where there
         # is none, so that a process that looked for a GPU can still fork; without a GPU there is nothing to guard.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
-    if accelerator == "cpu":
-        keep_freed_memory()
-    return Hardware(accelerator, resolve_precision(precision, accelerator), device_name(accelerator))
 
 
 def resolve_accelerator(requested: str, key: str = "trainer") -> str:
@@ -130,12 +138,12 @@ def cpu_has_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def device_name(accelerator: str) -> str:
-    """The name a reader knows the hardware by: the GPU's, or the CPU's with the number of threads in use."""
+def device_name(accelerator: str, num_threads: int | None = None) -> str:
+    """Return the name a reader knows the hardware by: the GPU's, or the CPU's with its number of threads."""
     if accelerator == "cuda":
         return torch.cuda.get_device_name()
     name = "Apple GPU" if accelerator == "mps" else _cpu_name()
-    num_threads = torch.get_num_threads()
+    num_threads = num_threads or torch.get_num_threads()
     return name if accelerator == "mps" else f"{name}, {num_threads} thread{'s' * (num_threads > 1)}"
 
 

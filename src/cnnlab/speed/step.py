@@ -6,12 +6,12 @@ from time import perf_counter
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor
 from torch.optim import Optimizer
 
+from cnnlab.speed.lightning_internals import EpochLoop, set_current_hook, validates_by_the_clock
 from cnnlab.speed.stopwatch import Stopwatch
 
 _HOOKS = (
@@ -34,7 +34,7 @@ class Step:
         before: called with each batch, on its device, before anything else.
     """
 
-    def __init__(self, loop: _TrainingEpochLoop, trainer: Trainer, before: Callable[[Any], None]) -> None:
+    def __init__(self, loop: EpochLoop, trainer: Trainer, before: Callable[[Any], None]) -> None:
         module = trainer.lightning_module
         self.before = before
         self.loop, self.trainer, self.module = loop, trainer, module
@@ -51,7 +51,7 @@ class Step:
         self.schedules = [it for it in schedules if it.interval == "step" and not it.reduce_on_plateau]
         waits = any(it.interval == "step" and it.reduce_on_plateau for it in schedules)
         every_epoch = trainer.val_check_batch == trainer.num_training_batches
-        self.validates_at_the_end = every_epoch and not waits and not getattr(trainer, "_val_check_time_interval", None)
+        self.validates_at_the_end = every_epoch and not waits and not validates_by_the_clock(trainer)
         profiler = trainer.profiler  # type: ignore[attr-defined]
         self.seconds = (profiler if isinstance(profiler, Stopwatch) else Stopwatch()).seconds
 
@@ -64,14 +64,12 @@ class Step:
         self.before(batch)
 
         loop.batch_progress.increment_ready()
-        if batch_idx < 2:  # from the third batch on it would find again what it knows
-            self.trainer._logger_connector.on_batch_start(batch)
-        loop._results.batch, loop._results.batch_size = batch, None
+        loop.begin_batch(batch, batch_idx)
         self.call("on_train_batch_start", batch, batch_idx)
         loop.batch_progress.increment_started()
 
         began = perf_counter()
-        module._current_fx_name = "training_step"
+        set_current_hook(module, "training_step")
         with self.context():
             output = module.training_step(batch, batch_idx) if self.takes_index else module.training_step(batch)
         loss: Tensor | None = output if isinstance(output, Tensor) or output is None else output["loss"]
@@ -105,14 +103,13 @@ class Step:
                 loop.scheduler_progress.increment_ready()
                 schedule.scheduler.step()  # type: ignore[call-arg]  # no ReduceLROnPlateau: those wait
                 loop.scheduler_progress.increment_completed()
-        if loop._num_ready_batches_reached():
+        if loop.has_all_batches:
             loop.update_lr_schedulers("epoch", update_plateau_schedulers=False)
         self.call("on_train_batch_end", outputs, batch, batch_idx)
-        module._current_fx_name = None
+        set_current_hook(module, None)
         loop.batch_progress.increment_completed()
-        if loop._results:  # somebody logs in steps
-            self.trainer._logger_connector.on_batch_end()
-            self.trainer._logger_connector.update_train_step_metrics()
+        if loop.has_logged_values:
+            loop.hand_on_logged_values()
 
     def is_ready(self, batch: Any) -> bool:
         """Whether the batch lies on the device as it is to be: then nothing needs to move it."""
@@ -133,7 +130,7 @@ class Step:
 
     def call(self, name: str, *arguments: Any) -> None:
         if hooks := self.hooks[name]:
-            self.module._current_fx_name = name
+            set_current_hook(self.module, name)
             for hook in hooks:
                 hook(*arguments)
 

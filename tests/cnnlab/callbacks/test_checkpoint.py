@@ -11,6 +11,7 @@ import torch
 from cnnlab.callbacks.checkpoint import Checkpoint
 from cnnlab.classifier import Classifier
 from cnnlab.errors import Interrupted
+from cnnlab.speed import lightning_internals
 from conftest import Finished
 
 QUICK = ["logger=none", "model=linear", "data.val_size=100", "trainer.limit_val_batches=1.0"]
@@ -76,21 +77,21 @@ def test_a_kill_between_best_and_last_changes_neither_numbers_nor_weights(
     smoke: Callable[..., Finished], train: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = tmp_path / "outputs/runs/killed"
-    save_last = Checkpoint._save_last_checkpoint
+    save_last = lightning_internals.save_last
 
-    def killed(self: Checkpoint, trainer: Any, candidates: Any) -> None:
+    def killed(callback: Checkpoint, trainer: Any) -> None:
         if trainer.current_epoch == 1:
             raise Interrupted(2)
-        save_last(self, trainer, candidates)
+        save_last(callback, trainer)
 
-    monkeypatch.setattr(Checkpoint, "_save_last_checkpoint", killed)
+    monkeypatch.setattr(lightning_internals, "save_last", killed)
     scoring(monkeypatch, 0.5, 0.9)
     settings = ["trainer.max_epochs=4", "scheduler=none", "test=false", f"hydra.run.dir={folder}"]
     assert smoke(*QUICK, *settings).status == 130
     assert (saved(folder, "best")["epoch"], saved(folder, "last")["epoch"]) == (1, 0)
     before = (folder / "checkpoints/best.ckpt").read_bytes()
 
-    monkeypatch.setattr(Checkpoint, "_save_last_checkpoint", save_last)
+    monkeypatch.setattr(lightning_internals, "save_last", save_last)
     scoring(monkeypatch, 0.6, 0.7, 0.6)
     resumed = train(f"resume={folder}")
     assert resumed.status == 0, resumed.err

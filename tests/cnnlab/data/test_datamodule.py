@@ -151,8 +151,7 @@ def test_only_training_is_augmented() -> None:
 @pytest.mark.parametrize(("device", "expected"), [("auto", "meta"), ("cpu", "cpu")])
 def test_data_live_on_the_runs_device_or_the_cpu(device: Any, expected: str) -> None:
     data = ready(device=device)
-    strategy = SimpleNamespace(root_device=torch.device("meta"))
-    data.trainer = SimpleNamespace(strategy=strategy, global_rank=0, world_size=1)
+    data.accelerator = "meta"
     for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
         assert {loader.data.inputs.device.type, loader.data.labels.device.type} == {expected}
     batch = (torch.zeros(2, 1, 6, 6), torch.zeros(2, dtype=torch.int64))
@@ -164,8 +163,7 @@ def test_each_process_of_a_run_on_many_gets_its_own_samples() -> None:
     seen = []
     for rank in range(2):
         data = ready()
-        strategy = SimpleNamespace(root_device=torch.device("cpu"))
-        data.trainer = SimpleNamespace(strategy=strategy, global_rank=rank, world_size=2)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
         seen.append({sample.numpy().tobytes() for inputs, _ in epoch(data, 0) for sample in inputs})
     assert [len(samples) for samples in seen] == [48, 48]  # 60 each, three batches of 16
     assert not seen[0] & seen[1]
@@ -182,8 +180,7 @@ def test_processes_share_validation_and_wait_for_none(
     parts, numbers = [], []
     for rank in range(num_processes):
         data = ready(val_size=val_size, eval_batch_size=eval_batch_size, in_memory=in_memory, num_workers=0)
-        strategy = SimpleNamespace(root_device=torch.device("cpu"))
-        data.trainer = SimpleNamespace(strategy=strategy, global_rank=rank, world_size=num_processes)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=num_processes)
         batches = [labels for _, labels in data.val_dataloader()]
         assert len(batches) == len(data.val_dataloader())
         assert max(map(len, batches)) <= eval_batch_size + 2
@@ -198,26 +195,11 @@ def test_more_processes_than_samples_are_refused() -> None:
     data.check_processes(2)
     with pytest.raises(UserError, match="3 processes cannot share the validation split: .* at least 3 samples, got 2"):
         data.check_processes(3)
-    strategy = SimpleNamespace(root_device=torch.device("cpu"))
-    data.trainer = SimpleNamespace(strategy=strategy, global_rank=0, world_size=60)
+    data.trainer = SimpleNamespace(global_rank=0, world_size=60)
     with pytest.raises(UserError, match="batch_size must be at most 2, training samples of 120 for each of 60 proc"):
         data.train_dataloader()
     with pytest.raises(UserError, match="60 processes cannot share the test split: .* got 50"):
         data.test_dataloader()
-
-
-@pytest.mark.parametrize(("local_rank", "fetches"), [(None, 1), ("0", 1), ("1", 0)])
-def test_the_first_process_of_a_machine_fetches_the_data(
-    local_rank: str | None, fetches: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    if local_rank is not None:
-        monkeypatch.setenv("LOCAL_RANK", local_rank)
-    data, fetched = Generated(), []
-    monkeypatch.setattr(data, "prepare_data", lambda: fetched.append(list(data.reads)))
-    data.setup()
-    data.setup()
-    assert fetched == [[]] * fetches, "before anything is read, and once"
 
 
 class Given(DataModule):

@@ -85,6 +85,7 @@ def test_without_files_and_network_the_subset_stands_in_loudly(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         data = MNIST(root=str(tmp_path / "data"), train_size=256)
+        data.prepare_data()
         data.setup()
     assert data.dataset == "mnist-5k"
     assert data.description()["dataset"] == "mnist-5k"
@@ -104,8 +105,10 @@ def test_without_leave_for_the_subset_missing_files_are_an_error(tmp_path: Path)
         f"^mnist is neither under {re.escape(str(tmp_path))} nor can it be downloaded .*refused.*; put torchvision's "
         "folder MNIST/raw there, or name its parent with data.root= or CNNLAB_DATA_DIR$"
     )
+    data = MNIST(root=str(tmp_path), allow_subset=False)
+    data.prepare_data()
     with pytest.raises(UserError, match=expected):
-        MNIST(root=str(tmp_path), allow_subset=False).setup()
+        data.setup()
 
 
 @pytest.mark.parametrize("source", [FashionMNIST, KMNIST])

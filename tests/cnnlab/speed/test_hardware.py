@@ -66,7 +66,9 @@ def test_optimizers_do_not_search_for_a_gpu_that_is_not_there(
 ) -> None:
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as Lightning leaves it
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
-    hardware.choose("cpu", "32-true")
+    machine = hardware.choose("cpu", "32-true")
+    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
+    hardware.apply(machine)
     assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == expected
 
 
@@ -78,3 +80,15 @@ def test_older_names_of_a_precision_and_what_a_cpu_makes_of_float16(caplog: pyte
     notes = [record.getMessage() for record in caplog.records]
     assert notes[0] == "note   a CPU does not compute in mixed float16: bf16-mixed is used for trainer.precision=16"
     assert len(notes) == 2
+
+
+def test_choosing_changes_nothing_and_applying_sets_the_threads() -> None:
+    before = torch.get_num_threads()
+    try:
+        machine = hardware.choose("cpu", "32-true", before + 1)
+        assert torch.get_num_threads() == before
+        assert machine.device.endswith(f"{before + 1} threads")
+        hardware.apply(machine)
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)

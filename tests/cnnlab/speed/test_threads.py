@@ -61,11 +61,44 @@ def test_torch_is_not_loaded_first(path: Path) -> None:
     assert first["cnnlab"] <= first["torch"]
 
 
-def test_a_package_that_loads_torch_finds_the_settings_made(environment: dict[str, str]) -> None:
-    code = "import sys, os, cnnlab; print('torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])"
+_SHOW = "print('torch' in sys.modules, os.environ.get('GOMP_SPINCOUNT'))"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "sys.argv = ['train.py', 'hydra.run.dir=no/such/=folder']; import train; train.main.start()",
+        "cnnlab.train(['no_such_key=1'])",
+        "cnnlab.load_run('no such run')",
+    ],
+    ids=["a command", "cnnlab.train", "cnnlab.load_run"],
+)
+def test_an_import_sets_nothing_and_who_loads_torch_finds_the_settings_made(
+    start: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    code = f"""
+import os, sys
+import cnnlab, cnnlab.cli.command
+{_SHOW}
+found = []
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            found.append(os.environ.get("GOMP_SPINCOUNT"))
+sys.meta_path.insert(0, Watch())
+try:
+    {start}
+except BaseException:
+    pass
+import torch
+print(found[0])
+"""
     kept = {name: value for name, value in environment.items() if name not in threads.SETTINGS}
-    shown = subprocess.run([sys.executable, "-c", code], env=kept, capture_output=True, text=True, check=True)
-    assert shown.stdout.split() == ["False", "10000"]
+    kept["PYTHONPATH"] = f"{kept['PYTHONPATH']}{os.pathsep}{PROJECT}"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], env=kept, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.split() == ["False", "None", "10000"]
 
 
 @pytest.mark.parametrize("where", [threads._OF_THIS_THREAD, Path("absent")], ids=["of the system", "of the clocks"])

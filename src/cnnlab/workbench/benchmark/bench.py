@@ -47,8 +47,10 @@ class Bench:
         self.config = compose_config([*overrides, *([] if device == "auto" else [f"trainer.accelerator={device}"])])
         trainer = self.config.trainer
         self.machine = hardware.choose(trainer.accelerator, trainer.precision, trainer.num_threads)
+        hardware.apply(self.machine)
         self.device = torch.device(self.machine.accelerator)
         self.data = _build_data(self.config)
+        self.data.accelerator = self.machine.accelerator
         self.batch_size: int = self.config.data.batch_size
 
     @property

@@ -34,7 +34,7 @@ def fit(bench: Bench, config: DictConfig, callback: Callback) -> None:
     """Train as train.py would, in a folder that is gone afterwards, with one more callback."""
     classifier = building.build_classifier(config, bench.model(), bench.data)
     with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
-        trainer = build_trainer(config, Path(folder), bench.machine)
+        trainer = build_trainer(config, Path(folder), bench.machine, classifier)
         trainer.callbacks.append(callback)  # type: ignore[attr-defined]
         trainer.fit(classifier, datamodule=bench.data)
 

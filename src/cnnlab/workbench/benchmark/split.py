@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cnnlab.speed.torch_internals import sleep_on_device
 from cnnlab.workbench.benchmark import loops
 from cnnlab.workbench.benchmark.bench import Bench
 from cnnlab.workbench.benchmark.measuring import SECONDS, Cell, Row, Settings, choose_steps
@@ -104,7 +105,7 @@ def _behind_a_sleep(step: Callable[[], None], cycles: int) -> float | None:
     start: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     end: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     torch.cuda.synchronize()
-    torch.cuda._sleep(cycles)  # type: ignore[no-untyped-call]
+    sleep_on_device(cycles)
     start.record()
     for _ in range(_STEPS_BEHIND_SLEEP):
         step()

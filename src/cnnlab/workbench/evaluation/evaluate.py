@@ -109,8 +109,10 @@ def _scored(
     """The numbers that training writes, computed by the same code; the outputs too if the task is to tell classes."""
     config = saved.config.copy()
     machine = hardware.choose(accelerator, config.trainer.precision, config.trainer.num_threads, "accelerator")
+    hardware.apply(machine)
+    datamodule.accelerator = machine.accelerator
     classifier = build_classifier(config, saved.model, datamodule)
-    trainer = build_trainer(_alone(config, seed, datamodule.targets == "classes"), saved.folder, machine)
+    trainer = build_trainer(_alone(config, seed, datamodule.targets == "classes"), saved.folder, machine, classifier)
     score = trainer.test if split == "test" else trainer.validate
     try:
         score(classifier, datamodule=datamodule, verbose=False)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from offline import CLOSED_PORT, gzipped, idx_bytes, idx_set, isolate, serving
@@ -51,14 +52,21 @@ def never(folder: Path) -> Path:
     raise AssertionError("nothing should be downloaded")
 
 
+def fetched(**settings: Any) -> FashionMNIST:
+    """Data that are downloaded and read, as a run does it."""
+    data = FashionMNIST(batch_size=4, **settings)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
 def test_set_is_downloaded_unpacked_and_used(use_server: Callable[..., None], cache: Path) -> None:
     with serving(gzipped(ARRAYS)) as (address, requests):
         use_server(address, gzipped(ARRAYS))
-        data = FashionMNIST(batch_size=4)
-        data.setup()
+        data = fetched()
         assert set(requests) == {f"/{name}" for name in gzipped(ARRAYS)}
         requests.clear()
-        FashionMNIST(batch_size=4).setup()
+        fetched()
         assert not requests  # the second time the files are there
     assert {path.name: path.read_bytes() for path in files_below(cache)} == {
         name: idx_bytes(array) for name, array in ARRAYS.items()
@@ -67,18 +75,15 @@ def test_set_is_downloaded_unpacked_and_used(use_server: Callable[..., None], ca
     assert (len(data.training), len(data.validation), len(data.test_dataloader().data)) == (40, 20, 20)
 
 
-def test_only_the_first_process_of_a_machine_downloads_and_tries_once(
+def test_reading_downloads_nothing_and_a_download_is_tried_once(
     use_server: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(gzipped(ARRAYS)) as (address, requests):
         use_server(address, gzipped(ARRAYS))
-        monkeypatch.setenv("LOCAL_RANK", "1")
         with pytest.raises(UserError, match="nor can it be downloaded .the run's first process found none"):
             FashionMNIST(batch_size=4).setup()
         assert not requests
-        monkeypatch.delenv("LOCAL_RANK")
-        FashionMNIST(batch_size=4).prepare_data()  # as Lightning calls it, long before setup and in one process only
-        monkeypatch.setenv("LOCAL_RANK", "1")
+        FashionMNIST(batch_size=4).prepare_data()
         FashionMNIST(batch_size=4).setup()
     tried: list[Path] = []
 
@@ -86,10 +91,10 @@ def test_only_the_first_process_of_a_machine_downloads_and_tries_once(
         tried.append(target)
         raise DownloadFailed("refused")
 
-    monkeypatch.delenv("LOCAL_RANK")
     monkeypatch.setattr(idx_datamodule, "fetch", fail)
     data = FashionMNIST(root="nowhere", batch_size=4)
     for _ in range(2):
+        data.prepare_data()
         with pytest.raises(UserError, match="refused"):
             data.setup()
     assert len(tried) == 1
@@ -99,13 +104,13 @@ def test_a_dead_mirror_is_passed_over(use_server: Callable[..., None], monkeypat
     with serving(gzipped(ARRAYS)) as (address, _):
         use_server(address, gzipped(ARRAYS))
         monkeypatch.setattr(FashionMNIST.source, "mirrors", [f"{CLOSED_PORT}/", address])
-        FashionMNIST(batch_size=4).setup()
+        fetched()
 
 
 def test_download_goes_to_the_root_that_was_named(use_server: Callable[..., None], cache: Path, tmp_path: Path) -> None:
     with serving(gzipped(ARRAYS)) as (address, _):
         use_server(address, gzipped(ARRAYS))
-        FashionMNIST(root=str(tmp_path / "new/data"), batch_size=4).setup()
+        fetched(root=str(tmp_path / "new/data"))
     assert len(files_below(tmp_path / "new/data/FashionMNIST/raw")) == 4
     assert not cache.exists()
 
@@ -116,7 +121,7 @@ def test_an_incomplete_set_is_completed(use_server: Callable[..., None], cache: 
     (folder / "train-images-idx3-ubyte").write_bytes(b"left by a copy that was broken off")
     with serving(gzipped(ARRAYS)) as (address, _):
         use_server(address, gzipped(ARRAYS))
-        FashionMNIST(batch_size=4).setup()
+        fetched()
     assert len(files_below(cache)) == 4
 
 
@@ -151,7 +156,7 @@ def test_half_a_download_leaves_no_data(
     with serving(files, fault) as (address, _):
         use_server(address, gzipped(ARRAYS))
         with pytest.raises(UserError, match="fashion_mnist is neither under .* nor can it be downloaded .*data.root="):
-            FashionMNIST(batch_size=4).setup()
+            fetched()
     assert files_below(cache) == []
 
 
@@ -168,7 +173,7 @@ def test_a_download_of_something_else_leaves_no_data(
     with serving(gzipped(arrays)) as (address, _):
         use_server(address, gzipped(arrays))
         with pytest.raises(UserError, match=message):
-            FashionMNIST(batch_size=4).setup()
+            fetched()
     assert files_below(cache) == []
 
 
