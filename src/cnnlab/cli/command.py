@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from cnnlab.cli import console
 from cnnlab.cli.config_errors import in_one_line, refuse_misplaced_header
+from cnnlab.cli.help import help_text, is_wanted
 from cnnlab.cli.jobs import Jobs
 from cnnlab.cli.lazy_help import lazy_help_allowed
 from cnnlab.cli.signals import signals_raise
@@ -72,6 +73,9 @@ class Command:
             UserError: with all failures of a grid; the first of them did not keep the others from running.
         """
         refuse_misplaced_header(self.conf_dir, sys.argv[1:])
+        if is_wanted(sys.argv[1:]):
+            print(help_text(self.conf_dir, self.config_name, sys.argv[1:]))
+            return Path()
         jobs = Jobs(self.in_one_line)
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
         with signals_raise(), _arguments_rewritten(), lazy_help_allowed(), _environment("HYDRA_FULL_ERROR", "1"):
