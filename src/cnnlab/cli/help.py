@@ -19,7 +19,6 @@ from omegaconf import DictConfig, OmegaConf
 from cnnlab.overrides import for_hydra, value_of
 
 _WIDTH = 120
-_WIDEST_KEY = 56  # a longer `key=value` has its description closer than the others of its group
 _FLAGS = {"--help", "-h"}
 _FLAGS_BESIDE = {"--multirun", "-m"}
 
@@ -46,7 +45,7 @@ def help_text(conf_dir: Path, config_name: str, arguments: Sequence[str]) -> str
     with initialize_config_dir(str(conf_dir), version_base="1.3"):
         config = compose(config_name, overrides, return_hydra_config=True)
     main = _YamlFile.read(conf_dir / f"{config_name}.yaml", "")
-    chosen = {group: _choices(group, config, overrides) for group in main.groups}
+    chosen = {group: _choices(group, config, overrides) for group in main.groups if (conf_dir / group).is_dir()}
     comments = dict(main.comments)
     headers: dict[str, list[str]] = {}
     for group, names in chosen.items():
@@ -60,7 +59,8 @@ def help_text(conf_dir: Path, config_name: str, arguments: Sequence[str]) -> str
     sections.append(_aligned([row for row in rows if row[0].partition(".")[0] not in chosen]))
     for group, names in chosen.items():
         options = sorted(path.stem for path in (conf_dir / group).glob("*.yaml"))
-        title = f"{group}={_value(names[0] if len(names) == 1 else names or None)}   one of: {', '.join(options)}"
+        choice = _value(names[0] if len(names) == 1 else names or None)
+        title = f"{group}={choice}   {comments.get(group, 'choices')}: {', '.join(options)}"
         lines = [_wrapped(title, ""), *(_wrapped(line, "  ") for line in headers.get(group, []))]
         lines.append(_aligned([row for row in rows if row[0].partition(".")[0] == group and row[0] != group]))
         sections.append("\n".join(filter(None, lines)))
@@ -73,7 +73,8 @@ class _YamlFile(NamedTuple):
 
     Attributes:
         header: the comment before everything else, line by line, without the lines that only name the command.
-        comments: of each key, by its dotted name in the config; those of the files that it is based on too.
+        comments: of each key, by its dotted name in the config, and of each group; those of the files that it is based
+            on too.
         groups: the config groups of its defaults list.
     """
 
@@ -90,24 +91,27 @@ class _YamlFile(NamedTuple):
         if "@package _global_" in header:
             package = ""
         root = yaml.compose(text)
+        pairs = root.value if isinstance(root, yaml.MappingNode) else []
         comments: dict[str, str] = {}
         groups: list[str] = []
-        for entry in (yaml.safe_load(text) or {}).get("defaults", []):
-            if isinstance(entry, dict):
-                groups += [name for name in entry if not name.startswith("override ")]
-            elif entry != "_self_":
-                base, _, other_package = entry.partition("@")
+        for entry in next((value.value for name, value in pairs if name.value == "defaults"), []):
+            if isinstance(entry, yaml.MappingNode):
+                groups += [name.value for name, _ in entry.value if not name.value.startswith("override ")]
+                comments |= _comments(entry.value, lines, size, "")
+            elif entry.value != "_self_":
+                base, _, other_package = entry.value.partition("@")
                 comments |= cls.read(path.with_name(f"{base}.yaml"), other_package or package).comments
-        if isinstance(root, yaml.MappingNode):
-            comments |= _comments(root, lines, size, f"{package}." if package else "")
+        comments |= _comments(pairs, lines, size, f"{package}." if package else "")
         words = [line for line in header if not line.startswith(("@package", "python "))]
         return cls(words, comments, groups)
 
 
-def _comments(node: yaml.MappingNode, lines: list[str], header_size: int, prefix: str) -> dict[str, str]:
+def _comments(
+    pairs: Sequence[tuple[yaml.Node, yaml.Node]], lines: list[str], header_size: int, prefix: str
+) -> dict[str, str]:
     """The comment at the end of each key's line, or else the whole lines of comment right above it."""
     found: dict[str, str] = {}
-    for name, value in node.value:
+    for name, value in pairs:
         number = name.start_mark.line
         is_block = value.end_mark.line != number
         tail = lines[number][name.end_mark.column + 1 if is_block else value.end_mark.column :].strip()
@@ -118,7 +122,7 @@ def _comments(node: yaml.MappingNode, lines: list[str], header_size: int, prefix
         if comment:
             found[f"{prefix}{name.value}"] = comment.lstrip("# ")
         if isinstance(value, yaml.MappingNode):
-            found |= _comments(value, lines, header_size, f"{prefix}{name.value}.")
+            found |= _comments(value.value, lines, header_size, f"{prefix}{name.value}.")
     return found
 
 
@@ -201,11 +205,11 @@ def _first_sentence(text: str) -> str:
 
 
 def _aligned(rows: Sequence[tuple[str, str, str]]) -> str:
-    """One line for each row, the descriptions below each other; one that is too long for its line is cut."""
-    column = max((len(left) for _, left, _ in rows if len(left) <= _WIDEST_KEY), default=0)
+    """One line for each row, the descriptions below each other. A long one starts further left, or is cut."""
+    column = max((len(left) for _, left, _ in rows), default=0)
     lines = []
     for _, left, description in rows:
-        start = f"  {left:<{column}}   "
+        start = f"  {left:<{min(column, max(_WIDTH - 5 - len(description), 0))}}   "
         lines.append(start + textwrap.shorten(description, max(_WIDTH - len(start), 20), placeholder=" …"))
     return "\n".join(line.rstrip() for line in lines)
 
