@@ -1,4 +1,4 @@
-"""Commands: Hydra around a task, with mistakes told in one line and signals that stop a run in order."""
+"""Commands: a task that Hydra configures, whose errors are one line and which a signal ends cleanly."""
 
 import functools
 import os
@@ -47,9 +47,9 @@ class Command:
 
     @console.forgiving()
     def __call__(self) -> None:
-        """Do what the command line says and leave the process unless all went well.
+        """Do what the command line says, and exit the process if anything goes wrong.
 
-        Exit status: 1 after a failure told in one line, 128 + the signal's number after a signal.
+        Exit status: 1 after an error, which is printed in one line; 128 + the signal's number after a signal.
         HYDRA_FULL_ERROR=1 shows the stack trace instead of the line.
         """
         wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -67,10 +67,10 @@ class Command:
             sys.exit(1)
 
     def start(self) -> Path:
-        """Do what the command line says; return the folder of the job, the last one of several.
+        """Do what the command line says and return the job's folder; of several jobs the last one's.
 
         Raises:
-            UserError: with all failures of a grid; the first of them did not keep the others from running.
+            UserError: listing all failures of a grid, whose other jobs have run nevertheless.
         """
         refuse_misplaced_header(self.conf_dir, sys.argv[1:])
         if is_wanted(sys.argv[1:]):
@@ -93,7 +93,7 @@ def run_dir() -> Path:
 
 
 def _guarded(task: Task, jobs: Jobs) -> Task:
-    """The task as Hydra sees it: continues saved runs, tidies up after failures."""
+    """Wrap the task for Hydra: saved runs continue with their own config, and failed jobs leave nothing behind."""
 
     @functools.wraps(task)
     def guarded(config: DictConfig) -> Any:
@@ -119,7 +119,7 @@ def _guarded(task: Task, jobs: Jobs) -> Task:
 
 
 def _is_first_process() -> bool:
-    """A second process of the same run is told to share its folder, in arguments that the first has rewritten."""
+    """Whether this process started the run. Further ones get its rewritten arguments and share its folder."""
     return "LOCAL_RANK" not in os.environ
 
 
