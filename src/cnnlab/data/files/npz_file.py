@@ -59,7 +59,7 @@ class NpzFile:
             kinds: letters of the kinds of types that are accepted, as NumPy names them.
 
         Raises:
-            UserError: for Python objects, which only unpickling could read, for other types, and for arrays larger than the
+            UserError: for Python objects, which only unpickling could read, other types, and arrays larger than the
                 free memory.
         """
         self.check_type(name, kinds)
