@@ -53,7 +53,7 @@ def help_text(conf_dir: Path, config_name: str, arguments: Sequence[str]) -> str
             file = _YamlFile.read(conf_dir / group / f"{name}.yaml", group)
             comments |= file.comments
             headers[group] = [*headers.get(group, []), *file.header]
-    rows = [(key, *rest) for key, *rest in _rows(config, comments) if key.partition(".")[0] != "hydra"]
+    rows = [row for row in _rows(config, comments) if row[0].partition(".")[0] != "hydra"]
     sections = [config.hydra.help.header.rstrip()]
     sections.append("Every key below can be given as key=value" + (", a group as group=choice." if chosen else "."))
     sections.append(_aligned([row for row in rows if row[0].partition(".")[0] not in chosen]))
@@ -140,7 +140,7 @@ def _rows(node: DictConfig, comments: dict[str, str], prefix: str = "") -> Itera
         key = prefix.rstrip(".")
         yield key, key, comments.get(key) or summary
     for name, value in node.items_ex(resolve=False):
-        key = f"{prefix}{name}"
+        key = prefix + str(name)
         if isinstance(value, DictConfig) and key != "hydra":
             yield from _rows(value, comments, f"{key}.")
         elif not str(name).startswith("_"):

@@ -16,7 +16,10 @@ from conftest import PROJECT
 CONF = PROJECT / "conf"
 TRAIN = ["model", "data", "augment", "optimizer", "scheduler", "callbacks", "logger", "trainer", "experiment", "sweep"]
 TRAIN = [group for group in TRAIN if (CONF / group).is_dir()]
-GROUPS = {path.stem: [] for path in CONF.glob("*.yaml")} | {"train": TRAIN, "inspect_model": ["model", "data"]}
+GROUPS: dict[str, list[str]] = {path.stem: [] for path in CONF.glob("*.yaml")} | {
+    "train": TRAIN,
+    "inspect_model": ["model", "data"],
+}
 FILES = {group: [f"{group}={path.stem}" for path in sorted((CONF / group).glob("*.yaml"))] for group in TRAIN}
 # The first choice of every group, then the second of every group, …: composing takes longer than all else here. Only
 # an experiment stands alone, because it sets keys of its own network.
@@ -32,9 +35,9 @@ def help_of(name: str, *arguments: str) -> str:
 def keys_of(node: DictConfig, prefix: str = "") -> Iterator[str]:
     for name, value in node.items_ex(resolve=False):
         if isinstance(value, DictConfig):
-            yield from keys_of(value, f"{prefix}{name}.")
+            yield from keys_of(value, prefix + str(name) + ".")
         elif not str(name).startswith("_"):
-            yield f"{prefix}{name}"
+            yield prefix + str(name)
 
 
 def assert_explained(text: str, name: str, *overrides: str) -> None:
