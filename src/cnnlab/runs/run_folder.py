@@ -133,7 +133,7 @@ def _taken(lock: FileLock) -> bool:
 
 
 def claim(folder: Path) -> Path:
-    """Make `folder`, or the first of folder-2, folder-3, … that does not exist; two processes never get the same one."""
+    """Make `folder`, or the first of folder-2, folder-3, … that does not exist; no two processes get the same."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     number, candidate = 1, folder
     while True:
