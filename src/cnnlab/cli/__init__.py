@@ -1,1 +1,1 @@
-"""The command line: Hydra around a task, mistakes told in one line, signals that end a run in order."""
+"""The command line: runs a task through Hydra, reports errors in one line, and ends a run cleanly at a signal."""

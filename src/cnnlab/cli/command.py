@@ -1,4 +1,4 @@
-"""Commands: Hydra around a task, with mistakes told in one line and signals that stop a run in order."""
+"""Commands: a task that Hydra configures, whose errors are one line and which a signal ends cleanly."""
 
 import functools
 import os
@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from cnnlab.cli import console
 from cnnlab.cli.config_errors import in_one_line, refuse_misplaced_header
+from cnnlab.cli.help import help_text, is_wanted
 from cnnlab.cli.jobs import Jobs
 from cnnlab.cli.lazy_help import lazy_help_allowed
 from cnnlab.cli.signals import signals_raise
@@ -47,9 +48,9 @@ class Command:
 
     @console.forgiving()
     def __call__(self) -> None:
-        """Do what the command line says and leave the process unless all went well.
+        """Do what the command line says, and exit the process if anything goes wrong.
 
-        Exit status: 1 after a failure told in one line, 128 + the signal's number after a signal.
+        Exit status: 1 after an error, which is printed in one line; 128 + the signal's number after a signal.
         HYDRA_FULL_ERROR=1 shows the stack trace instead of the line.
         """
         wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -67,13 +68,16 @@ class Command:
             sys.exit(1)
 
     def start(self) -> Path:
-        """Do what the command line says; return the folder of the job, the last one of several.
+        """Do what the command line says and return the job's folder; of several jobs the last one's.
 
         Raises:
-            UserError: with all failures of a grid; the first of them did not keep the others from running.
+            UserError: listing all failures of a grid, whose other jobs have run nevertheless.
         """
         wait_briefly()  # before the task loads torch; the processes that a search starts inherit the setting
         refuse_misplaced_header(self.conf_dir, sys.argv[1:])
+        if is_wanted(sys.argv[1:]):
+            print(help_text(self.conf_dir, self.config_name, sys.argv[1:]))
+            return Path()
         jobs = Jobs(self.in_one_line)
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
         with signals_raise(), _arguments_rewritten(), lazy_help_allowed(), _environment("HYDRA_FULL_ERROR", "1"):
@@ -91,7 +95,7 @@ def run_dir() -> Path:
 
 
 def _guarded(task: Task, jobs: Jobs) -> Task:
-    """The task as Hydra sees it: continues saved runs, tidies up after failures."""
+    """Wrap the task for Hydra: saved runs continue with their own config, and failed jobs leave nothing behind."""
 
     @functools.wraps(task)
     def guarded(config: DictConfig) -> Any:
@@ -117,7 +121,7 @@ def _guarded(task: Task, jobs: Jobs) -> Task:
 
 
 def _is_first_process() -> bool:
-    """A second process of the same run is told to share its folder, in arguments that the first has rewritten."""
+    """Whether this process started the run. Further ones get its rewritten arguments and share its folder."""
     return "LOCAL_RANK" not in os.environ
 
 

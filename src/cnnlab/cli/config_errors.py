@@ -17,10 +17,10 @@ _MAY_BE_LEFT_OUT = ("callbacks", "logger")
 
 
 def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: list[str]) -> str:
-    """What a user needs to know of an error.
+    """Return the one line about an error that helps the user.
 
     Args:
-        conf_dir, config_name, overrides: what was being composed, to find the nearest key.
+        conf_dir, config_name, overrides: the config that was being composed, in which the nearest key is looked up.
     """
     if isinstance(error, UserError):
         return str(error)
@@ -48,7 +48,7 @@ def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: l
 def refuse_misplaced_header(conf_dir: Path, overrides: list[str]) -> None:
     """Raise UserError if a file chosen on the command line has its `# @package` where Hydra does not read it.
 
-    Hydra would take the line for a comment and put the whole file below its group, where nothing looks at it.
+    Hydra would treat the line as a comment and put the whole file below its group, where nothing reads it.
     """
     for override in overrides:
         group, _, choices = override.partition("=")
@@ -74,7 +74,7 @@ def _unknown_choice(error: MissingConfigException) -> str:
 
 
 def _no_choice(conf_dir: Path, overrides: list[str]) -> str:
-    """A config group was given what is no name of a file: null, or nothing."""
+    """The message for a config group that was given null or nothing instead of the name of a file."""
     pairs = [override.lstrip("+").partition("=") for override in overrides if "=" in override]
     for group, _, choice in pairs:
         options = sorted(path.stem for path in (conf_dir / group.partition("@")[0]).glob("*.yaml"))
@@ -95,7 +95,7 @@ def _cannot_compose(error: ConfigCompositionException, conf_dir: Path, config_na
 
 
 def _known_keys(conf_dir: Path, config_name: str, overrides: list[str]) -> list[str]:
-    """Every group, and every key of the config with the user's choice from each group."""
+    """All groups, and all keys of the config with the choices that the user made."""
     groups = [str(folder.relative_to(conf_dir)) for folder in conf_dir.iterdir() if folder.is_dir()]
     choices = [override for override in overrides if override.partition("=")[0] in groups]
     try:

@@ -1,4 +1,4 @@
-"""What is printed arrives whatever the console can show, does no harm there, and ends quietly when nobody reads it."""
+"""Output that is safe on every console: any encoding, control characters in names, and readers that go away."""
 
 import io
 import logging
@@ -11,16 +11,18 @@ from typing import TextIO
 
 from cnnlab.errors import CONTROLS, Interrupted, UserError
 
-# A name out of an archive or a data set could move the cursor, retitle the window or hide a line.
+# Control characters in a name from an archive or a data set could move the cursor, retitle the window or hide a line.
 _ESCAPES = {code: text for code, text in CONTROLS.items() if chr(code) not in "\n\t"}
-_KEEPING_BARS = {code: text for code, text in _ESCAPES.items() if chr(code) != "\r"}  # they write over their line
-# Not all systems have the signal by which programs end whose reader is gone.
+_KEEPING_BARS = {
+    code: text for code, text in _ESCAPES.items() if chr(code) != "\r"
+}  # progress bars need \r to overwrite their line
+# SIGPIPE ends programs whose output nobody reads any more. Windows does not have it.
 _NO_READER = int(getattr(signal, "SIGPIPE", 13))
 
 
 @contextmanager
 def forgiving() -> Iterator[None]:
-    """To be put around a whole command, which prints foreign text: names of classes and files, errors of libraries.
+    """Make a command's output safe: it prints foreign text such as names of classes and files, errors of libraries.
 
     Characters that the console's encoding lacks and control characters are shown as escapes (\\u4e2d, \\x1b). When the
     reader of a pipe is gone (`| head`), logging raises Interrupted, and the process ends with SIGPIPE's status.
@@ -43,7 +45,7 @@ def forgiving() -> Iterator[None]:
 
 @contextmanager
 def script() -> Iterator[None]:
-    """`forgiving` for a script of ordinary flags, which also tells mistakes in one line and ends at Ctrl-C."""
+    """`forgiving` for a script with ordinary flags. It also prints errors in one line and ends quietly at Ctrl-C."""
     with forgiving():
         try:
             yield
@@ -58,7 +60,9 @@ def script() -> Iterator[None]:
 
 @contextmanager
 def _escaped(stream: TextIO | None, escapes: dict[int, str]) -> Iterator[None]:
-    if not isinstance(stream, io.TextIOWrapper) or "write" in vars(stream):  # a notebook's; one inside another
+    if not isinstance(stream, io.TextIOWrapper) or "write" in vars(
+        stream
+    ):  # the stream of a notebook, or one that is already escaped
         yield
         return
     write: Callable[[str], int] = stream.write
@@ -72,7 +76,7 @@ def _escaped(stream: TextIO | None, escapes: dict[int, str]) -> Iterator[None]:
 
 @contextmanager
 def _logging_notices() -> Iterator[None]:
-    """Logging prints a stack trace for each line that it cannot write, and goes on."""
+    """Stop when nobody reads the log: logging itself would print a stack trace for each line and go on."""
     handle_error = logging.Handler.handleError
 
     def raise_if_nobody_reads(self: logging.Handler, record: logging.LogRecord) -> None:
@@ -88,7 +92,7 @@ def _logging_notices() -> Iterator[None]:
 
 
 def _drop_what_nobody_reads(stream: TextIO) -> None:
-    """The interpreter would try once more when it ends, and say that it could not."""
+    """Discard output without a reader, because the interpreter would try to write it at exit and report an error."""
     try:
         stream.flush()
     except OSError:  # a pipe whose reader is gone, or a terminal that was closed

@@ -1,4 +1,4 @@
-"""The jobs of one command: where each works, what is left of one that failed, and what is told of it."""
+"""The jobs of one command: their folders, and the cleaning up and the messages after one has failed."""
 
 import sys
 import traceback
@@ -14,13 +14,13 @@ from cnnlab.runs.commands import short_path
 
 
 class Jobs:
-    """What became of them; Hydra itself would tell a single failure twice, and of a grid's the first alone.
+    """Keeps the failures until the end. Hydra would print a single failure twice, and only the first one of a grid.
 
     Args:
-        in_one_line: what a user needs to know of an error.
+        in_one_line: turns an error into the message for the user.
 
     Attributes:
-        folder: of the last one that was begun.
+        folder: the folder of the job that started last.
     """
 
     def __init__(self, in_one_line: Callable[[Exception], str]) -> None:
@@ -28,24 +28,24 @@ class Jobs:
         self._in_one_line = in_one_line
         self._num_begun = 0
         self._failure: Exception | None = None
-        self._told: list[str] = []
+        self._failures_of_grid: list[str] = []
 
     def begin(self, folder: Path) -> None:
         self.folder = folder
         self._num_begun += 1
 
     def fail(self, error: Exception, settings: Any) -> bool:
-        """Tidy up after the job that was begun last: what came to nothing leaves nothing.
+        """Clean up after the job that started last: one that has produced nothing leaves no folder behind.
 
-        A job of a grid is told at once and keeps its folder, with error.txt; the others are to have their turn.
+        A failed job of a grid is reported at once and keeps its folder, with error.txt; the other jobs still run.
 
         Args:
-            settings: Hydra's, of the job.
+            settings: Hydra's settings of the job.
 
         Returns:
-            Whether the failure is kept here, for raise_failures; otherwise it is Hydra's.
+            Whether the failure is kept here for raise_failures; otherwise the caller must raise it.
         """
-        has_folder = settings.output_subdir is not None  # a command without one of its own leaves nothing
+        has_folder = settings.output_subdir is not None  # evaluate.py, for example, has no folder of its own
         in_grid = settings.mode == RunMode.MULTIRUN and run_folder.is_plain_grid(settings)
         if not isinstance(error, UserError):
             if has_folder:
@@ -64,13 +64,17 @@ class Jobs:
             line += f" (kept in {short_path(self.folder)})"
         line = f"job {settings.job.num}, {' '.join(settings.overrides.task)}: {line}"
         print(f"error: {line}", file=sys.stderr, flush=True)
-        self._told.append(line)
-        # Other launchers run the job in another process, from which only the error gets back.
+        self._failures_of_grid.append(line)
+        # Other launchers run the job in another process, from which only a raised error returns.
         return bool(settings.launcher["_target_"].endswith("BasicLauncher"))
 
     def raise_failures(self) -> None:
-        """Raise what a single job failed of, or a UserError with all failures of a grid."""
+        """Raise the error of a single job, or a UserError that lists all failures of a grid."""
         if self._failure is not None:
             raise self._failure
-        if self._told:
-            raise UserError("\n  ".join([f"{len(self._told)} of {self._num_begun} jobs failed:", *self._told]))
+        if self._failures_of_grid:
+            raise UserError(
+                "\n  ".join(
+                    [f"{len(self._failures_of_grid)} of {self._num_begun} jobs failed:", *self._failures_of_grid]
+                )
+            )

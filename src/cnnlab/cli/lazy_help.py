@@ -1,4 +1,4 @@
-"""Hydra 1.3 under Python 3.14, whose argparse refuses one of Hydra's help texts."""
+"""Lets Hydra 1.3 run under Python 3.14, whose argparse rejects one of Hydra's help texts."""
 
 import argparse
 import sys
@@ -9,9 +9,9 @@ from typing import Any
 
 @contextmanager
 def lazy_help_allowed() -> Iterator[None]:
-    """Keep argparse from reading help texts before help is wanted.
+    """Keep argparse from checking help texts before they are printed.
 
-    Since Python 3.14 it looks for mistakes in each text when an argument is added. That of Hydra's --shell-completion
+    Since Python 3.14 it checks each text when an argument is added. That of Hydra's --shell-completion
     is an object that becomes a text when it is printed, so that no plugin is asked for its part before.
     """
     changed: Any = argparse.ArgumentParser

@@ -1,4 +1,4 @@
-"""Training from Python, a notebook for example, with the words of the command line."""
+"""Training from Python, for example from a notebook, with the overrides of the command line."""
 
 import importlib.util
 import json
@@ -20,7 +20,7 @@ _SCRIPT = Path(__file__).resolve().parents[3] / "train.py"
 
 
 class Trained(NamedTuple):
-    """What a run left behind.
+    """The results of a run.
 
     Attributes:
         metrics: the content of metrics.json.
@@ -83,7 +83,7 @@ def _command_line(overrides: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _hydra_and_logging_restored() -> Iterator[None]:
-    """Hydra sets up logging for a process that does nothing else, and is there once only."""
+    """Undo Hydra's global state and logging setup, which assume that the process does nothing else."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     GlobalHydra.instance().clear()

@@ -1,4 +1,4 @@
-"""Signals that stop a run in order."""
+"""Signals that end a run cleanly, with its files closed and its last checkpoint kept."""
 
 import signal
 import threading
@@ -10,7 +10,10 @@ from cnnlab.errors import Interrupted
 
 
 def stopping() -> list[signal.Signals]:
-    """The signals that ask a program to end. SIGHUP, the end of its terminal, is none under nohup, nor on Windows."""
+    """The signals that ask a program to end.
+
+    SIGHUP, sent when the terminal closes, is ignored under nohup and missing on Windows.
+    """
     signums = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signums.append(signal.SIGHUP)

@@ -23,17 +23,17 @@ from cnnlab.errors import UserError, first_of, printable
 
 log = logging.getLogger(__name__)
 
-_DARK = 64  # grey levels that training images stay below only if their upper two bits are never used
+_DARK = 64  # training images stay below this grey level only if their upper two bits are never used
 
 Result = TypeVar("Result")
 
 
 class ImageFolder(DataModule):
-    """<root>/<class>/…, or <root>/train/<class>/… with val and test beside train where they exist.
+    """Images in <root>/<class>/…, or in <root>/train/<class>/… with folders val and test beside train if they exist.
 
     A split that has no folder is cut off the training images, stratified and the same for every seed. Class names are
-    the folders' names. Whatever Pillow opens is taken; files whose names are not those of images are counted and passed
-    over, hidden folders and those of the system too.
+    the folders' names. All formats that Pillow reads are accepted. Files with other endings are counted and left
+    out, and hidden folders and those of the system are ignored.
 
     Args:
         root: the folder.
@@ -111,10 +111,10 @@ class ImageFolder(DataModule):
 
     def _samples(self, files: ImageFiles, num_channels: int) -> LazySamples:
         pixels = Pixels(files.paths, num_channels, self.size, self.unreadable == "skip", self.full_scale)
-        return LazySamples.of(pixels, files.labels)
+        return LazySamples.from_dataset(pixels, files.labels)
 
     def _headers(self, files: dict[str, ImageFiles]) -> list[tuple[Path, Header]]:
-        """Headers of all images; those that have none are refused, or taken out of `files` with a warning."""
+        """The headers of all images. Images without one are refused, or removed from `files` with a warning."""
         headers: list[tuple[Path, Header]] = []
         errors: list[UserError] = []
         for split, found in files.items():
@@ -137,7 +137,7 @@ class ImageFolder(DataModule):
         return headers
 
     def _settle(self, headers: Sequence[tuple[Path, Header]]) -> None:
-        """Decide size and colour where the user left them to the images."""
+        """Take size and colour from the images if the user did not set them."""
         if self.color == "auto":
             self.color = "rgb" if any(header.num_channels == 3 for _, header in headers) else "grey"
         if self.size is None and headers:
@@ -201,7 +201,7 @@ def _try_header(path: Path) -> Header | UserError:
 
 
 def _in_threads(function: Callable[[Path], Result], paths: Sequence[Path]) -> list[Result]:
-    """Files are waited for in threads: reading headers computes next to nothing."""
+    """Read headers in threads, because that is mostly waiting for the disk."""
     with ThreadPool(8) as pool:
         results = pool.imap(function, paths, chunksize=64)
         is_silent = not sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""Samples that stay where they are until their turn comes: the data set may be larger than memory."""
+"""Samples that are read only when they are needed, so that a data set may be larger than memory."""
 
 import logging
 import sys
@@ -43,7 +43,7 @@ class LazySamples:
     indices: Tensor
 
     @classmethod
-    def of(cls, dataset: Dataset[Any], labels: Sequence[int] | None = None) -> "LazySamples":
+    def from_dataset(cls, dataset: Dataset[Any], labels: Sequence[int] | None = None) -> "LazySamples":
         """All samples of a dataset; without `labels` its attribute `targets` is taken, else every sample is read."""
         if labels is None:
             labels = getattr(dataset, "targets", None)
@@ -102,7 +102,7 @@ class LazySamples:
             batch_size=_SAMPLES_PER_READ,
             collate_fn=_good_and_bad,
             generator=torch.Generator(),  # not the global one: how data are read must not change the network
-            **reading(num_workers if len(self) > 10 * _SAMPLES_PER_READ else 0),
+            **reader_arguments(num_workers if len(self) > 10 * _SAMPLES_PER_READ else 0),
         )
         bar = tqdm(
             total=len(self), desc=description, unit=" samples", leave=False, delay=1, disable=not sys.stderr.isatty()
@@ -133,17 +133,17 @@ class LazySamples:
         return LazySamples(self.dataset, self.labels[chosen], self.indices[chosen])
 
 
-def reading(num_workers: int) -> dict[str, Any]:
-    """Arguments of a DataLoader that reads in so many processes, 0 for none but this one."""
+def reader_arguments(num_workers: int) -> dict[str, Any]:
+    """Arguments of a DataLoader that reads in `num_workers` processes; 0 reads in this process."""
     return {
         "num_workers": num_workers,
-        # Linux's own way, also in a trial of a search, whose process was not forked: the others import torch anew.
+        # Linux's default, set here also for a trial of a search; the other methods would import torch again.
         "multiprocessing_context": "fork" if num_workers and sys.platform == "linux" else None,
     }
 
 
 def collate(samples: Sequence[Batch | UserError | None]) -> Batch | UserError | None:
-    """Stack samples to a batch without those to be left out; the first error instead, None if nothing is left."""
+    """Stack samples to a batch without those to be left out, or return the first error, or None if nothing is left."""
     batch, errors = _good_and_bad(samples)
     return errors[0] if errors else batch
 
@@ -161,7 +161,7 @@ def _good_and_bad(samples: Sequence[Batch | UserError | None]) -> tuple[Batch | 
 
 
 def _as_tensor(value: Any) -> Tensor:
-    """Any input as uint8 or float32."""
+    """Convert any input to a uint8 or float32 tensor."""
     if isinstance(value, Image.Image):
         value = pil_to_tensor(value)
     tensor = torch.as_tensor(as_stored(np.array(value)) if isinstance(value, np.ndarray) else value)
@@ -169,7 +169,7 @@ def _as_tensor(value: Any) -> Tensor:
 
 
 def difference(one: Tensor, other: Tensor) -> UserError | None:
-    """What keeps two samples (C, *spatial) from being of one data set: their shapes, or what their values mean."""
+    """An error if two samples (C, *spatial) cannot belong to one data set: their shapes or kinds of values differ."""
     if one.shape != other.shape:
         shapes = " and ".join("x".join(map(str, tensor.shape)) for tensor in (one, other))
         return UserError(f"samples must have one shape, got {shapes}")

@@ -1,4 +1,4 @@
-"""MNIST, and the 5,000 of its digits that stand in where neither its files nor a network are at hand."""
+"""MNIST, and the 5,000 of its digits that replace it if there are neither files nor a network."""
 
 import hashlib
 import logging

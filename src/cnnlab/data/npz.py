@@ -1,4 +1,4 @@
-"""Data of one's own in one NumPy file."""
+"""Your own data in one NumPy file."""
 
 import logging
 import math
@@ -36,7 +36,7 @@ class Npz(DataModule):
     (N, num_values) of real numbers, and a LightningModule for regression is needed.
 
     Args:
-        path: the file. With in_memory=false it must not be compressed.
+        path: the .npz file. With in_memory=false it must not be compressed.
         channels: where x has them; auto: a first or last dim of 1 to 4.
         targets: what y holds.
         val_fraction: of the training samples, where there is no x_val.
@@ -142,7 +142,7 @@ def _splits_of(file: NpzFile) -> list[str]:
 
 
 def _check_shapes(file: NpzFile, splits: list[str]) -> tuple[int, ...]:
-    """Compare what the headers say before anything large is read; return the shape of one sample as stored."""
+    """Compare the arrays' headers before anything large is read; return the shape of one sample as stored."""
     for split in splits:
         file.check_type(f"x_{split}")
     shapes = {name: file.header(name)[0] for split in splits for name in (f"x_{split}", f"y_{split}")}
@@ -195,9 +195,9 @@ def _values(name: str, values: NDArray[Any]) -> Tensor:
     return found
 
 
-def _check_number(name: str, number: int, of: str, expected: int) -> None:
+def _check_number(name: str, number: int, counted: str, expected: int) -> None:
     if number != expected:
-        raise UserError(f"{name} must hold as many names as there are {of}, {expected}, got {number}")
+        raise UserError(f"{name} must hold as many names as there are {counted}, {expected}, got {number}")
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -1,1 +1,1 @@
-"""The run folder: claimed, locked, written to and resumed."""
+"""The run folder: how it is created, locked, written and resumed."""

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, never half of either."""
+"""Writes files such that a crash leaves the old or the new content, never a mixture."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Checkpoints that a kill cannot tear and that cannot run code."""
+"""Reads and writes checkpoints that stay whole when the process is killed and cannot run code when they are loaded."""
 
 import io
 import pickle
@@ -23,10 +23,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self._proven_loadable = False
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Save; the first checkpoint of a run is read back, so that one that could not be loaded is found at once.
+        """Save a checkpoint. The first one of a run is read back, so that one that cannot be loaded is noticed at once.
 
         Raises:
-            OSError: if the disk is full; the previous file is whole.
+            OSError: if the disk is full; the previous file stays intact.
             UserError: if the checkpoint holds more than tensors and plain containers.
         """
         buffer = io.BytesIO()

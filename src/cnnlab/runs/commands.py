@@ -1,4 +1,4 @@
-"""Commands as the user would type them here."""
+"""Command lines to print, as the user would type them in the current folder."""
 
 import shlex
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def python() -> str:
-    """How to call this interpreter from the user's shell: the short way if that is the same one."""
+    """How to call this interpreter from the user's shell: `python` if that is the same one."""
     found = shutil.which("python")
     same = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
     return "python" if same else shlex.quote(short_path(Path(sys.executable)))
@@ -21,5 +21,5 @@ def this_script(arguments: Iterable[str]) -> str:
 
 
 def short_path(path: Path) -> str:
-    """The path from here if it lies below, else the whole."""
+    """The path relative to the current folder if it lies below it, else the whole path."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,4 +1,4 @@
-"""What may go wrong while a network trains: told in one line that says what to do, and kept in the run folder."""
+"""Errors while a network trains: reported in one line that says what to do, and kept in the run folder."""
 
 import logging
 import signal
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def explained(run_dir: Path, batch_size: int) -> Iterator[None]:
-    """Turn errors of libraries into UserErrors, and leave error.txt so that the run is not taken for a stopped one."""
+    """Turn errors of libraries into UserErrors, and write error.txt, which tells a failed run from a stopped one."""
     for name in ("error.txt", "traceback.txt"):
         (run_dir / name).unlink(missing_ok=True)
     try:
@@ -32,7 +32,7 @@ def explained(run_dir: Path, batch_size: int) -> Iterator[None]:
         if (run_dir / "checkpoints/last.ckpt").is_file():
             stop.advice = f"continue with: {resume_command(run_dir)}"
         if stop.signum not in (signal.SIGINT, signal.SIGTERM):
-            log.info(stop)  # nobody sees a closed terminal, but the run's log
+            log.info(stop)  # the terminal is closed, so the message goes to the run's log
         raise
 
 

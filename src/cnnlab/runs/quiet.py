@@ -1,4 +1,4 @@
-"""What users are spared: talk of libraries' own future, of choices made here on purpose, and of other products."""
+"""Silences library messages that do not help the user: about choices made here on purpose, and about other products."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ _ON_PURPOSE = (
 
 
 def quieten_libraries() -> None:
-    """Let Lightning speak from WARNING on, less a few known messages, and only the first of a run's processes."""
+    """Show Lightning's messages from WARNING on, except a few known ones, and only in the first process of a run."""
     for message in _ON_PURPOSE:
         warnings.filterwarnings("ignore", message=f".*{message}")
     for name in ("lightning.pytorch", "lightning.fabric"):

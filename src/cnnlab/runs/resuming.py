@@ -1,4 +1,4 @@
-"""What `resume=<run folder>` may be asked and which config it continues with."""
+"""Continues a run with `resume=` or `init_from=`: the keys that may change, the config, the checkpoint, the checks."""
 
 import json
 import logging
@@ -16,21 +16,21 @@ from cnnlab.runs.commands import short_path
 from cnnlab.runs.run_folder import RESUMED_SUBDIR, find, load_config
 from cnnlab.runs.trust import trusted
 
-# Where a run ends.
+# The keys that decide where a run ends: only these may change.
 _MAY_CHANGE = ("max_epochs", "max_steps")
 _KEYS = " or ".join(f"trainer.{name}" for name in _MAY_CHANGE)
 
-# Keys in which a run and the one it begins where another stopped may differ.
+# Keys that may differ between a run and the one from which init_from= continues, because they do not change its result.
 _SAME_RESULT = ("resume", "init_from", "test", "trainer.num_threads", "trainer.lean", "data.root", "data.device")
 
 log = logging.getLogger(__name__)
 
 
 def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
-    """Return the overrides with which Hydra works in the run's own folder and leaves its saved config alone.
+    """Return overrides that make Hydra work in the run's own folder without changing its saved config.
 
     Raises:
-        UserError: if the folder is no run that can go on, or anything but its end is to be changed.
+        UserError: if the folder is not a run that can continue, or if anything but its end is changed.
     """
     try:
         find(run_dir)
@@ -51,10 +51,10 @@ def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
 
 
 def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> DictConfig:
-    """Return the config the run was started with, with another end where one is given.
+    """Return the config the run was started with, with a new end if one is given.
 
     Raises:
-        UserError: if it asks for foreign code, see trust.trusted.
+        UserError: if it names foreign code, see trust.trusted.
     """
     config = load_config(run_dir)
     for name in _MAY_CHANGE:
@@ -66,7 +66,7 @@ def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> D
 
 
 def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
-    """Return the checkpoint to go on from: the run's own with resume, a copy of another run's with init_from.
+    """Return the checkpoint to continue from: the run's own with resume, a copy of another run's with init_from.
 
     Raises:
         UserError: if the other run was made with other settings.
@@ -93,7 +93,7 @@ def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
 def check(
     config: DictConfig, run_dir: Path, dataset: str, checksums: dict[str, str], schedule_has_fixed_length: bool
 ) -> None:
-    """Let a run go on with its own data only, and beyond its end only where its schedule allows; remember the new end.
+    """Let a run continue only with its own data, and beyond its end only if its schedule allows it; save the new end.
 
     Raises:
         UserError: naming both data sets, or the schedule.
@@ -111,7 +111,7 @@ def check(
         )
     saved.trainer.update(changed)
     write_atomically(run_dir / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved).encode())
-    (run_dir / "metrics.json").unlink(missing_ok=True)  # if stopped on the way, the run is unfinished again
+    (run_dir / "metrics.json").unlink(missing_ok=True)  # a run that is stopped before its new end counts as unfinished
 
 
 def check_data(run_dir: Path, dataset: str, checksums: dict[str, str]) -> None:
@@ -131,7 +131,7 @@ def finished(config: DictConfig, run_dir: Path) -> dict[str, Any]:
 
 
 def _as_written(config: DictConfig) -> dict[Any, Any]:
-    """Plain containers in which interpolations stay text: they are compared, and nothing is called."""
+    """The config as plain containers. Interpolations stay text, so that comparing them calls nothing."""
     content = OmegaConf.to_container(config)
     assert isinstance(content, dict)
     return content

@@ -1,4 +1,4 @@
-"""Run folders: each run gets one of its own, and one that came to nothing leaves none behind."""
+"""Run folders: every run gets its own, and a run that produced nothing leaves none behind."""
 
 import contextlib
 import logging
@@ -30,13 +30,13 @@ _RUNS = Path("outputs/runs")
 class ClaimRunFolder(Callback):
     """Hydra callback that makes the run folder before Hydra writes to it, so that no two runs share one.
 
-    A name that Hydra made up and that is taken gets -2, -3, …; a folder that the user named is taken as it is.
+    If the folder that Hydra chose exists, its name gets -2, -3, …; a folder that the user named is used as it is.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         if value_of("hydra.run.dir", list(config.hydra.overrides.hydra)) is not None:
             return
-        HydraConfig.instance().set_config(config)  # the folder's name is made of Hydra's choices
+        HydraConfig.instance().set_config(config)  # the folder's name contains the names of the chosen groups
         # Hydra meets the same OSError next, and reports it.
         with contextlib.suppress(OSError), read_write(config.hydra.run):
             config.hydra.run.dir = str(claim(Path(config.hydra.run.dir)))
@@ -48,7 +48,9 @@ class ClaimRunFolder(Callback):
         with contextlib.suppress(OSError), read_write(config.hydra):
             folder = str(claim(Path(config.hydra.sweep.dir)))
             config.hydra.sweep.dir = folder
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")  # each job is composed anew
+            config.hydra.overrides.hydra.append(
+                f"hydra.sweep.dir={quoted(folder)}"
+            )  # every job of the grid is composed again
 
 
 def is_plain_grid(hydra: Any) -> bool:
@@ -119,7 +121,7 @@ def in_use(run_dir: Path, alone: bool) -> Iterator[None]:
 
 
 def _taken(lock: FileLock) -> bool:
-    """Take the lock, with some patience: whoever only looks whether the run is alive holds it for a moment."""
+    """Take the lock, trying several times: a process that checks whether the run is alive holds it briefly."""
     for _ in range(5):
         try:
             if lock.acquire(wait=False):
@@ -131,7 +133,7 @@ def _taken(lock: FileLock) -> bool:
 
 
 def claim(folder: Path) -> Path:
-    """Make `folder`, or the first of folder-2, folder-3, … that does not exist; two claims never get the same."""
+    """Make `folder`, or the first of folder-2, folder-3, … that does not exist; no two processes get the same."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     number, candidate = 1, folder
     while True:
@@ -146,7 +148,7 @@ def claim(folder: Path) -> Path:
 
 
 def discard_if_empty(run_dir: Path, config_subdir: str | None, log_name: str) -> None:
-    """Remove what Hydra wrote before a task that came to nothing: its part of a resumed run, or the whole folder."""
+    """Remove Hydra's files of a task that produced nothing: those of the resumption, or the whole folder."""
     if config_subdir == RESUMED_SUBDIR:
         shutil.rmtree(run_dir / config_subdir, ignore_errors=True)
     ours = {config_subdir, log_name}

@@ -1,4 +1,4 @@
-"""What a run leaves behind for readers: its JSON files, the row of the HPARAMS page, the table at the end."""
+"""The results that a run writes: its JSON files, its row on the HPARAMS page, and the table at the end."""
 
 import importlib.metadata
 import json
@@ -106,7 +106,8 @@ def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict
 def scores(trainer: Trainer) -> dict[str, Any]:
     """Metrics of the weights in best.ckpt and the time training took.
 
-    Without a Checkpoint callback those of the last epoch; best_epoch is None where no validation chose the weights.
+    Without a Checkpoint callback these are the metrics of the last epoch; best_epoch is None if no validation chose
+    the weights.
     """
     checkpoint = trainer.checkpoint_callback
     best_epoch: int | None
@@ -130,9 +131,9 @@ def scores(trainer: Trainer) -> dict[str, Any]:
 
 
 def write_time(trainer: Trainer, datamodule: DataModule, run_dir: Path) -> None:
-    """Leave time.json: the stages' shares, how busy a CUDA device or had the CPU's core was, and a diagnosis.
+    """Write time.json: each stage's share of the time, how busy the CUDA device or the CPU's core was, and a diagnosis.
 
-    Nothing if the shares were not measured.
+    Nothing is written if the shares were not measured.
     """
     throughput = _throughput(trainer)
     if not throughput.shares:
@@ -166,9 +167,9 @@ def log_outcome(trainer: Trainer, metrics: dict[str, Any]) -> None:
 
     | tag | meaning |
     | --- | --- |
-    | best/epoch | of best.ckpt, counted from 1 |
-    | best/val/…, best/test/… | of best.ckpt; the loss only where there is nothing else |
-    | cost/num_parameters, cost/train_seconds | of the run |
+    | best/epoch | the epoch of best.ckpt, counted from 1 |
+    | best/val/…, best/test/… | the scores of best.ckpt; the loss only if there is no other |
+    | cost/num_parameters, cost/train_seconds | the size of the network and the time of its training |
 
     TensorBoard's HPARAMS page shows a tag's last value, and before one ticks more only the five tags that come first
     in the alphabet: hence best/, where val/accuracy would be the last epoch's, and names that come before all others.
@@ -183,7 +184,7 @@ def log_outcome(trainer: Trainer, metrics: dict[str, Any]) -> None:
 
 
 def objective(config: DictConfig, metrics: dict[str, Any]) -> Objective:
-    """What a search optimises: the monitored number, or those that config.objectives names."""
+    """The numbers that a search optimises: the monitored one, or those that config.objectives names."""
     names = config.get("objectives")
     return [metrics.get(name) for name in names] if names else metrics.get(config.monitor)
 
@@ -210,12 +211,12 @@ def _of_splits(metrics: dict[str, float], *splits: str) -> dict[str, float | Non
 
 
 def rounded(value: float) -> float | None:
-    """Six decimals: all that float32 sums are good for. NaN and infinities become null, which JSON can hold."""
+    """Round to six decimals, the precision of float32 sums. NaN and infinities become None, for JSON lacks them."""
     return round(float(value), 6) if math.isfinite(value) else None
 
 
 def table(metrics: dict[str, Any], run_dir: Path) -> str:
-    """The lines at the end of a run: what came out, on what, and where it lies."""
+    """The lines at the end of a run: its results, its data and device, and its folder."""
     rows = [(split, numbers) for split in ("test", "val") if (numbers := _numbers(metrics, f"{split}/"))]
     if "learnt_after" in metrics:
         rows.append(("learnt", _learnt(metrics)))
@@ -241,7 +242,7 @@ def _numbers(metrics: dict[str, Any], prefix: str) -> str:
 
 
 def _shown(value: float) -> str:
-    """A score with four decimals, which resolve one image in 5,000, where that suits its size."""
+    """A score with four decimals, which resolve one image in 5,000, or four digits if it is very large or small."""
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 

@@ -1,4 +1,4 @@
-"""What a config from a run folder, which may be somebody else's, may have built: classes of known kinds alone."""
+"""Checks the config of a run folder, which may come from somebody else: it may only build classes of known kinds."""
 
 import os
 import re
@@ -18,12 +18,12 @@ Key = tuple[Any, ...]
 
 
 class _Role(NamedTuple):
-    """What may stand under a key of the config.
+    """The kind of class that a key of the config may name.
 
     Attributes:
-        base: the class of which it must be a subclass.
-        homes: how its own name and that of the module which defines it must begin.
-        is_factory: whether the config may ask for a factory (_partial_) instead of the object.
+        base: the class from which it must be derived.
+        homes: the prefixes, one of which must begin both its name and the module that defines it.
+        is_factory: whether the config may request a factory (_partial_) instead of the object.
     """
 
     base: str
@@ -44,22 +44,22 @@ _ROLES_OF_EACH = {
     "callbacks": _Role("lightning.pytorch.Callback", (_OURS, "lightning.pytorch.callbacks.")),
     "logger": _Role("lightning.pytorch.loggers.Logger", (_OURS, "lightning.pytorch.loggers.")),
 }
-# It removes what the checkpoint's state names, anywhere on the disk; this project's own keeps to the run folder.
+# It deletes any file that the checkpoint's state names. This project's own callback only deletes in the run folder.
 _REMOVES_ANYTHING = "lightning.pytorch.callbacks.ModelCheckpoint"
 
-# Words of Hydra's, and those of them that only say how plain values are handed over.
+# Hydra's special keys, and those of them that only say how plain values are passed.
 _WORDS = {"_target_", "_args_", "_partial_", "_convert_", "_recursive_"}
 _HARMLESS_WORDS = {"_target_", "_convert_", "_recursive_"}
 
-# Parts that write: they are given the run folder, and may not be sent to another place or account.
+# Parts that write files. They are given the run folder and must not write to another place or account.
 _WRITERS = {"callbacks", "logger", "trainer"}
 _PLACE = re.compile(r"(?:dir|dirpath|api_key|api_token)$")
 
 
 def trusted(config: DictConfig, source: str) -> DictConfig:
-    """The same config without interpolations, if each key has a part of the kind that belongs there, and nothing else.
+    """Return the config with its interpolations resolved, if every key holds only the kind of part that belongs there.
 
-    What is checked is what was resolved, so nothing can hide in what comes of an interpolation. Names and prefixes in
+    The resolved config is checked, so nothing can hide in the result of an interpolation. Names and prefixes in
     the environment variable CNNLAB_TRUSTED_TARGETS, separated by commas, are allowed everywhere.
 
     Args:
@@ -88,7 +88,7 @@ def trusted(config: DictConfig, source: str) -> DictConfig:
 
 
 def _resolved(config: DictConfig, source: str, extra: tuple[str, ...]) -> Any:
-    """Plain containers and values. Only references to other keys are followed: resolvers may make or run anything."""
+    """Plain containers and values. Only references to other keys are followed, because resolvers may run any code."""
     known = "".join(f"|{re.escape(name)}:[^${{}}]*" for name in extra)
     reference = re.compile(rf"\$\{{\s*(?:[^\s${{}}:\\'\"(),]+{known})\s*\}}")
     for key, text in _walk(OmegaConf.to_container(config, resolve=False)):
@@ -111,7 +111,7 @@ def _resolved(config: DictConfig, source: str, extra: tuple[str, ...]) -> Any:
 
 
 def _walk(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
-    """Everything in nested containers, themselves included."""
+    """All values in nested containers, with the containers themselves."""
     yield key, value
     if isinstance(value, dict):
         for name, item in value.items():
@@ -160,29 +160,29 @@ def _is_named(target: Any, extra: tuple[str, ...], source: str) -> bool:
     """Whether the user trusts this very name, or it begins as a name they trust does and lies where it says."""
     if not isinstance(target, str) or not target.startswith(extra):
         return False
-    return target in extra or _home(_found(target, source)).startswith(extra)
+    return target in extra or _module_prefix(_imported(target, source)).startswith(extra)
 
 
 def _fits(target: Any, role: _Role, source: str) -> bool:
     if not isinstance(target, str) or not target.startswith(role.homes):
         return False
-    found = _found(target, source)
+    found = _imported(target, source)
     # A name that begins well may lead elsewhere: cnnlab.runs.atomic.os is another module, a class method runs code.
-    if not isinstance(found, type) or not _home(found).startswith(role.homes):
+    if not isinstance(found, type) or not _module_prefix(found).startswith(role.homes):
         return False
-    if issubclass(found, get_object(_REMOVES_ANYTHING)) and not _home(found).startswith(_OURS):
+    if issubclass(found, get_object(_REMOVES_ANYTHING)) and not _module_prefix(found).startswith(_OURS):
         return False
     return issubclass(found, get_object(role.base))
 
 
-def _found(target: str, source: str) -> Any:
+def _imported(target: str, source: str) -> Any:
     try:
         return get_object(target)
     except Exception as error:  # whatever a module raises while it is imported
         raise UserError(f"{source} asks for {target}, which cannot be imported") from error
 
 
-def _home(found: Any) -> str:
+def _module_prefix(found: Any) -> str:
     return f"{getattr(found, '__module__', None)}."
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnlab.cli.command import command, console
+from cnnlab.cli import command, console
 from cnnlab.errors import Interrupted, UserError
 from conftest import PROJECT, Finished
 

@@ -24,7 +24,7 @@ class Fake(DataModule):
     """torchvision's FakeData: Pillow images and no attribute that holds the labels."""
 
     def read(self) -> Splits:
-        test, rest = LazySamples.of(FakeData(100, (3, 12, 10), num_classes=4)).split(20)
+        test, rest = LazySamples.from_dataset(FakeData(100, (3, 12, 10), num_classes=4)).split(20)
         validation, training = rest.split(20)
         return Splits("fake", tuple("abcd"), training, validation, lambda: test, {})
 
@@ -113,7 +113,7 @@ class Numbers(Dataset[tuple[np.ndarray[Any, Any], int]]):
 
 
 def test_arrays_become_float32_and_targets_are_labels() -> None:
-    part, rest = LazySamples.of(Numbers()).split(6)
+    part, rest = LazySamples.from_dataset(Numbers()).split(6)
     for samples in (part, rest, rest.split(4)[1], rest.first(5)):
         loaded = samples.load(0, "")
         assert (loaded.inputs.dtype, loaded.labels.dtype) == (torch.float32, torch.int64)
@@ -123,7 +123,7 @@ def test_arrays_become_float32_and_targets_are_labels() -> None:
 
 
 def test_parts_keep_samples_and_labels_together() -> None:
-    part = LazySamples.of(Numbers()).every(3, 1)
+    part = LazySamples.from_dataset(Numbers()).every(3, 1)
     loaded = part.load(0, "")
     assert len(part) == 7
     assert loaded.inputs[:, 0, 0].tolist() == [1, 4, 7, 10, 13, 16, 19]
@@ -147,7 +147,7 @@ class Parts(DataModule):
 
     def __init__(self, *parts: Dataset[Any], **loading: Any) -> None:
         super().__init__(batch_size=4, num_workers=0, **loading)
-        self.parts = [LazySamples.of(part) for part in parts]
+        self.parts = [LazySamples.from_dataset(part) for part in parts]
 
     def read(self) -> Splits:
         return Splits("parts", ("a", "b"), self.parts[0], self.parts[1], lambda: self.parts[2], {})
@@ -210,7 +210,7 @@ def test_random_transforms_follow_seed_and_epoch() -> None:
 @pytest.mark.parametrize("odd_one", [3, 19])
 def test_samples_of_different_shapes_are_refused(odd_one: int) -> None:
     with pytest.raises(UserError, match=r"samples must have one shape, got 1x\d and 1x\d"):
-        LazySamples.of(Numbers(odd_one)).load(0, "")
+        LazySamples.from_dataset(Numbers(odd_one)).load(0, "")
 
 
 def test_more_than_fits_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

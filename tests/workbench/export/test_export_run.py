@@ -259,7 +259,7 @@ def test_the_check_reads_no_more_than_it_needs_of_data_that_are_not_in_memory(wi
     assert torch.equal(known_samples(data)[500:], everything.inputs[:500])
     read: list[int] = []
     data.validation = everything.first(1000)
-    data.training = LazySamples.of(_Recording(read), [0, 1])
+    data.training = LazySamples.from_dataset(_Recording(read), [0, 1])
     known_samples(data)
     assert read == []
 

@@ -1,4 +1,4 @@
-"""Which dim of an array holds the channels."""
+"""Finds the dim of an array that holds the channels."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from cnnlab.errors import UserError
 
 Channels = Literal["first", "last", "none"]
 
-# Grey, grey with alpha, RGB, RGBA; mono and stereo.
+# Enough for grey, grey with alpha, RGB and RGBA images, and for mono and stereo sound.
 _MOST_CHANNELS = 4
 
 
@@ -18,7 +18,7 @@ def find_channels(sample_shape: Sequence[int]) -> Channels:
     """Guess from the shape of one sample: a first or last dim of 1 to 4 is the channels, otherwise there are none.
 
     Raises:
-        UserError: if both could be.
+        UserError: if both dims could be the channels.
     """
     if len(sample_shape) < 2:
         return "none"

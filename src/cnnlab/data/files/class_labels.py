@@ -1,4 +1,4 @@
-"""Labels as people store them, as class numbers."""
+"""Converts stored labels, numbers or words, to class numbers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,16 +14,16 @@ _NUM_NAMED = 5
 
 
 def class_names_of(name: str, labels: NDArray[Any]) -> tuple[str, ...]:
-    """The classes that training labels name: 0 to the largest number, or the words in alphabetical order.
+    """The names of the classes in training labels: 0 to the largest number, or the words in alphabetical order.
 
     Raises:
-        UserError: for labels that name no classes.
+        UserError: for labels that are not classes.
     """
     if labels.dtype.kind in "US":
         return tuple(np.unique(words(labels)).tolist())
     used = np.unique(_whole_numbers(name, labels))
     highest, num_used = int(used[-1]), len(used)
-    if highest >= num_used:  # a label names no size: 20231231 must not make a list of so many
+    if highest >= num_used:  # checked first: a label such as 20231231 must not make a list of that length
         absent = np.setdiff1d(np.arange(min(highest, num_used + _NUM_NAMED)), used)
         raise UserError(
             f"{name} must use every label from 0 to {highest} (0 to num_classes - 1), "
@@ -36,7 +36,7 @@ def class_numbers(name: str, labels: NDArray[Any], class_names: Sequence[str]) -
     """(N,) int64, 0 to num_classes - 1.
 
     Raises:
-        UserError: for labels that are none of the classes.
+        UserError: for labels that are not among the classes.
     """
     if labels.dtype.kind in "US":
         named = words(labels)
@@ -52,7 +52,7 @@ def class_numbers(name: str, labels: NDArray[Any], class_names: Sequence[str]) -
 
 
 def words(labels: NDArray[Any]) -> NDArray[np.str_]:
-    """Labels as text; bytes are UTF-8, and what is not stands as its code: caf\\xe9."""
+    """Labels as text. Bytes are read as UTF-8, and invalid ones become escapes: caf\\xe9."""
     return np.char.decode(labels, "utf-8", "backslashreplace") if labels.dtype.kind == "S" else labels
 
 

@@ -1,4 +1,4 @@
-"""Download a torchvision data set so that a dead network fails in seconds and half a download never passes for data."""
+"""Downloads a torchvision data set. Without a network it fails within seconds; half a download never counts as data."""
 
 import contextlib
 import io
@@ -17,16 +17,16 @@ SILENCE_SECONDS = 20.0
 
 
 class DownloadFailed(Exception):
-    """No mirror could be reached, or none gave the right files."""
+    """No mirror could be reached, or none delivered the right files."""
 
 
 def fetch(mirrors: Sequence[str], download: Callable[[Path], Path], target: Path) -> None:
     """Run a torchvision download in a temporary folder, then move its finished files to `target`.
 
     Args:
-        mirrors: addresses, one of which has to answer before anything is tried.
+        mirrors: addresses, one of which has to answer before the download starts.
         download: downloads below the folder it is given, checks what it got, and returns where the files lie.
-        target: gets the files, each moved in one step; made if need be.
+        target: the folder for the files, each moved there in one step; it is made if it does not exist.
 
     Raises:
         DownloadFailed: with the reason in one line.
@@ -50,7 +50,7 @@ def fetch(mirrors: Sequence[str], download: Callable[[Path], Path], target: Path
 
 
 def _unreachable(url: str) -> str | None:
-    """Return None if the address answers, with whatever status, in CONNECT_SECONDS, else why not.
+    """Return None if the address answers, with any status, within CONNECT_SECONDS, else the reason.
 
     In a thread, because looking up a name has no timeout of its own.
     """

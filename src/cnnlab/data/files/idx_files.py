@@ -21,7 +21,7 @@ _REMEDY = "delete the file to download it again, or put the original in its plac
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """The file of that name, or as it is downloaded, packed: <name>.gz."""
+    """The file of that name, or the packed one as it is downloaded, <name>.gz."""
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
@@ -31,10 +31,10 @@ def read_labelled(images_path: Path, labels_path: Path) -> TensorSamples:
 
 
 def check(path: Path, num_items: int, md5: str | None) -> str:
-    """Check magic number, counts, length and, where known, md5 of one file; return its md5, if packed of the content.
+    """Check magic number, counts, length and, where known, md5 of one file; return the md5 of its unpacked content.
 
     Raises:
-        UserError: naming the file, what was expected and what came.
+        UserError: naming the file, what was expected and what was found.
     """
     is_images = "images" in path.name
     sizes = (num_items, 28, 28) if is_images else (num_items,)
@@ -66,7 +66,7 @@ def _content(path: Path) -> bytes:
 
 
 def _array(path: Path) -> Tensor:
-    content = bytearray(_content(path))  # which a tensor may write to
+    content = bytearray(_content(path))  # writable, as torch expects of a tensor's memory
     num_dims = content[3]
     sizes = struct.unpack_from(f">{num_dims}i", content, 4)
     return torch.from_numpy(np.frombuffer(content, np.uint8, offset=4 + 4 * num_dims).reshape(sizes))

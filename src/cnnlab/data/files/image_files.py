@@ -1,4 +1,4 @@
-"""The image files below a folder, by split and class."""
+"""Finds the image files below a folder by split and class."""
 
 import hashlib
 import logging
@@ -20,8 +20,8 @@ class ImageFiles:
     """The image files of a split.
 
     Attributes:
-        labels: one per path.
-        sizes: in bytes.
+        labels: the class number of each path.
+        sizes: the size of each file in bytes.
     """
 
     root: Path
@@ -72,20 +72,20 @@ class ImageFiles:
         return ImageFiles(self.root, *lists)  # type: ignore[arg-type]
 
     def fingerprint(self) -> str:
-        """Names and sizes of all files as one md5: quick also where reading every file would not be."""
+        """One md5 of the names and sizes of all files, which is quick even where reading every file would be slow."""
         lines = [
             f"{path.relative_to(self.root).as_posix()} {size}"
             for path, size in zip(self.paths, self.sizes, strict=True)
         ]
-        content = "\n".join(lines).encode(errors="backslashreplace")  # a name may be no text at all
+        content = "\n".join(lines).encode(errors="backslashreplace")  # a file name may be bytes that are not valid text
         return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def folders_of_splits(root: Path) -> dict[str, Path]:
-    """The folder of each split, or the root alone where it holds the classes itself.
+    """The folder of each split, or only the root if it holds the class folders itself.
 
     Raises:
-        UserError: if there is nothing to learn from.
+        UserError: if there is no such folder.
     """
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; data.root= names one with a sub-folder of images for each class")
@@ -105,7 +105,7 @@ def folders_of_splits(root: Path) -> dict[str, Path]:
 
 
 def names_of_classes(folder: Path) -> tuple[str, ...]:
-    """Names of the class folders, numbers in the order of their values."""
+    """The names of the class folders, with numbers sorted by their values."""
     names = [entry.name for entry in _visible_folders(folder)]
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none"

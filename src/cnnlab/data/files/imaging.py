@@ -1,6 +1,6 @@
-"""Any picture that Pillow opens, as the array a network takes.
+"""Reads any picture that Pillow opens as an array for a network.
 
-Pictures come from a path, or from memory as bytes: what a zip archive held or somebody uploaded. Those of more than
+Pictures come from a path, or from memory as bytes: from a zip archive or an upload. Those of more than
 Image.MAX_IMAGE_PIXELS pixels (Pillow's own limit, 89 megapixels) are refused before they are decoded: a file of a few
 bytes can claim to be a picture that fills the memory.
 """
@@ -23,17 +23,17 @@ _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 
 # Pillow warns of damage that it reads over, and of pictures between its limit and twice that, which are refused here.
-# For good and not by catch_warnings, which no two threads may use at a time: headers of many files are read in threads.
+# Set permanently, because catch_warnings is not safe in threads, and headers of many files are read in threads.
 for category in (UserWarning, Image.DecompressionBombWarning):
     warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture says of itself before it is decoded.
+    """Size and colour of a picture, known before it is decoded.
 
     Attributes:
-        height, width: as it is seen, camera held upright.
+        height, width: after the rotation that the camera recorded.
         num_channels: 1 for grey, 3 for colour.
     """
 
@@ -43,7 +43,7 @@ class Header:
 
 
 class _NoScale(Exception):
-    """A picture that can be read, but of which nothing says which of its values is white."""
+    """The picture can be read, but nothing says which of its values is white."""
 
 
 def read_header(source: Path | bytes, name: str | None = None) -> Header:
@@ -53,7 +53,7 @@ def read_header(source: Path | bytes, name: str | None = None) -> Header:
         source, name: see read_image.
 
     Raises:
-        UserError: if it is no picture, or too large to be one.
+        UserError: if it is not a picture, or too large.
     """
     with _opened(source, name) as image:
         width, height = image.size
@@ -71,7 +71,7 @@ def read_image(
     name: str | None = None,
     full_scale: float | None = None,
 ) -> NDArray[np.uint8]:
-    """Return a picture as (num_channels, height, width), turned upright, what is transparent on white.
+    """Return a picture as (num_channels, height, width), turned upright and with white behind transparent pixels.
 
     Of an animation the first frame is taken; 16 bits a channel become 8. What is white does not follow from the
     brightest pixel of one picture: two pictures of one camera would be scaled differently.
@@ -101,7 +101,7 @@ def read_image(
 
 @contextmanager
 def _opened(source: Path | bytes, name: str | None) -> Iterator[Image.Image]:
-    """Pillow's decoders meet damaged files with errors of a dozen kinds."""
+    """Open a picture; every error becomes a UserError, because Pillow's decoders raise many kinds for damaged files."""
     called = printable(name or (str(source) if isinstance(source, Path) else "the picture"))
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
@@ -139,7 +139,7 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def _to_8_bits(image: Image.Image, file_format: str | None, full_scale: float | None) -> Image.Image:
-    """Pillow would cut 16-bit and float pixels off at 255 instead of scaling them."""
+    """Scale to 8 bits, because Pillow would clip 16-bit and float pixels at 255."""
     if not image.mode.startswith(("I", "F")):
         return image
     if full_scale is None:

@@ -1,4 +1,4 @@
-"""Where data files are looked for and where downloads go."""
+"""The folders in which data files are searched and to which they are downloaded."""
 
 import os
 import sys

@@ -1,16 +1,16 @@
-"""How much memory there is to be had."""
+"""Checks that data fit into the free memory before they are read."""
 
 import os
 from pathlib import Path
 
 from cnnlab.errors import UserError
 
-# Data may take this share of the memory that is free; the rest is for training.
+# Data may take this share of the free memory; the rest is left for training.
 _SHARE = 0.7
 
 
 def require_memory(num_bytes: int, what: str) -> None:
-    """Raise UserError if so much is not to be had."""
+    """Raise UserError if that many bytes do not fit into the free memory."""
     available = available_bytes()
     if available is not None and num_bytes > _SHARE * available:
         raise UserError(
@@ -20,7 +20,7 @@ def require_memory(num_bytes: int, what: str) -> None:
 
 
 def available_bytes() -> int | None:
-    """Memory that new data may take without swapping, None where the system does not say."""
+    """Memory that new data may take without swapping, or None if the system does not tell."""
     meminfo = Path("/proc/meminfo")
     if meminfo.is_file():
         for line in meminfo.read_text(encoding="ascii").splitlines():

@@ -1,4 +1,4 @@
-"""NumPy's .npz files: what they hold, without reading it and without unpickling anything."""
+"""Reads NumPy's .npz files: names, shapes and types without reading the arrays, and never by unpickling."""
 
 import math
 import struct
@@ -21,7 +21,7 @@ _LOCAL_HEADER = struct.Struct("<26xHH")  # the last two fields: lengths of name 
 
 
 class NpzFile:
-    """Arrays by name.
+    """An .npz file with its arrays by name.
 
     Raises:
         UserError: if the file is missing, damaged or no npz file.
@@ -40,7 +40,7 @@ class NpzFile:
         self.names = list(self._members)
 
     def checksums(self) -> dict[str, str]:
-        """CRC-32 of every array, which the file's directory holds."""
+        """The CRC-32 of every array, taken from the file's directory."""
         return {name: f"{info.CRC:08x}" for name, info in self._members.items()}
 
     def header(self, name: str) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
@@ -59,7 +59,8 @@ class NpzFile:
             kinds: letters of the kinds of types that are accepted, as NumPy names them.
 
         Raises:
-            UserError: for Python objects, which only unpickling could read, other types, and what would not fit.
+            UserError: for Python objects, which only unpickling could read, other types, and arrays larger than the
+                free memory.
         """
         self.check_type(name, kinds)
         shape, dtype = self.header(name)

@@ -1,4 +1,4 @@
-"""Which files below a folder are pictures by their names, and which are the system's own."""
+"""Tells by their names which files below a folder are pictures and which belong to the system."""
 
 import os
 from collections import Counter
@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnnlab.errors import UserError, printable
 
-# What network drives, Windows, macOS and Linux put beside people's files; Jupyter's and others' begin with a dot.
+# Files that network drives, Windows, macOS and Linux create; those of Jupyter and others begin with a dot.
 _OF_THE_SYSTEM = {"@eadir", "@recycle", "@__thumb", "#recycle", "$recycle.bin", "system volume information"}
 _OF_THE_SYSTEM |= {"lost+found", "thumbs.db", "desktop.ini"}
 
@@ -21,7 +21,7 @@ _NUM_NAMED = 5
 
 @cache
 def picture_endings() -> frozenset[str]:
-    """Endings of the formats that Pillow reads, in small letters with their dots."""
+    """The file endings of the formats that Pillow reads, in lower case with their dots."""
     return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind not in _NOT_READ)
 
 
@@ -31,14 +31,14 @@ def is_picture(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether one part of a path is hidden, or the system's own: .ipynb_checkpoints, __MACOSX, @eaDir."""
+    """Whether one part of a path is hidden or belongs to the system: .ipynb_checkpoints, __MACOSX, @eaDir."""
     return name.startswith((".", "__")) or name.casefold() in _OF_THE_SYSTEM
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All visible files in a folder and below, in no order.
+    """All visible files in a folder and below, in no particular order.
 
-    Linked folders are gone into like others, but into each once, and into none that holds `folder` itself.
+    Linked folders are followed, but each only once, and none that contains `folder` itself.
 
     Raises:
         UserError: for a folder that cannot be read.

@@ -1,4 +1,4 @@
-"""From stored values to what a network is fed: zero mean and unit deviation per channel."""
+"""Converts stored values to the network's inputs, with zero mean and unit deviation per channel."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ def mean_and_std(inputs: Tensor, scale: float) -> tuple[tuple[float, ...], tuple
     """
     means, deviations = [], []
     for channel in inputs.transpose(0, 1):
-        if inputs.dtype == torch.uint8:  # exact and fast: 256 counts say all there is to know
+        if inputs.dtype == torch.uint8:  # exact and fast: the counts of 256 values suffice
             counts = torch.bincount(channel.flatten(), minlength=256).double()
             values = torch.arange(256, dtype=torch.float64)
             mean = (counts * values).sum() / counts.sum()

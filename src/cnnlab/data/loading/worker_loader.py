@@ -1,4 +1,4 @@
-"""Batches read by worker processes while the network computes: for data that do not lie in memory."""
+"""Batches that worker processes read while the network computes, for data outside memory."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cnnlab.data.augment import Augmentation
-from cnnlab.data.lazy_samples import Batch, LazySamples, collate, difference, reading
+from cnnlab.data.lazy_samples import Batch, LazySamples, collate, difference, reader_arguments
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.data.loading.tensor_loader import EpochOrder
 from cnnlab.data.samples import TensorSamples
@@ -75,15 +75,15 @@ class WorkerLoader:
             yield normalise(inputs), labels
 
     def _reader(self) -> "DataLoader[Batch | UserError | None]":
-        """A DataLoader for one epoch: its workers end with it, however it ends."""
+        """A DataLoader for one epoch, so that its workers end with the epoch."""
         return DataLoader(
             self.data,  # type: ignore[arg-type]
-            # Of its own, not the global one: how data are read must not change the network.
+            # Not the global generator: how data are read must not change the network's random numbers.
             generator=torch.Generator() if self.sampler is None else self.sampler.generator(torch.device("cpu")),
             batch_sampler=_Batches(len(self.data), self.batch_size, self.sampler),
             collate_fn=collate,
             pin_memory=self.device.type == "cuda",
-            **reading(self.num_workers),
+            **reader_arguments(self.num_workers),
         )
 
 
