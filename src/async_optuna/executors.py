@@ -18,10 +18,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+from async_optuna.errors import SearchError, is_told_in_one_line, on_one_line
 from async_optuna.outcome import Outcome
 from async_optuna.slots import Slot
 from async_optuna.worker import Job, Task, become, die_with_parent, run, run_in_process
-from cnnlab.errors import UserError
 
 OnReport = Callable[[int, float, int], str | None]
 
@@ -53,7 +53,7 @@ class Executor(Protocol):
     on_report: OnReport
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what a function returns where the trials will run; raise UserError with what it raised."""
+        """Return what a function returns where the trials will run; raise SearchError with what it raised."""
 
     def start(self, slot: Slot, job: Job) -> None:
         """Run a job in a free slot."""
@@ -113,7 +113,7 @@ class ProcessExecutor:
             result, error = here.recv()
         except EOFError:
             process.join()
-            raise UserError(f"the check before the first trial died with exit status {process.exitcode}") from None
+            raise SearchError(f"the check before the first trial died with exit status {process.exitcode}") from None
         except BaseException:  # Ctrl-C: Python would wait for it at the end
             if process.pid is not None:
                 with suppress(ProcessLookupError, PermissionError):
@@ -124,7 +124,7 @@ class ProcessExecutor:
             here.close()
         process.join()
         if error is not None:
-            raise UserError(error)
+            raise SearchError(error)
         return result
 
     def start(self, slot: Slot, job: Job) -> None:
@@ -252,7 +252,7 @@ def _start(process: BaseProcess) -> None:
         process.start()
     except (EOFError, OSError) as error:
         reason = str(error) or type(error).__name__
-        raise UserError(
+        raise SearchError(
             f"no process can be forked for a trial ({reason}); does a module of hydra.sweeper.preload fail above?"
         ) from error
 
@@ -265,11 +265,12 @@ def _call_and_send(
     threading.Thread(target=die_with_parent, daemon=True).start()
     try:
         connection.send((function(*arguments), None))
-    except UserError as error:
-        connection.send((None, str(error)))
     except Exception as error:
-        traceback.print_exc()
-        connection.send((None, f"{type(error).__name__}: {' '.join(str(error).split())}"))
+        if is_told_in_one_line(error):
+            connection.send((None, str(error)))
+        else:
+            traceback.print_exc()
+            connection.send((None, f"{type(error).__name__}: {on_one_line(error)}"))
 
 
 @contextmanager

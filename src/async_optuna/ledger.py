@@ -10,11 +10,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from async_optuna.errors import SearchError
+from async_optuna.files import FileLock, is_held
 from async_optuna.outcome import Outcome
 from async_optuna.ownership import Owner
 from async_optuna.space import Parameter, Point, Space, identity
-from cnnlab.errors import UserError
-from cnnlab.runs.locks import FileLock, is_held
 
 _WAITING_POINT = "fixed_params"  # where Optuna keeps the parameters of an enqueued trial
 
@@ -103,7 +103,7 @@ class Ledger:
         """Take the next trial; None if enough have finished or are running, or no unseen point is left.
 
         Raises:
-            UserError: if the trial's folder exists.
+            SearchError: if the trial's folder exists.
         """
         with self._lock:
             self._owner.beat()
@@ -129,7 +129,7 @@ class Ledger:
             except FileExistsError as error:
                 trial.set_user_attr("retry", False)
                 self._interrupt(trial.number, f"{claim.folder} existed already")
-                raise UserError(
+                raise SearchError(
                     f"{claim.folder} already exists, but trial {claim.number} is new: the folder belongs to another "
                     "study; name another hydra.sweeper.study_name or hydra.sweep.dir"
                 ) from error

@@ -12,7 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler
 
-from cnnlab.errors import UserError, did_you_mean
+from async_optuna.errors import SearchError, did_you_mean, on_one_line
 
 # What Optuna itself does without.
 _PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
@@ -25,7 +25,7 @@ def sampler_factory(config: Mapping[str, Any]) -> tuple[Callable[[int | None], B
         config: _target_, the class's name or dotted path, and its arguments; null means Optuna's default.
 
     Raises:
-        UserError: for an unknown class or argument, with the nearest name.
+        SearchError: for an unknown class or argument, with the nearest name.
     """
     cls, arguments = _class_and_arguments("sampler", config, samplers, BaseSampler)
     seed = arguments.pop("seed", None)
@@ -42,7 +42,7 @@ def sampler_factory(config: Mapping[str, Any]) -> tuple[Callable[[int | None], B
 
     package = _PACKAGES.get(cls.__name__)
     if package and find_spec(package) is None:
-        raise UserError(f"hydra.sweeper.sampler: {cls.__name__} needs another package: pip install {package}")
+        raise SearchError(f"hydra.sweeper.sampler: {cls.__name__} needs another package: pip install {package}")
     make(seed)
     return make, seed
 
@@ -51,7 +51,7 @@ def build_pruner(config: Mapping[str, Any] | None) -> BasePruner | None:
     """Return the pruner, None for no pruning.
 
     Raises:
-        UserError: for an unknown class or argument, with the nearest name.
+        SearchError: for an unknown class or argument, with the nearest name.
     """
     if not config or config.get("_target_") is None:
         return None
@@ -66,7 +66,7 @@ def _class_and_arguments(role: str, config: Mapping[str, Any], module: Any, base
     path = str(config.get("_target_"))
     cls = _find(role, path, module)
     if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise UserError(f"hydra.sweeper.{role}: expected a class derived from optuna's {base.__name__}, got {path}")
+        raise SearchError(f"hydra.sweeper.{role}: expected a class derived from optuna's {base.__name__}, got {path}")
     accepted = inspect.signature(cls).parameters
     required = [name for name, parameter in accepted.items() if parameter.default is inspect.Parameter.empty]
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values())
@@ -78,7 +78,7 @@ def _class_and_arguments(role: str, config: Mapping[str, Any], module: Any, base
     for name, value in arguments.items():
         if name not in accepted and name != "seed" and not takes_any:
             nearest = did_you_mean(name, accepted)
-            raise UserError(f"hydra.sweeper.{role}.{name}: {cls.__name__} has no such argument{nearest}")
+            raise SearchError(f"hydra.sweeper.{role}.{name}: {cls.__name__} has no such argument{nearest}")
         if isinstance(value, Mapping) and "_target_" in value:
             inner_role = "pruner" if "prun" in name else "sampler"
             inner_module, inner_base = (pruners, BasePruner) if inner_role == "pruner" else (samplers, BaseSampler)
@@ -94,7 +94,7 @@ def _find(role: str, path: str, module: Any) -> Any:
     except (ImportError, AttributeError) as error:
         names = [name for name in module.__all__ if name[0].isupper()]
         nearest = did_you_mean(class_name, names)
-        raise UserError(f"hydra.sweeper.{role}: there is no {path} ({error}){nearest}") from error
+        raise SearchError(f"hydra.sweeper.{role}: there is no {path} ({error}){nearest}") from error
     return found
 
 
@@ -104,4 +104,4 @@ def _construct(role: str, cls: type, arguments: Mapping[str, Any]) -> Any:
             warnings.simplefilter("ignore", ExperimentalWarning)  # whoever names a class has chosen it
             return cls(**arguments)
     except (TypeError, ValueError, ImportError) as error:
-        raise UserError(f"hydra.sweeper.{role}: {' '.join(str(error).split())}") from error
+        raise SearchError(f"hydra.sweeper.{role}: {on_one_line(error)}") from error

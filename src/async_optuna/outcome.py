@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cnnlab.runs.atomic import write_atomically
+from async_optuna.files import write_atomically
 
 FILE = "trial.json"
 

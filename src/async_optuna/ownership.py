@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optuna.study import Study
 
-from cnnlab.runs.locks import FileLock, is_held
+from async_optuna.files import FileLock, is_held
 
 _FOLDER = ".controllers"
 

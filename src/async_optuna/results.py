@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 from optuna.trial import FrozenTrial
 
+from async_optuna.commands import this_script
+from async_optuna.files import write_atomically
 from async_optuna.ledger import Ledger
-from cnnlab.runs.atomic import write_atomically
-from cnnlab.runs.commands import this_script
 
 FILE = "optimization_results.yaml"
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from async_optuna.errors import SearchError
 from async_optuna.executors import Ended, Executor, InlineExecutor
 from async_optuna.ledger import Claim, Ledger
 from async_optuna.results import Results
 from async_optuna.slots import Slot
 from async_optuna.status import Status
 from async_optuna.worker import TRACEBACK, Job
-from cnnlab.errors import UserError
 
 STOP_FILE = "STOP"
 
@@ -74,7 +74,7 @@ class Search:
 
         Raises:
             Stopped: after a signal, once nothing runs any more.
-            UserError: if too many trials failed.
+            SearchError: if too many trials failed.
         """
         self._results.write()
         deadline = time.monotonic() + (self._limits.timeout_seconds or float("inf"))
@@ -90,7 +90,7 @@ class Search:
         except OSError:
             self._executor.kill()  # the study itself cannot be written: the next call settles what was running
             raise
-        except UserError:
+        except SearchError:
             self._conclude()
             raise
         finally:
@@ -134,7 +134,7 @@ class Search:
         claim.trial.set_user_attr("slot", slot.index)
         try:
             self._executor.start(slot, Job(claim.number, overrides, claim.folder, num_values, slot.environment))
-        except UserError:
+        except SearchError:
             self._ledger.lose(self._claims.pop(claim.number).number, "it could not be started", uses_a_retry=False)
             raise
 
@@ -181,11 +181,11 @@ class Search:
         if not counts.failed:
             return
         if at_the_end and counts.failed == counts.finished:
-            raise UserError(f"all {counts.failed} trials failed; the first: {self._first_failure()}")
+            raise SearchError(f"all {counts.failed} trials failed; the first: {self._first_failure()}")
         enough = counts.finished >= _TRIALS_FOR_A_RATE or rate == 0.0
         if enough and counts.failed / counts.finished > rate:
             failure = self._first_failure(with_traceback=True)
-            raise UserError(
+            raise SearchError(
                 f"{counts.failed} of {counts.finished} trials failed, more than "
                 f"hydra.sweeper.max_failure_rate={rate:g} allows; the first: {failure}"
             )

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cnnlab.errors import UserError
-from cnnlab.speed.threads import usable_cores
+from async_optuna.errors import SearchError
 
 # More small processes than this gain nothing and cost a data set's memory each.
 _MAX_CPU_SLOTS = 8
@@ -51,19 +50,21 @@ def plan(
         num_cores: None: ask the machine.
 
     Raises:
-        UserError: for numbers that cannot be.
+        SearchError: for numbers that cannot be.
     """
     gpus = visible_gpus() if gpus is None else gpus
     num_cores = usable_cores() if num_cores is None else num_cores
     if n_jobs != "auto" and (not isinstance(n_jobs, int) or n_jobs < 1):
-        raise UserError(f"hydra.sweeper.n_jobs must be auto or at least 1, got {n_jobs}")
+        raise SearchError(f"hydra.sweeper.n_jobs must be auto or at least 1, got {n_jobs}")
     for name, value in {"workers_per_gpu": workers_per_gpu, "gpus_per_trial": gpus_per_trial}.items():
         if value < 1:
-            raise UserError(f"hydra.sweeper.{name} must be at least 1, got {value}")
+            raise SearchError(f"hydra.sweeper.{name} must be at least 1, got {value}")
     if workers_per_gpu > 1 and gpus_per_trial > 1:
-        raise UserError("hydra.sweeper: a trial either shares a GPU (workers_per_gpu) or has several (gpus_per_trial)")
+        raise SearchError(
+            "hydra.sweeper: a trial either shares a GPU (workers_per_gpu) or has several (gpus_per_trial)"
+        )
     if gpus and gpus_per_trial > len(gpus):
-        raise UserError(f"hydra.sweeper.gpus_per_trial={gpus_per_trial}, but only {len(gpus)} GPUs are visible")
+        raise SearchError(f"hydra.sweeper.gpus_per_trial={gpus_per_trial}, but only {len(gpus)} GPUs are visible")
     groups = [
         tuple(gpus[start : start + gpus_per_trial])
         for start in range(0, len(gpus) - gpus_per_trial + 1, gpus_per_trial)
@@ -92,3 +93,8 @@ def visible_gpus() -> list[str]:
         driver = Path("/proc/driver/nvidia/gpus")
         count = len(list(driver.iterdir())) if driver.is_dir() else 0
     return [str(index) for index in range(count)]
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,7 +14,7 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
-from cnnlab.errors import UserError
+from async_optuna.errors import SearchError
 
 # Finite spaces up to this size are known by heart: none of their points is run twice, and their end is noticed.
 ENUMERABLE = 10_000
@@ -144,14 +144,14 @@ class Space:
         }
 
     def check(self) -> None:
-        """Raise UserError where Optuna could not hold the space in one study."""
+        """Raise SearchError where Optuna could not hold the space in one study."""
         kinds: dict[str, tuple[Any, ...]] = {}
         known = {parameter.name for parameter in self.parameters} | set(self.fixed)
         for parameter in [*self.parameters, *(p for branch in self.branches for p in branch.parameters)]:
             distribution = parameter.distribution
             now = (type(distribution), getattr(distribution, "choices", None), getattr(distribution, "log", None))
             if kinds.setdefault(parameter.name, now) != now:
-                raise UserError(
+                raise SearchError(
                     f"{parameter.name} must be of the same kind in every branch (the same choices, or an interval of "
                     "the same numbers and scale); a branch may fix it to one value instead"
                 )
@@ -159,7 +159,7 @@ class Space:
             for key in [*branch.fixed, *(parameter.name for parameter in branch.parameters)]:
                 if key in known:
                     where = ",".join(f"{key}={text}" for key, text in branch.conditions)
-                    raise UserError(f"{key} is in params and in the branch {where}; it can be in one of them only")
+                    raise SearchError(f"{key} is in params and in the branch {where}; it can be in one of them only")
 
     def _holds(self, branch: Branch, texts: Mapping[str, str], overrides: Mapping[str, str]) -> bool:
         for key, expected in branch.conditions:

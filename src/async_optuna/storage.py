@@ -12,8 +12,8 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from cnnlab.errors import UserError
-from cnnlab.runs.locks import AVAILABLE, FileLock
+from async_optuna.errors import SearchError, on_one_line
+from async_optuna.files import AVAILABLE, FileLock
 
 JOURNAL = "study.journal"
 
@@ -22,7 +22,7 @@ def open_storage(storage: str | Mapping[str, Any] | None, sweep_dir: Path) -> Ba
     """Open a storage: None for the journal in the sweep folder, an Optuna URL, or a class with its arguments.
 
     Raises:
-        UserError: if it cannot be opened, with the reason.
+        SearchError: if it cannot be opened, with the reason.
     """
     if storage is None:
         return open_journal(sweep_dir / JOURNAL)
@@ -33,17 +33,19 @@ def open_storage(storage: str | Mapping[str, Any] | None, sweep_dir: Path) -> Ba
     try:
         return optuna.storages.get_storage(storage)
     except ImportError as error:
-        raise UserError(f"hydra.sweeper.storage={storage}: {_one_line(error)}") from error
+        raise SearchError(f"hydra.sweeper.storage={storage}: {on_one_line(error)[:300]}") from error
     except Exception as error:  # each database driver has its own
         expected = "expected a URL such as sqlite:///study.db or postgresql://user:password@host/name"
-        raise UserError(f"hydra.sweeper.storage={storage} cannot be opened ({_one_line(error)}); {expected}") from error
+        raise SearchError(
+            f"hydra.sweeper.storage={storage} cannot be opened ({on_one_line(error)[:300]}); {expected}"
+        ) from error
 
 
 def open_journal(path: Path) -> JournalStorage:
     """Open or create a journal, and cut off a last line that a power cut or a full disk left unfinished.
 
     Raises:
-        UserError: if the file cannot be written, or is damaged before its end.
+        SearchError: if the file cannot be written, or is damaged before its end.
     """
     path = path.absolute()  # Optuna's lock spins for ever on a relative path in a sub-folder
     try:
@@ -52,12 +54,12 @@ def open_journal(path: Path) -> JournalStorage:
             _cut_torn_tail(path)
         return JournalStorage(_JournalFile(path, lock))
     except OSError as error:
-        raise UserError(
+        raise SearchError(
             f"cannot use {error.filename or path}: {error.strerror}; hydra.sweep.dir= names another folder"
         ) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} is damaged ({_one_line(error)}); continue from a copy, or name another study"
+        raise SearchError(
+            f"{path} is damaged ({on_one_line(error)[:300]}); continue from a copy, or name another study"
         ) from error
 
 
@@ -137,11 +139,7 @@ def _construct(config: Mapping[str, Any]) -> BaseStorage:
         cls = getattr(import_module(module_name), name)
         storage = cls(**{str(key): value for key, value in config.items() if key != "_target_"})
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise UserError(f"hydra.sweeper.storage: {path} cannot be built ({_one_line(error)})") from error
+        raise SearchError(f"hydra.sweeper.storage: {path} cannot be built ({on_one_line(error)[:300]})") from error
     if not isinstance(storage, BaseStorage):
-        raise UserError(f"hydra.sweeper.storage: expected an Optuna storage, got {path}")
+        raise SearchError(f"hydra.sweeper.storage: expected an Optuna storage, got {path}")
     return storage
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -12,10 +12,10 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
+from async_optuna.errors import SearchError, on_one_line
+from async_optuna.files import FileLock
 from async_optuna.space import in_words
 from async_optuna.storage import JOURNAL, open_storage
-from cnnlab.errors import UserError
-from cnnlab.runs.locks import FileLock
 
 Prepare = Callable[[bool], Mapping[str, Any]]
 
@@ -40,7 +40,7 @@ def open_study(
             what the trials depend on outside their config, such as the data's checksums.
 
     Raises:
-        UserError: if the study is another search, with every difference.
+        SearchError: if the study is another search, with every difference.
     """
     spec = {**spec, "directions": list(directions), "metrics": list(metric_names)}
     opened, study = _find(storage, sweep_dir, name)
@@ -53,7 +53,7 @@ def open_study(
             if study is None:  # others may have made it in the meantime, and run trials
                 opened, study = _find(storage, sweep_dir, name)
             if study is None and any(entry.name.isdigit() for entry in sweep_dir.iterdir()):
-                raise UserError(
+                raise SearchError(
                     f"{sweep_dir} holds trials of another study; "
                     "name another hydra.sweeper.study_name or hydra.sweep.dir"
                 )
@@ -68,7 +68,7 @@ def open_study(
                 may_differ,
             )
     except OSError as error:
-        raise UserError(
+        raise SearchError(
             f"cannot use {error.filename or sweep_dir}: {error.strerror}; hydra.sweep.dir= names another folder"
         ) from error
 
@@ -119,7 +119,7 @@ def _about_to_load(name: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, optuna.exceptions.OptunaError) as error:
-        raise UserError(f"study {name}: {' '.join(str(error).split())}") from error
+        raise SearchError(f"study {name}: {on_one_line(error)}") from error
 
 
 def _compare(
@@ -128,19 +128,21 @@ def _compare(
     name = study.study_name
     directions = [direction.name.lower() for direction in study.directions]
     if directions != spec["directions"]:
-        raise UserError(f"study {name} is to {_and(directions)}, not to {_and(spec['directions'])}; name another study")
+        raise SearchError(
+            f"study {name} is to {_and(directions)}, not to {_and(spec['directions'])}; name another study"
+        )
     old = study.user_attrs.get("spec")
     if old is not None:
         differences = list(_differences(_by_key(old, may_differ), _by_key(spec, may_differ), _in_words))
         if differences:
-            raise UserError(
+            raise SearchError(
                 f"study {name} is another search: {'; '.join(differences)}; "
                 "give it back what it was, or name another hydra.sweeper.study_name"
             )
     old_pins = study.user_attrs.get("pins")
     if pins is not None and old_pins is not None and old_pins != dict(pins):
         differences = list(_differences(old_pins, pins))
-        raise UserError(f"study {name} was made on other data: {'; '.join(differences)}; name another study")
+        raise SearchError(f"study {name} was made on other data: {'; '.join(differences)}; name another study")
 
 
 def _by_key(spec: Mapping[str, Any], may_differ: Sequence[str]) -> dict[str, str]:

@@ -20,8 +20,9 @@ from typing import Any
 from optuna import TrialPruned
 
 from async_optuna import trial
+from async_optuna.errors import first_line
+from async_optuna.files import FileLock
 from async_optuna.outcome import Outcome
-from cnnlab.runs.locks import FileLock
 
 TRACEBACK = "traceback.txt"
 OUTPUT = "output.log"
@@ -97,9 +98,9 @@ def run(task: Task, job: Job, ask: trial.Report) -> Outcome:
     except TrialPruned as pruned:
         outcome = Outcome("PRUNED", reason=str(pruned) or running.pruned or "the task said so")
     except (Exception, SystemExit) as error:  # a task that calls sys.exit would do so again
-        reason = f"{type(error).__name__}: {_first_line(error)}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
         if getattr(error, "infeasible", False):  # a point that cannot be, rather than a run that went wrong
-            outcome = Outcome("PRUNED", reason=_first_line(error))
+            outcome = Outcome("PRUNED", reason=first_line(error))
         else:
             text = "".join(traceback.format_exception(error))
             (job.folder / TRACEBACK).write_text(text, encoding="utf-8")
@@ -143,7 +144,3 @@ def die_with_parent() -> None:
         wait([parent.sentinel])
         with suppress(ProcessLookupError):
             os.killpg(0, signal.SIGKILL)
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

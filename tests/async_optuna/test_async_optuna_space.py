@@ -9,9 +9,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from async_optuna.errors import SearchError
 from async_optuna.hydra_app.space_of_overrides import build_space, fixed_overrides
 from async_optuna.space import Parameter, Space
-from cnnlab.errors import UserError
 
 PARSER = OverridesParser.create()
 
@@ -126,7 +126,7 @@ def test_shuffled_choices_are_the_same_space_every_time() -> None:
     ],
 )
 def test_what_cannot_be_searched(form: str, expected: str) -> None:
-    with pytest.raises(UserError, match=expected) as told:
+    with pytest.raises(SearchError, match=expected) as told:
         build([f"key={form}"])
     assert str(told.value).startswith(f"key={form}: ")
 
@@ -245,7 +245,7 @@ def test_conditions_on_booleans_and_numbers() -> None:
     ],
 )
 def test_impossible_conditional_spaces(conditional: dict[str, Any], expected: str) -> None:
-    with pytest.raises(UserError, match=expected):
+    with pytest.raises(SearchError, match=expected):
         build([], {"model": "small,large", "lr": "interval(0,1)"}, conditional)
 
 

@@ -10,10 +10,10 @@ from hydra.types import RunMode
 from hydra.version import Version
 from omegaconf import OmegaConf
 
+from async_optuna.errors import SearchError
 from async_optuna.hydra_app import sweep
 from async_optuna.hydra_app.job import HydraJob
 from async_optuna.worker import Job
-from cnnlab.errors import UserError
 from conftest import PROJECT
 
 OVERRIDES = [
@@ -83,7 +83,7 @@ def test_a_search_goes_where_monitor_and_mode_say(
 def test_a_direction_that_contradicts_its_metric_is_refused() -> None:
     assert sweep._metric_names(None, ["minimize"]) == ["value"]
     assert sweep._metric_names("val/quality", ["minimize"]) == ["val/quality"]
-    with pytest.raises(UserError, match="hydra.sweeper.direction=minimize contradicts val/accuracy"):
+    with pytest.raises(SearchError, match="hydra.sweeper.direction=minimize contradicts val/accuracy"):
         sweep._metric_names("val/accuracy", ["minimize"])
-    with pytest.raises(UserError, match="hydra.sweeper.direction=maximize contradicts num_parameters"):
+    with pytest.raises(SearchError, match="hydra.sweeper.direction=maximize contradicts num_parameters"):
         sweep._metric_names(OmegaConf.create(["val/accuracy", "num_parameters"]), ["maximize", "maximize"])

@@ -15,10 +15,10 @@ import pytest
 import trial_tasks
 from app_runs import needs_proc, stop_forkserver, wait_until
 
+from async_optuna.errors import SearchError
 from async_optuna.executors import Ended, Executor, InlineExecutor, ProcessExecutor
 from async_optuna.slots import Slot
 from async_optuna.worker import OUTPUT, Job
-from cnnlab.errors import UserError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="this system cannot fork")
 
@@ -232,11 +232,11 @@ def test_no_process_outlives_a_killed_controller(tmp_path: Path) -> None:
 def test_checks_run_where_trials_would(executor: ProcessExecutor) -> None:
     assert executor.call(trial_tasks.add, 1, 2) == 3
     assert executor.call(os.getpid) != os.getpid()
-    with pytest.raises(UserError, match="^no such data$"):
+    with pytest.raises(SearchError, match="^no such data$"):
         executor.call(trial_tasks.refuse, "no such data")
-    with pytest.raises(UserError, match="^TypeError: unsupported operand"):
+    with pytest.raises(SearchError, match="^TypeError: unsupported operand"):
         executor.call(trial_tasks.add, 1, "2")
-    with pytest.raises(UserError, match="the check before the first trial died with exit status 3"):
+    with pytest.raises(SearchError, match="the check before the first trial died with exit status 3"):
         executor.call(os._exit, 3)
 
 

@@ -11,12 +11,12 @@ from optuna.pruners import ThresholdPruner
 from optuna.samplers import RandomSampler
 
 from async_optuna.distinct_sampler import DistinctSampler
+from async_optuna.errors import SearchError
+from async_optuna.files import FileLock
 from async_optuna.ledger import Claim, Ledger
 from async_optuna.outcome import Outcome
 from async_optuna.space import Branch, Parameter, Space
 from async_optuna.storage import open_storage
-from cnnlab.errors import UserError
-from cnnlab.runs.locks import FileLock
 
 CONTINUOUS = Space((Parameter("x", FloatDistribution(-5, 5)),), {"y": "y=1"})
 FINITE = Space((Parameter("z", CategoricalDistribution(["a", "b", "c"])),))
@@ -131,7 +131,7 @@ def test_a_folder_that_is_there_is_never_taken(sweeps: Sweeps) -> None:
     ledger = sweeps.ledger(3)
     (sweeps.folder / "1").mkdir()
     complete(ledger, ledger.claim())
-    with pytest.raises(UserError, match="1 already exists, but trial 1 is new: the folder belongs to another study"):
+    with pytest.raises(SearchError, match="1 already exists, but trial 1 is new: the folder belongs to another study"):
         ledger.claim()
     assert states(ledger.study) == ["COMPLETE", "FAIL"]
     assert [claim.number for claim in claims(sweeps.ledger(3))] == [2, 3]

@@ -8,8 +8,8 @@ import pytest
 from optuna.pruners import BasePruner, PatientPruner, PercentilePruner
 from optuna.samplers import RandomSampler
 
+from async_optuna.errors import SearchError
 from async_optuna.named_classes import build_pruner, sampler_factory
-from cnnlab.errors import UserError
 from hydra_plugins.async_optuna_sweeper import config
 
 
@@ -61,7 +61,7 @@ def test_a_grid_needs_no_sampler() -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cmaes", None)
     monkeypatch.setattr("async_optuna.named_classes.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="CmaEsSampler needs another package: pip install cmaes"):
+    with pytest.raises(SearchError, match="CmaEsSampler needs another package: pip install cmaes"):
         sampler_factory({"_target_": "optuna.samplers.CmaEsSampler"})
 
 
@@ -87,7 +87,7 @@ def test_every_pruner_of_the_group(name: str) -> None:
 
 
 def test_a_threshold_must_be_given() -> None:
-    with pytest.raises(UserError, match="hydra.sweeper.pruner: Either lower or upper must be specified."):
+    with pytest.raises(SearchError, match="hydra.sweeper.pruner: Either lower or upper must be specified."):
         build_pruner({"_target_": "ThresholdPruner", "lower": None})
     assert build_pruner({"_target_": "ThresholdPruner", "upper": 3.0}) is not None
 
@@ -131,7 +131,7 @@ def test_classes_of_the_app_itself() -> None:
 )
 def test_unknown_classes(role: str, target: str, expected: str) -> None:
     build: Any = {"sampler": sampler_factory, "pruner": build_pruner}[role]
-    with pytest.raises(UserError, match=f"hydra.sweeper.{role}: {expected}"):
+    with pytest.raises(SearchError, match=f"hydra.sweeper.{role}: {expected}"):
         build({"_target_": target})
 
 
@@ -151,6 +151,6 @@ def test_unknown_classes(role: str, target: str, expected: str) -> None:
 )
 def test_unknown_arguments(role: str, arguments: dict[str, Any], expected: str) -> None:
     build: Any = {"sampler": sampler_factory, "pruner": build_pruner}[role]
-    with pytest.raises(UserError, match=expected) as told:
+    with pytest.raises(SearchError, match=expected) as told:
         build(arguments)
     assert str(told.value).startswith(f"hydra.sweeper.{role}")

@@ -10,12 +10,12 @@ from app_runs import results
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import RandomSampler
 
+from async_optuna.commands import python
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.ledger import Ledger
 from async_optuna.outcome import Outcome
 from async_optuna.results import Results
 from async_optuna.space import Parameter, Space
-from cnnlab.runs.commands import python
 
 SPACE = Space(
     (Parameter("x", FloatDistribution(-5, 5)), Parameter("z", CategoricalDistribution(["a b"]))),

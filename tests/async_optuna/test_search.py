@@ -16,6 +16,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import RandomSampler
 
 from async_optuna.distinct_sampler import DistinctSampler
+from async_optuna.errors import SearchError
 from async_optuna.executors import Executor, InlineExecutor, ProcessExecutor
 from async_optuna.ledger import Ledger
 from async_optuna.results import Results
@@ -24,7 +25,6 @@ from async_optuna.slots import Slot
 from async_optuna.space import Parameter, Space
 from async_optuna.storage import open_storage
 from async_optuna.worker import Job
-from cnnlab.errors import UserError
 
 POINTS = Space((Parameter("x", FloatDistribution(0, 1)),))
 THREE = Space((Parameter("z", CategoricalDistribution(["a", "b", "c"])),))
@@ -166,7 +166,7 @@ def fail_from(number: int) -> Callable[[Job], float]:
 
 
 def test_by_default_not_one_may_fail(searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UserError) as told:
+    with pytest.raises(SearchError) as told:
         searches.run(9, fail_from(2))
     assert str(told.value) == (
         "1 of 3 trials failed, more than hydra.sweeper.max_failure_rate=0 allows; "
@@ -183,7 +183,7 @@ def test_the_rate_is_looked_at_from_the_tenth_trial_on(
     rate: float, first_failure: int, expected: int, searches: Searches
 ) -> None:
     if expected < 20:
-        with pytest.raises(UserError, match=f"{expected - first_failure} of {expected} trials failed, more than"):
+        with pytest.raises(SearchError, match=f"{expected - first_failure} of {expected} trials failed, more than"):
             searches.run(20, fail_from(first_failure), max_failure_rate=rate)
     else:
         searches.run(20, fail_from(first_failure), max_failure_rate=rate)
@@ -191,7 +191,7 @@ def test_the_rate_is_looked_at_from_the_tenth_trial_on(
 
 
 def test_an_all_failed_search_is_an_error(searches: Searches) -> None:
-    with pytest.raises(UserError, match="all 3 trials failed; the first: trial 0: RuntimeError: no more"):
+    with pytest.raises(SearchError, match="all 3 trials failed; the first: trial 0: RuntimeError: no more"):
         searches.run(3, fail_from(0), max_failure_rate=1.0)
     searches.check_nothing_is_open()
 
@@ -203,7 +203,7 @@ def test_too_many_failures_end_what_else_is_running(searches: Searches) -> None:
     study = optuna.create_study(study_name="s", storage=open_storage(None, searches.folder))
     ledger = Ledger(study, POINTS, searches.folder, 5)
     study.sampler = DistinctSampler(lambda seed: RandomSampler(seed=seed), 0, POINTS, ledger.is_seen)
-    with pytest.raises(UserError, match="1 of 1 trials failed"):
+    with pytest.raises(SearchError, match="1 of 1 trials failed"):
         Search(ledger, forked(), Results(ledger, "", ["value"]), Limits(), describe).run()
     assert sorted(states(searches.study)) == ["FAIL", "FAIL", "WAITING"]  # the other one's point waits for a next call
     assert [trial.number for trial in finished(searches.study)] == [1]
@@ -212,7 +212,7 @@ def test_too_many_failures_end_what_else_is_running(searches: Searches) -> None:
 def test_a_dying_process_is_retried_while_the_other_slot_goes_on(
     searches: Searches, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(UserError, match="all 2 trials failed"):
+    with pytest.raises(SearchError, match="all 2 trials failed"):
         searches.run(2, forked(), overrides=["kill"], max_failure_rate=1.0, max_retries=1)
     assert states(searches.study) == ["FAIL"] * 4
     assert [trial.user_attrs.get("retry_of") for trial in searches.study.trials[2:]] in ([0, 1], [1, 0])
@@ -227,7 +227,7 @@ def test_a_dying_process_is_retried_while_the_other_slot_goes_on(
 
 
 def test_a_senseless_report_fails_its_trial_alone(searches: Searches) -> None:
-    with pytest.raises(UserError, match="all 2 trials failed; the first: trial .: ValueError: could not convert"):
+    with pytest.raises(SearchError, match="all 2 trials failed; the first: trial .: ValueError: could not convert"):
         searches.run(2, forked(), overrides=["report", "abc"], max_failure_rate=1.0)
 
 
@@ -289,6 +289,6 @@ def test_a_signal_while_processes_run(task: str, searches: Searches) -> None:
 
 def test_a_folder_in_the_way_ends_it_without_a_running_trial(searches: Searches) -> None:
     (searches.folder / "1").mkdir()
-    with pytest.raises(UserError, match="1 already exists, but trial 1 is new"):
+    with pytest.raises(SearchError, match="1 already exists, but trial 1 is new"):
         searches.run(3, x_of)
     searches.check_nothing_is_open()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from async_optuna.errors import SearchError
 from async_optuna.slots import plan, usable_cores, visible_gpus
-from cnnlab.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_slot_shows_its_gpus_and_leaves_the_environment_alone_without() -> Non
     ],
 )
 def test_numbers_that_cannot_be(arguments: dict[str, Any], expected: str) -> None:
-    with pytest.raises(UserError, match=expected):
+    with pytest.raises(SearchError, match=expected):
         plan(**{"gpus": ["0", "1"], **arguments})
 
 

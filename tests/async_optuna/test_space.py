@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from async_optuna.errors import SearchError
 from async_optuna.space import Branch, Parameter, Space, choice_texts, identity, in_words
-from cnnlab.errors import UserError
 
 
 def choice(name: str, *choices: Any) -> Parameter:
@@ -137,7 +137,7 @@ def test_points_are_the_same_whatever_their_order_but_true_is_not_one() -> None:
 def test_one_key_must_be_of_one_kind_in_all_branches(other: BaseDistribution) -> None:
     one = Branch((("a", "1"),), (choice("k", 1, 2),))
     two = Branch((("a", "2"),), (Parameter("k", other),))
-    with pytest.raises(UserError, match="k must be of the same kind in every branch"):
+    with pytest.raises(SearchError, match="k must be of the same kind in every branch"):
         Space((choice("a", 1, 2),), branches=(one, two)).check()
 
 
@@ -147,13 +147,13 @@ def test_numbers_may_have_other_bounds_in_another_branch_but_not_another_scale()
         return Space((choice("a", 1, 2),), branches=(one, Branch((("a", "2"),), (Parameter("k", second),))))
 
     space(FloatDistribution(5, 9)).check()
-    with pytest.raises(UserError, match="scale"):
+    with pytest.raises(SearchError, match="scale"):
         space(FloatDistribution(1, 2, log=True)).check()
 
 
 def test_a_key_is_either_in_params_or_in_branches() -> None:
     branch = Branch((("a", "1"),), (choice("b", 1),))
-    with pytest.raises(UserError, match="b is in params and in the branch a=1"):
+    with pytest.raises(SearchError, match="b is in params and in the branch a=1"):
         Space((choice("a", 1), choice("b", 1)), branches=(branch,)).check()
 
 

@@ -13,8 +13,8 @@ import pytest
 from app_runs import load
 from optuna.storages.journal import JournalFileSymlinkLock
 
+from async_optuna.errors import SearchError
 from async_optuna.storage import JOURNAL, _JournalLock, open_journal, open_storage
-from cnnlab.errors import UserError
 
 
 def study_in(storage: optuna.storages.BaseStorage) -> optuna.Study:
@@ -72,7 +72,7 @@ def test_damage_before_the_end_is_named_and_not_made_worse(line: bytes, journal:
     damaged = b"".join([*lines[:4], line, *lines[5:]])
     journal.write_bytes(damaged)
     with pytest.raises(
-        UserError, match=f"{JOURNAL} is damaged .*; continue from a copy, or name another study"
+        SearchError, match=f"{JOURNAL} is damaged .*; continue from a copy, or name another study"
     ) as told:
         open_storage(None, journal.parent)
     assert "\n" not in str(told.value)
@@ -158,7 +158,7 @@ def test_urls_classes_and_paths(tmp_path: Path) -> None:
     ],
 )
 def test_storages_that_cannot_be(config: Any, expected: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=expected) as told:
+    with pytest.raises(SearchError, match=expected) as told:
         open_storage(config, tmp_path)
     assert "\n" not in str(told.value)
     assert "hydra.sweeper.storage" in str(told.value)
@@ -166,5 +166,5 @@ def test_storages_that_cannot_be(config: Any, expected: str, tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot use .*: Not a directory; hydra.sweep.dir= names another folder"):
+    with pytest.raises(SearchError, match="cannot use .*: Not a directory; hydra.sweep.dir= names another folder"):
         open_storage(None, tmp_path / "file")

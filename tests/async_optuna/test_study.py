@@ -8,9 +8,9 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
+from async_optuna.errors import SearchError
 from async_optuna.space import Branch, Parameter, Space
 from async_optuna.study import open_study
-from cnnlab.errors import UserError
 
 
 def space(
@@ -80,7 +80,7 @@ def test_another_search_is_refused_with_the_difference_in_words(
     changed: dict[str, Any], difference: str, opened: Callable[..., optuna.Study]
 ) -> None:
     opened()
-    with pytest.raises(UserError) as told:
+    with pytest.raises(SearchError) as told:
         opened(**changed)
     assert str(told.value) == (
         f"study s is another search: {difference}; give it back what it was, or name another hydra.sweeper.study_name"
@@ -89,21 +89,21 @@ def test_another_search_is_refused_with_the_difference_in_words(
 
 def test_every_difference_is_named(opened: Callable[..., optuna.Study]) -> None:
     opened(of=space(fixed={"y": "y=1", "w": "w=1"}))
-    with pytest.raises(UserError, match="y was 1, is 2; w is missing .was 1.; x was interval"):
+    with pytest.raises(SearchError, match="y was 1, is 2; w is missing .was 1.; x was interval"):
         opened(of=space(high=4, fixed={"y": "y=2"}))
 
 
 def test_equal_words_for_unequal_choices_are_shown_in_full(opened: Callable[..., optuna.Study]) -> None:
     opened(of=space(choices=(1, 2)))
-    with pytest.raises(UserError, match=r'z was .*\[1, 2\].*, is .*\["1", "2"\]'):
+    with pytest.raises(SearchError, match=r'z was .*\[1, 2\].*, is .*\["1", "2"\]'):
         opened(of=space(choices=("1", "2")))
 
 
 def test_another_direction(opened: Callable[..., optuna.Study]) -> None:
     opened()
-    with pytest.raises(UserError, match="study s is to minimize, not to maximize; name another study"):
+    with pytest.raises(SearchError, match="study s is to minimize, not to maximize; name another study"):
         opened(directions=("maximize",))
-    with pytest.raises(UserError, match="study s is to minimize, not to minimize and maximize"):
+    with pytest.raises(SearchError, match="study s is to minimize, not to minimize and maximize"):
         opened(directions=("minimize", "maximize"), metrics=("loss", "accuracy"))
 
 
@@ -116,18 +116,18 @@ def test_what_means_nothing_to_the_result_may_differ(opened: Callable[..., optun
 def test_other_data_are_refused_with_both_named(opened: Callable[..., optuna.Study]) -> None:
     opened(pins={"dataset": "mnist", "checksums": {"images": "12="}})
     opened(pins={"dataset": "mnist", "checksums": {"images": "12="}})
-    with pytest.raises(UserError, match="study s was made on other data: dataset was mnist, is mnist-5k"):
+    with pytest.raises(SearchError, match="study s was made on other data: dataset was mnist, is mnist-5k"):
         opened(pins={"dataset": "mnist-5k", "checksums": {"images": "12="}})
-    with pytest.raises(UserError, match="checksums images was 12=, is 34="):
+    with pytest.raises(SearchError, match="checksums images was 12=, is 34="):
         opened(pins={"dataset": "mnist", "checksums": {"images": "34="}})
 
 
 def test_nothing_is_written_for_a_search_that_cannot_be(opened: Callable[..., optuna.Study], tmp_path: Path) -> None:
     def refuse(is_new: bool) -> Mapping[str, Any]:
         assert is_new
-        raise UserError("no")
+        raise SearchError("no")
 
-    with pytest.raises(UserError, match="no"):
+    with pytest.raises(SearchError, match="no"):
         opened(prepare=refuse)
     assert list(tmp_path.iterdir()) == []
     opened()
@@ -141,7 +141,7 @@ def test_the_folder_of_another_study(has_journal: bool, opened: Callable[..., op
     if has_journal:
         opened(name="other")
     (tmp_path / "sweep/0").mkdir(parents=True)
-    with pytest.raises(UserError, match="sweep holds trials of another study; name another hydra.sweeper.study_name"):
+    with pytest.raises(SearchError, match="sweep holds trials of another study; name another hydra.sweeper.study_name"):
         opened()
 
 
@@ -163,5 +163,5 @@ def test_a_study_that_another_program_made_can_be_joined(opened: Callable[..., o
     other = optuna.create_study(study_name="s", storage=open_storage(None, tmp_path / "sweep"))
     other.tell(other.ask(), 1.0)
     assert opened().best_value == 1.0
-    with pytest.raises(UserError, match="another search"):
+    with pytest.raises(SearchError, match="another search"):
         opened(of=space(high=4))

@@ -127,6 +127,6 @@ def add(first: int, second: int) -> int:
 
 
 def refuse(words: str) -> None:
-    from cnnlab.errors import UserError
+    from async_optuna.errors import SearchError
 
-    raise UserError(words)
+    raise SearchError(words)

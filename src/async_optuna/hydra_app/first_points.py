@@ -7,9 +7,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
+from async_optuna.errors import SearchError, did_you_mean
 from async_optuna.hydra_app.job import HydraJob
 from async_optuna.space import Parameter, Point, Space
-from cnnlab.errors import UserError, did_you_mean
 
 _RANDOM_TRIES = 8
 
@@ -46,7 +46,7 @@ def first_points(space: Space, baseline: Baseline, enqueue: list[Any], with_defa
     """The points to be run before any other: the config's own values if asked for, then the enqueued ones.
 
     Raises:
-        UserError: for an enqueued key or value that the space does not hold.
+        SearchError: for an enqueued key or value that the space does not hold.
     """
     points = []
     if with_defaults:
@@ -59,13 +59,13 @@ def first_points(space: Space, baseline: Baseline, enqueue: list[Any], with_defa
     for entry in enqueue:
         given = dict(entry.items()) if isinstance(entry, Mapping | DictConfig) else {}
         if not given:
-            raise UserError(f"hydra.sweeper.enqueue: expected a mapping of keys to values, got {entry!r}")
+            raise SearchError(f"hydra.sweeper.enqueue: expected a mapping of keys to values, got {entry!r}")
         for key in given:
             if key not in names:
-                raise UserError(f"hydra.sweeper.enqueue: {key} is not in the space{did_you_mean(key, names)}")
+                raise SearchError(f"hydra.sweeper.enqueue: {key} is not in the space{did_you_mean(key, names)}")
         point, outside = _complete(space, baseline.with_groups(given), given)
         if outside:
-            raise UserError(f"hydra.sweeper.enqueue: the space does not hold {', '.join(outside)}")
+            raise SearchError(f"hydra.sweeper.enqueue: the space does not hold {', '.join(outside)}")
         points.append((point, "enqueued"))
     return points
 

@@ -10,9 +10,9 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from async_optuna.commands import quoted
+from async_optuna.errors import SearchError, did_you_mean
 from async_optuna.space import Branch, Parameter, Space, choice_texts
-from cnnlab.errors import UserError, did_you_mean
-from cnnlab.overrides import quoted
 
 
 @dataclass
@@ -45,7 +45,7 @@ def build_space(
         arguments: the overrides given to the command.
 
     Raises:
-        UserError: for what cannot be searched.
+        SearchError: for what cannot be searched.
     """
     given = _part(parser.parse_overrides(arguments))
     taken = {*given.parameters, *given.fixed}
@@ -83,7 +83,7 @@ def distribution(override: Override) -> tuple[BaseDistribution, dict[Any, str]]:
     Ranges exclude their stop, as everywhere in Hydra. Order and shuffling mean nothing to a search.
 
     Raises:
-        UserError: if it is empty, or logarithmic from zero.
+        SearchError: if it is empty, or logarithmic from zero.
     """
     line = override.input_line
     sweep = override.value()
@@ -99,7 +99,7 @@ def distribution(override: Override) -> tuple[BaseDistribution, dict[Any, str]]:
         value = element.text if isinstance(element, QuotedString) else element
         pairs.append((value if value is None or isinstance(value, str | int | float | bool) else text, text))
     if not pairs:
-        raise UserError(f"{line}: there is nothing to choose from")
+        raise SearchError(f"{line}: there is nothing to choose from")
     unique = list({(type(value).__name__, value): (value, text) for value, text in pairs}.values())
     return CategoricalDistribution([value for value, _ in unique]), choice_texts(unique)
 
@@ -117,19 +117,19 @@ def _interval(sweep: IntervalSweep, line: str | None) -> BaseDistribution:
 
 def _range(sweep: RangeSweep, line: str | None) -> BaseDistribution:
     if not sweep.step:
-        raise UserError(f"{line}: the step of a range must not be 0")
+        raise SearchError(f"{line}: the step of a range must not be 0")
     values = list(sweep.range())
     if not values:
-        raise UserError(f"{line}: the range is empty (its stop is excluded)")
+        raise SearchError(f"{line}: the range is empty (its stop is excluded)")
     log = "log" in sweep.tags
     if all(isinstance(value, int) for value in values):
         step = abs(int(sweep.step))
         _check_bounds(min(values), max(values), log, line)
         if log and step != 1:
-            raise UserError(f"{line}: a logarithmic range needs step 1, got {step}")
+            raise SearchError(f"{line}: a logarithmic range needs step 1, got {step}")
         return IntDistribution(int(min(values)), int(max(values)), log=log, step=step)
     if log:
-        raise UserError(f"{line}: a range of floats cannot be logarithmic; use tag(log, interval(…))")
+        raise SearchError(f"{line}: a range of floats cannot be logarithmic; use tag(log, interval(…))")
     first, decimal_step = Decimal(str(sweep.start)), Decimal(str(sweep.step))
     last = first + (len(values) - 1) * decimal_step
     return FloatDistribution(float(min(first, last)), float(max(first, last)), step=float(abs(decimal_step)))
@@ -137,9 +137,9 @@ def _range(sweep: RangeSweep, line: str | None) -> BaseDistribution:
 
 def _check_bounds(low: float, high: float, log: bool, line: str | None) -> None:
     if low > high:
-        raise UserError(f"{line}: the interval is empty, {low} is larger than {high}")
+        raise SearchError(f"{line}: the interval is empty, {low} is larger than {high}")
     if log and low <= 0:
-        raise UserError(f"{line}: a logarithmic interval must begin above 0, got {low}")
+        raise SearchError(f"{line}: a logarithmic interval must begin above 0, got {low}")
 
 
 def _part(overrides: Iterable[Override]) -> _Part:
@@ -186,7 +186,7 @@ def _lines(fixed: Mapping[str, Override]) -> dict[str, str]:
 def _condition(pair: str) -> tuple[str, str]:
     key, equals, value = pair.strip().partition("=")
     if not equals:
-        raise UserError(f"hydra.sweeper.conditional: expected key=value as a condition, got {pair!r}")
+        raise SearchError(f"hydra.sweeper.conditional: expected key=value as a condition, got {pair!r}")
     return key.removeprefix("++"), value
 
 
@@ -198,12 +198,12 @@ def _check_conditions(space: Space) -> None:
             texts = [choice for parameter in every if parameter.name == key for choice in parameter.texts.values()]
             if texts and text not in texts:
                 nearest = did_you_mean(text, texts)
-                raise UserError(
+                raise SearchError(
                     f"hydra.sweeper.conditional: {key} is never {text}; choices are {', '.join(texts)}{nearest}"
                 )
             known = [parameter.name for parameter in every]
             if key not in known and key not in space.fixed and space.current(key) is None:
-                raise UserError(f"hydra.sweeper.conditional: there is no key {key}{did_you_mean(key, known)}")
+                raise SearchError(f"hydra.sweeper.conditional: there is no key {key}{did_you_mean(key, known)}")
 
 
 def _bare(key: str) -> str:

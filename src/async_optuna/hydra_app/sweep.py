@@ -16,7 +16,9 @@ from hydra.types import TaskFunction
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
+from async_optuna.commands import quoted, short_path, this_script
 from async_optuna.distinct_sampler import DistinctSampler
+from async_optuna.errors import SearchError, is_told_in_one_line, on_one_line
 from async_optuna.executors import Executor, InlineExecutor, ProcessExecutor
 from async_optuna.hydra_app.first_points import Baseline, first_points, to_compose, to_prepare
 from async_optuna.hydra_app.job import HydraJob, TaskReference
@@ -28,10 +30,6 @@ from async_optuna.search import STOP_FILE, Limits, Search, Stopped
 from async_optuna.slots import Slot, plan
 from async_optuna.storage import JOURNAL
 from async_optuna.study import open_study
-from cnnlab.direction import direction
-from cnnlab.errors import UserError
-from cnnlab.overrides import quoted
-from cnnlab.runs.commands import short_path, this_script
 
 _DIRECTIONS = ("minimize", "maximize")
 
@@ -46,7 +44,9 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         _run(config, config_loader, task_function, arguments)
-    except UserError as error:
+    except Exception as error:
+        if not is_told_in_one_line(error):
+            raise
         raise CompactHydraException(str(error)) from error
     except (Stopped, KeyboardInterrupt) as stop:  # the latter before the first trial, or after the last
         print(f"stopped; go on with: {this_script(sys.argv[1:])}", file=sys.stderr)
@@ -55,7 +55,9 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
 
 def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFunction, arguments: list[str]) -> None:
     settings = config.hydra.sweeper
-    _settle_mode(config)
+    complete = _function("complete", settings.complete)
+    if complete is not None:
+        complete(config)
     metric, directions = _objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
     make_sampler, seed = sampler_factory(_plain(settings.sampler) or {"_target_": "TPESampler"})
@@ -76,12 +78,14 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     space = build_space(settings.params, settings.conditional, arguments, parser, baseline.text)
     extend = _function("custom_search_space", settings.custom_search_space)
     if not space.parameters and not any(branch.parameters for branch in space.branches) and extend is None:
-        raise UserError(
+        raise SearchError(
             "there is nothing to search: neither hydra.sweeper.params nor the command line gives any key several "
             "values, such as key=1,2,3 or key=interval(0,1)"
         )
     if make_sampler is None and space.size() is None:
-        raise UserError("hydra/sweeper/sampler=grid needs a finite space: give choices or ranges instead of intervals")
+        raise SearchError(
+            "hydra/sweeper/sampler=grid needs a finite space: give choices or ranges instead of intervals"
+        )
     enqueued = first_points(space, baseline, list(settings.enqueue), settings.enqueue_defaults)
 
     executor = _executor(job, slots, settings)
@@ -143,7 +147,7 @@ def _study_name(settings: DictConfig, sweep_dir: Path) -> str:
     """The study's, or its folder's; where the folder is named after the study, a missing name is no name."""
     name = str(settings.study_name or sweep_dir.name)
     if name.lower() in ("none", "null"):
-        raise UserError("the study has no name: give hydra.sweeper.study_name=…, which also names its folder")
+        raise SearchError("the study has no name: give hydra.sweeper.study_name=…, which also names its folder")
     return name
 
 
@@ -161,7 +165,7 @@ def _function(role: str, path: str | None) -> Callable[..., Any] | None:
     try:
         return get_method(path) if path else None
     except Exception as error:  # its module may raise anything
-        raise UserError(f"hydra.sweeper.{role}={path}: {' '.join(str(error).split())}") from error
+        raise SearchError(f"hydra.sweeper.{role}={path}: {on_one_line(error)}") from error
 
 
 def _prepare(path: str, job: HydraJob, points: list[tuple[str, list[list[str]]]]) -> Any:
@@ -205,28 +209,24 @@ def _job_overrides(settings: DictConfig, claim: Claim) -> list[str]:
 def _check(config: DictConfig, directions: Sequence[str], has_pruner: bool, sweep_dir: Path) -> None:
     settings = config.hydra.sweeper
     if settings.n_trials < 1:
-        raise UserError(f"hydra.sweeper.n_trials must be at least 1, got {settings.n_trials}")
+        raise SearchError(f"hydra.sweeper.n_trials must be at least 1, got {settings.n_trials}")
     if not 0 <= settings.max_failure_rate <= 1:
-        raise UserError(f"hydra.sweeper.max_failure_rate must be between 0 and 1, got {settings.max_failure_rate}")
+        raise SearchError(f"hydra.sweeper.max_failure_rate must be between 0 and 1, got {settings.max_failure_rate}")
     if settings.timeout_seconds is not None and settings.timeout_seconds <= 0:
-        raise UserError(f"hydra.sweeper.timeout_seconds must be positive, got {settings.timeout_seconds}")
+        raise SearchError(f"hydra.sweeper.timeout_seconds must be positive, got {settings.timeout_seconds}")
     if has_pruner and len(directions) > 1:
-        raise UserError("a pruner compares one number, but there are several objectives; use hydra/sweeper/pruner=none")
+        raise SearchError(
+            "a pruner compares one number, but there are several objectives; use hydra/sweeper/pruner=none"
+        )
     if (sweep_dir / STOP_FILE).exists():
-        raise UserError(f"{sweep_dir / STOP_FILE} asks every search here to stop; remove it to go on")
+        raise SearchError(f"{sweep_dir / STOP_FILE} asks every search here to stop; remove it to go on")
     folder = OmegaConf.to_container(config.hydra.sweep, resolve=False)
     if settings.storage is None and isinstance(folder, dict) and "${now:" in str(folder["dir"]):
         print("note: the sweep folder's name holds the time, so this search cannot be resumed; set hydra.sweep.dir")
 
 
-def _settle_mode(config: DictConfig) -> None:
-    """Give an app's `mode` its value where that follows from `monitor`, for what refers to it."""
-    if isinstance(config.get("monitor"), str) and "mode" in config:
-        config.mode = direction(config.monitor, config.mode)
-
-
 def _objectives(config: DictConfig) -> tuple[Any, list[str]]:
-    """What the objectives are called, as far as it is known, and each one's direction."""
+    """The names of the objectives, as far as they are known, and the direction of each."""
     settings = config.hydra.sweeper
     if settings.direction is None:
         if not isinstance(config.get("monitor"), str) or config.get("mode") not in ("min", "max"):
@@ -236,7 +236,7 @@ def _objectives(config: DictConfig) -> tuple[Any, list[str]]:
     directions = [str(getattr(one, "name", one)).lower() for one in given]
     for one in directions or ["nothing"]:
         if one not in _DIRECTIONS:
-            raise UserError(f"hydra.sweeper.direction must be minimize or maximize, or a list of them, got {one}")
+            raise SearchError(f"hydra.sweeper.direction must be minimize or maximize, or a list of them, got {one}")
     return settings.metric, directions
 
 
@@ -245,9 +245,7 @@ def _metric_names(metric: Any, directions: Sequence[str]) -> list[str]:
     if not names:
         names = ["value"] if count == 1 else [f"value {number}" for number in range(1, count + 1)]
     if len(names) != count:
-        raise UserError(f"hydra.sweeper.metric names {len(names)} objectives, hydra.sweeper.direction {count}")
-    for name, one in zip(names, directions, strict=True):
-        direction(str(name), one[:3], "hydra.sweeper.direction", _DIRECTIONS)
+        raise SearchError(f"hydra.sweeper.metric names {len(names)} objectives, hydra.sweeper.direction {count}")
     return [str(name) for name in names]
 
 
