@@ -205,7 +205,7 @@ def test_the_project_runs_without_its_searches(tmp_path: Path, environment: dict
     copy = tmp_path / "without searches"
     ignore = shutil.ignore_patterns(".git", ".venv", "outputs", "__pycache__", "*.egg-info", ".*_cache")
     shutil.copytree(PROJECT, copy, ignore=ignore)
-    for part in ("src/hydra_plugins", "src/async_optuna", "conf/sweep", "tests/sweep"):
+    for part in ("src/hydra_plugins", "src/async_optuna", "conf/sweep", "tests/async_optuna"):
         shutil.rmtree(copy / part)
     environment = {**environment, "PYTHONPATH": str(copy / "src")}
     run = [sys.executable, "train.py", "trainer=smoke", "data.train_size=256"]
@@ -213,9 +213,9 @@ def test_the_project_runs_without_its_searches(tmp_path: Path, environment: dict
     assert done.returncode == 0, done.stderr
     tests = [
         "tests/test_layering.py",
-        "tests/callbacks/test_trial_report.py",
+        "tests/cnnlab/callbacks/test_trial_report.py",
         "tests/test_sweep_spaces.py",
-        "tests/test_arguments.py",
+        "tests/cnnlab/test_overrides.py",
     ]
     check = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(check, cwd=copy, env=environment, capture_output=True, text=True, check=False)

@@ -76,7 +76,7 @@ def renamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_old_name_is_nowhere(renamed: Path) -> None:
     assert mentions(renamed, OLD) == []
-    assert sorted(path.name for path in (renamed / "src").iterdir()) == sorted(["hydra_plugins", NEW])
+    assert sorted(path.name for path in (renamed / "src").iterdir()) == sorted(["async_optuna", "hydra_plugins", NEW])
 
 
 def test_lint_is_content(renamed: Path) -> None:
@@ -94,7 +94,7 @@ def test_it_trains(renamed: Path) -> None:
 
 
 def test_the_environment_variable(renamed: Path) -> None:
-    code = f"from {NEW}.data import locations; print(locations.ENVIRONMENT_VARIABLE)"
+    code = f"from {NEW}.data.files import locations; print(locations.ENVIRONMENT_VARIABLE)"
     assert run([sys.executable, "-c", code], renamed).stdout == f"{NEW.upper()}_DATA_DIR\n"
 
 

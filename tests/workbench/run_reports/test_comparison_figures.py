@@ -31,14 +31,14 @@ from cnnlab.workbench.run_reports.comparison.figures import (
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that become a PNG."""
-    figures: list[Figure] = []
+    rendered: list[Figure] = []
 
     def png(figure: Figure) -> bytes:
-        figures.append(figure)
+        rendered.append(figure)
         return canvas.png(figure)
 
     monkeypatch.setattr(figures, "png", png)
-    return figures
+    return rendered
 
 
 def point(number: int, score: float, parameters: float = 1e4, speed: float = 1e3, sd: float = math.nan) -> Point:
