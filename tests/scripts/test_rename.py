@@ -34,9 +34,11 @@ def small_project(folder: Path) -> Path:
     """What scripts/rename.py itself needs, and nothing else."""
     needed = [
         f"src/{OLD}/{name}"
-        for name in ("__init__.py", "atomic.py", "console.py", "errors.py", "notation.py", "threads.py")
+        for name in (
+            *("__init__.py", "errors.py", "cli/__init__.py", "cli/console.py", "data/__init__.py"),
+            *("data/files/__init__.py", "data/files/locations.py", "runs/__init__.py", "runs/atomic.py"),
+        )
     ]
-    needed += [f"src/{OLD}/data/{name}" for name in ("__init__.py", "locations.py")]
     for name in [*needed, "scripts/rename.py", "pyproject.toml", ".gitignore"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(PROJECT / name, folder / name)

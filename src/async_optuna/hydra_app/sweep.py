@@ -233,8 +233,8 @@ def _objectives(config: DictConfig) -> tuple[Any, list[str]]:
             return settings.metric, ["minimize"]
         if config.mode not in ("min", "max"):
             raise SearchError(
-                f"mode={config.mode} does not say in which direction {config.monitor} is to go; give mode=min, mode=max "
-                "or hydra.sweeper.direction"
+                f"mode={config.mode} does not say in which direction {config.monitor} is to go; "
+                "give mode=min, mode=max or hydra.sweeper.direction"
             )
         return settings.metric or config.monitor, [f"{config.mode}imize"]
     given = list(settings.direction) if OmegaConf.is_list(settings.direction) else [settings.direction]
