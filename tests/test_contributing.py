@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import cnnlab
+import fork_server
 from conftest import PROJECT, SMOKE, Finished
 
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -54,13 +55,10 @@ def write_files(body: str, folder: Path) -> None:
 def run_command(line: str, folder: Path, environment: dict[str, str], *more: str) -> "subprocess.CompletedProcess[str]":
     program, *arguments = shlex.split(line)
     assert program == "python"
-    return subprocess.run(
+    return fork_server.run(
         [sys.executable, *arguments, *more],
         cwd=folder,
         env=environment | {"PYTHONPATH": str(folder / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+import fork_server
 from conftest import PROJECT, SMOKE, Finished, embedded_digits
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -170,13 +171,10 @@ def test_a_read_only_checkout_stays_as_it_is(tmp_path: Path, environment: dict[s
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = sorted(path for path in checkout.rglob("*") if "__pycache__" not in path.parts)
     command = [sys.executable, str(checkout / "train.py"), *SMOKE]
-    run = subprocess.run(
+    run = fork_server.run(
         command,
         cwd=elsewhere,
         env=environment | {"PYTHONPATH": str(checkout / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert run.returncode == 0, run.stderr
     assert sorted(path for path in checkout.rglob("*") if "__pycache__" not in path.parts) == before
