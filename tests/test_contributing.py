@@ -87,7 +87,7 @@ def test_the_steps_lead_to_a_run(heading: str, copy: Path, environment: dict[str
 def test_the_new_model_is_found_by_the_tests_of_all_models(copy: Path, environment: dict[str, str]) -> None:
     write_files(RECIPES["Add a model"], copy)
     shutil.copytree(PROJECT / "tests/models", copy / "tests/models")
-    for name in ("tests/conftest.py", "pyproject.toml"):
+    for name in ("tests/conftest.py", "tests/fork_server.py", "pyproject.toml"):
         shutil.copy(PROJECT / name, copy / name)
     line = "python -m pytest -p no:cacheprovider -k shallow tests/models/test_zoo.py"
     tested = run_command(line, copy, environment)

@@ -135,6 +135,7 @@ def test_a_terminal_that_is_closed_ends_a_run_as_any_signal_does(tmp_path: Path,
 
     folder = tmp_path / "run"
     command = [sys.executable, str(PROJECT / "train.py"), *SETTINGS, "trainer.max_epochs=500", "logger=none"]
+    environment.pop("PYTHONUNBUFFERED", None)  # what was printed is still to be written when the terminal is closed
     ours, its = pty.openpty()
     process = fork_server.Popen(
         [*command, f"hydra.run.dir={folder}"],
