@@ -19,6 +19,7 @@ import cnnlab  # noqa: F401 - before torch, so that it can say how threads wait
 import numpy as np
 import pytest
 import torch
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
@@ -83,6 +84,8 @@ def _no_network_and_an_empty_cache(tmp_path_factory: pytest.TempPathFactory) -> 
         patch.setenv("PYTHONPATH", str(PROJECT / "src"))
         patch.setenv("OMP_NUM_THREADS", "1")  # nets this small gain nothing from a second thread, and lose when all do
         torch.set_num_threads(1)
+        # Hydra composes every config once more to see whether hydra.mode is in it, which it is in none of these.
+        patch.setattr(Hydra, "get_mode", lambda *arguments, **settings: None)
         patch.setattr(multiprocessing.util, "spawnv_passfds", fork_server.spawnv_passfds)
         yield
 
