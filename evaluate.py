@@ -6,13 +6,13 @@ chooses it) and robustness. Everything is written to <run>/evaluation/<split>.
 
 from omegaconf import DictConfig
 
-from cnnlab import cli
+from cnnlab.cli.command import command
 
 
-@cli.command(config_name="evaluate")
+@command(config_name="evaluate")
 def main(config: DictConfig) -> None:
     """Evaluate and say what came out."""
-    from cnnlab.evaluation.evaluate import evaluate
+    from cnnlab.workbench.evaluation.evaluate import evaluate
 
     print(evaluate(**config).text)
 

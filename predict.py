@@ -6,13 +6,13 @@ printed and written to outputs/predictions (out= names another folder) with a co
 
 from omegaconf import DictConfig
 
-from cnnlab import cli
+from cnnlab.cli.command import command
 
 
-@cli.command(config_name="predict")
+@command(config_name="predict")
 def main(config: DictConfig) -> None:
     """Predict and say what came out."""
-    from cnnlab.prediction.predict import predict
+    from cnnlab.workbench.prediction.predict import predict
 
     print(predict(**config).text)
 

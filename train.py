@@ -4,15 +4,15 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from cnnlab import cli
+from cnnlab.cli.command import command, run_dir
 
 
-@cli.command(config_name="train")
+@command(config_name="train")
 def main(config: DictConfig) -> Any:
     """Run one training job and return its monitored number, which a search optimises."""
     from cnnlab.training import train
 
-    return train(config, cli.run_dir())
+    return train(config, run_dir())
 
 
 if __name__ == "__main__":

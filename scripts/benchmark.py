@@ -33,10 +33,11 @@ import signal
 import sys
 from pathlib import Path
 
-from cnnlab import console
-from cnnlab.commands import this_script
+from cnnlab.cli import console
+from cnnlab.cli.signals import signals_raise
 from cnnlab.errors import Interrupted, UserError, did_you_mean
-from cnnlab.signals import signals_raise
+from cnnlab.runs.commands import this_script
+from cnnlab.speed.threads import wait_briefly
 
 PARTS = ("pipeline", "overhead", "end_to_end", "batch_size", "time_to_accuracy", "imports")
 CHOICES = (*PARTS, "busy", "gpu")
@@ -46,6 +47,7 @@ OUT = Path("outputs/bench")
 @console.forgiving()
 def main() -> None:
     arguments = parse_arguments()
+    wait_briefly()  # before torch is loaded, as in train.py
     try:
         with signals_raise():
             measure(arguments)
@@ -94,13 +96,13 @@ def measure(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: for bad input, and for gpu where there is none.
     """
-    from cnnlab.benchmark import session
-    from cnnlab.benchmark.measuring import Settings
+    from cnnlab.workbench.benchmark import session
+    from cnnlab.workbench.benchmark.measuring import Settings
 
     devices = session.devices(arguments.overrides, arguments.device)
     parts = dict.fromkeys(arguments.parts or PARTS)
     if "gpu" in parts and arguments.device is None and devices[0] != "cuda":
-        from cnnlab.hardware import why_no_cuda
+        from cnnlab.speed.hardware import why_no_cuda
 
         raise UserError(f"the part gpu needs a CUDA GPU: {why_no_cuda()}")
     settings = {

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnlab import console
+from cnnlab.cli import console
 from cnnlab.errors import UserError, first_of
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def write(runs: list[Path], out: Path | None, figures: bool) -> None:
     Raises:
         UserError: a folder does not exist, or none holds a finished run.
     """
-    from cnnlab import run_folder
-    from cnnlab.atomic import write_atomically
-    from cnnlab.commands import short_path
-    from cnnlab.reports.comparison import panels, text
-    from cnnlab.reports.comparison.compare import compare
+    from cnnlab.runs import run_folder
+    from cnnlab.runs.atomic import write_atomically
+    from cnnlab.runs.commands import short_path
+    from cnnlab.workbench.run_reports.comparison import panels, text
+    from cnnlab.workbench.run_reports.comparison.compare import compare
 
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"--out={out} is a file; expected a folder")
@@ -87,8 +87,8 @@ def write(runs: list[Path], out: Path | None, figures: bool) -> None:
 
 def count_multiply_adds(table: "pd.DataFrame") -> list[str]:
     """Fill the table's column from the networks themselves; return what is to be said of those that cannot be built."""
-    from cnnlab.inspection import inspect_model
     from cnnlab.saved_run import load_model
+    from cnnlab.workbench.inspection.layers import inspect_model
 
     errors: dict[int, UserError] = {}
     for i, runs in table["runs"].items():

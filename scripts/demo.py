@@ -8,15 +8,15 @@ import importlib.util
 
 from omegaconf import DictConfig
 
-from cnnlab import cli
+from cnnlab.cli.command import command
 from cnnlab.errors import UserError
 
 
-@cli.command(config_name="demo")
+@command(config_name="demo")
 def main(config: DictConfig) -> None:
     """Serve the page until Ctrl-C."""
-    from cnnlab.commands import short_path
     from cnnlab.instantiation import check_value
+    from cnnlab.runs.commands import short_path
     from cnnlab.saved_run import load_model
 
     check_value("run", config.run, str)
@@ -30,8 +30,8 @@ def main(config: DictConfig) -> None:
     if saved.data["preprocessing"] != "digits" or not saved.learns_classes:
         raise UserError(f"{folder} was trained on {saved.data['dataset']}; the demo takes digits, as data=mnist holds")
 
-    from cnnlab.demo import server
-    from cnnlab.prediction.predictor import Predictor
+    from cnnlab.workbench.demo import server
+    from cnnlab.workbench.prediction.predictor import Predictor
 
     predictor = Predictor(saved, accelerator="cpu")  # a single digit is no work for more
     title = f"{type(saved.model).__name__}, trained on {saved.data['dataset']}"

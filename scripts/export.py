@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from cnnlab import cli
+from cnnlab.cli.command import command
 from cnnlab.errors import UserError
 
 if TYPE_CHECKING:
-    from cnnlab.export.export_run import Exported
-    from cnnlab.export.formats import Format
     from cnnlab.saved_run import SavedModel
+    from cnnlab.workbench.export.export_run import Exported
+    from cnnlab.workbench.export.formats import Format
 
 
-@cli.command(config_name="export")
+@command(config_name="export")
 def main(config: DictConfig) -> None:
     """Export, check, tell."""
-    from cnnlab.export import formats
-    from cnnlab.export.check import known_samples
-    from cnnlab.export.export_run import export_run, path_of
     from cnnlab.instantiation import check_value
     from cnnlab.saved_run import load_data, load_model
+    from cnnlab.workbench.export import formats
+    from cnnlab.workbench.export.check import known_samples
+    from cnnlab.workbench.export.export_run import export_run, path_of
 
     hints = {"run": str, "format": str, "out": str | None, "tolerance": float}
     for key, hint in hints.items():
@@ -47,9 +47,9 @@ def main(config: DictConfig) -> None:
 
 def report(saved: "SavedModel", to: "Format", exported: "Exported", is_classifier: bool) -> str:
     """What was written, how to feed it, and how well it agrees with the original."""
-    from cnnlab.commands import short_path
-    from cnnlab.export.metadata import batch_of, needed_input
-    from cnnlab.notation import shortened, shown_number
+    from cnnlab.runs.commands import short_path
+    from cnnlab.workbench.export.metadata import batch_of, needed_input
+    from cnnlab.workbench.notation import shortened, shown_number
 
     data, agreement = saved.data, exported.agreement
     path = short_path(exported.path.absolute())

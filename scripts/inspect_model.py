@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cnnlab import cli
-from cnnlab.atomic import write_atomically
+from cnnlab.cli.command import command
 from cnnlab.errors import UserError
+from cnnlab.runs.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from cnnlab.inspection import Layer
+    from cnnlab.workbench.inspection.layers import Layer
 
 
-@cli.command(config_name="inspect_model")
+@command(config_name="inspect_model")
 def main(config: DictConfig) -> None:
     """Print the table; write it and the picture."""
-    from cnnlab import inspection
-    from cnnlab.commands import short_path
-    from cnnlab.drawings.shapes import draw
     from cnnlab.instantiation import build
-    from cnnlab.notation import aligned
+    from cnnlab.runs.commands import short_path
+    from cnnlab.workbench.inspection import layers as inspection
+    from cnnlab.workbench.inspection.shapes_figure import draw
+    from cnnlab.workbench.notation import aligned
 
     input_shape, num_classes = sizes(config)
     model = build(config, "model", input_shape=input_shape, num_classes=num_classes)
@@ -64,6 +64,7 @@ def sizes(config: DictConfig) -> tuple[tuple[int, ...], int]:
     if given == (None, None):
         data = build(config, "data")
         try:
+            data.prepare_data()
             data.setup()
         except UserError as error:
             raise UserError(f"data: {error}") from error

@@ -6,12 +6,13 @@
     python scripts/prediction_benchmark.py latest --smoke          a few digits: does it work?
 
 Every digit of the run's split is distorted in several ways, at random but the same for every run with one seed, saved
-as a picture in memory, read back by cnnlab.imaging and cnnlab.digits, and classified by the run's network. A picture
-that is refused counts as wrong. "clean" are the stored tensors. Claimed is of "all together" that it loses at most 0.5
-points. The ways below it are not part of the claim. The table goes to outputs/bench/prediction.md and .csv.
+as a picture in memory, read back and cleaned as predict.py does, and classified by the run's network. A picture that is
+refused counts as wrong. "clean" are the stored tensors. Claimed is of "all together" that it loses at most 0.5 points.
+The ways below it are not part of the claim. The table goes to outputs/bench/prediction.md and .csv.
 
 Milliseconds are those from the picture in memory to 28x28 pixels; the network's are not counted.
 """
+# ruff: noqa: E402 - how threads wait must be said before torch is loaded
 
 import argparse
 import sys
@@ -20,7 +21,9 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import cnnlab  # noqa: F401 - before torch, so that it can say how threads wait
+from cnnlab.speed.threads import wait_briefly
+
+wait_briefly()  # before torch is loaded
 
 # isort: split
 import numpy as np
@@ -29,15 +32,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cnnlab import console
-from cnnlab.atomic import write_atomically
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.normalise import Normalise
-from cnnlab.digits.digit import normalise_digit
+from cnnlab.cli import console
+from cnnlab.data.files.imaging import read_image
+from cnnlab.data.loading.normalisation import Normalise
+from cnnlab.data.samples import TensorSamples
 from cnnlab.errors import UserError
-from cnnlab.hardware import device_name
-from cnnlab.imaging import read_image
+from cnnlab.runs.atomic import write_atomically
 from cnnlab.saved_run import SavedModel, load_data, load_model
+from cnnlab.speed.hardware import device_name
+from cnnlab.workbench.notation import markdown
+from cnnlab.workbench.prediction.digits.digit import normalise_digit
 from digit_pictures import CLAIMED, PATHS
 
 CLAIM = 0.5
@@ -53,7 +57,7 @@ def main() -> None:
     saved = load_model(arguments.run)
     digits = read_digits(saved, arguments.split, arguments.images)
     table = benchmark(saved, digits, arguments.only or list(PATHS), arguments.seed)
-    text = f"{note(arguments, saved, table)}\n\n{markdown(table)}\n"
+    text = f"{note(arguments, saved, table)}\n\n{markdown([table, *table.to_numpy(dtype=object)])}"
     write_atomically(arguments.out / "prediction.csv", table.to_csv(index=False).encode())
     write_atomically(arguments.out / "prediction.md", text.encode())
     print(f"{text}\nTables: {arguments.out}")
@@ -76,17 +80,16 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def read_digits(saved: SavedModel, split: str, num_images: int) -> Labelled:
+def read_digits(saved: SavedModel, split: str, num_images: int) -> TensorSamples:
     """Raise UserError for a network that was not trained on digits."""
     if saved.data["preprocessing"] != "digits":
         raise UserError(f"expected a run on mnist, whose pictures are digits, got one on {saved.data['dataset']}")
     data = load_data(saved)
-    data.setup()
     loader = data.test_dataloader() if split == "test" else data.val_dataloader()
     return loader.data.first(min(num_images, len(loader.data)))
 
 
-def benchmark(saved: SavedModel, digits: Labelled, paths: list[str], seed: int) -> pd.DataFrame:
+def benchmark(saved: SavedModel, digits: TensorSamples, paths: list[str], seed: int) -> pd.DataFrame:
     """A row for the stored tensors, and one for each path."""
     classify = Classify(saved)
     clean = classify(digits.inputs) == digits.labels
@@ -158,14 +161,6 @@ def note(arguments: argparse.Namespace, saved: SavedModel, table: pd.DataFrame) 
     for lost in -table.loc[table["path"] == "all together", "points to clean"]:
         text += f" All together lose {lost:.2f} points; claimed are at most {CLAIM}."
     return text
-
-
-def markdown(table: pd.DataFrame) -> str:
-    def cell(value: object) -> str:
-        return "" if value != value else str(value)
-
-    rows = [list(table.columns), ["---"] * len(table.columns), *(map(cell, row) for row in table.astype(object).values)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from tqdm import tqdm
 
-from cnnlab import console
+from cnnlab.cli import console
 
 PROJECT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- pruning: begin -->", "<!-- pruning: end -->"

@@ -21,10 +21,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 # All at the top: at the end they have another name.
-from cnnlab import console
-from cnnlab.atomic import write_atomically
-from cnnlab.data.locations import ENVIRONMENT_VARIABLE, cache_dir
+from cnnlab.cli import console
+from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, cache_dir
 from cnnlab.errors import UserError
+from cnnlab.runs.atomic import write_atomically
 
 PROJECT = Path(__file__).resolve().parents[1]
 CACHES = {".git", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", "build"}

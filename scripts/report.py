@@ -17,7 +17,7 @@ nothing in the study.
 import argparse
 from pathlib import Path
 
-from cnnlab import console
+from cnnlab.cli import console
 from cnnlab.errors import UserError, did_you_mean
 
 
@@ -34,17 +34,17 @@ def report(folder: Path, top: int, figures: bool) -> str:
         UserError: the folder is neither a run's nor a study's, or holds nothing to report on.
     """
     if str(folder) == "latest":
-        from cnnlab.run_folder import find
+        from cnnlab.runs.run_folder import find
 
         folder = find("latest")
     if not folder.is_dir():
         siblings = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
         raise UserError(f"no folder {folder}{did_you_mean(folder.name, siblings)}")
     if (folder / ".hydra/config.yaml").is_file():
-        from cnnlab.reports import run_report
+        from cnnlab.workbench.run_reports import run_report
 
         return run_report.write(folder, top, figures)
-    from cnnlab.reports import sweep_folder, sweep_report
+    from cnnlab.workbench.study_reports import sweep_folder, sweep_report
 
     if not any((folder / name).is_file() for name in (sweep_folder.RESULTS, "study.journal")):
         raise UserError(

@@ -14,11 +14,22 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from cnnlab import console
-from cnnlab.atomic import write_atomically
+from cnnlab.cli import console
 from cnnlab.errors import UserError
-from cnnlab.locks import FileLock
-from cnnlab.reports.run_table import STATES, Run, as_csv, by_accuracy, by_age, find, read, shown_size, state_of, table
+from cnnlab.runs.atomic import write_atomically
+from cnnlab.runs.locks import FileLock
+from cnnlab.workbench.run_reports.run_table import (
+    STATES,
+    Run,
+    as_csv,
+    by_accuracy,
+    by_age,
+    find,
+    read,
+    shown_size,
+    state_of,
+    table,
+)
 
 DEFAULT_FOLDERS = [Path("outputs/runs"), Path("outputs/multiruns"), Path("outputs/seeds")]
 MAKE_ONE = "python train.py makes one"

@@ -23,11 +23,11 @@ import pandas as pd
 import yaml
 from tqdm import tqdm
 
-from cnnlab import console
-from cnnlab.arguments import for_hydra, quoted, value_of
+from cnnlab.cli import console
 from cnnlab.errors import UserError
-from cnnlab.notation import decimals_of, shown_spread
-from cnnlab.reports.run_table import state_of
+from cnnlab.overrides import for_hydra, quoted, value_of
+from cnnlab.workbench.notation import decimals_of, markdown, shown_spread
+from cnnlab.workbench.run_reports.run_table import state_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 SMALL = ["trainer=smoke", "data.train_size=256"]
@@ -57,7 +57,7 @@ def main() -> None:
     columns = [name for name in [*known, "train_seconds", "images_per_second"] if name in runs]
     print(runs[columns].to_string(index=False))
     row = summarise(runs, shlex.join(["python", "train.py", *arguments.overrides]))
-    print(f"\n{markdown([row])}\n\nRuns and table: {out}")
+    print(f"\n{markdown([row, row.values()])}\nRuns and table: {out}")
     if arguments.results:
         update_results(arguments.results, row)
         print(f"Row written to {arguments.results}")
@@ -118,11 +118,12 @@ def check_earlier(commands: dict[Path, list[str]]) -> None:
 
 def environment_now(folder: Path) -> dict[str, Any]:
     """What environment.json would hold, were the run of this folder started now."""
-    from cnnlab import hardware, run_record
-    from cnnlab.quiet import quieten_libraries
-    from cnnlab.run_folder import load_config
-    from cnnlab.training import build_data
-    from cnnlab.trust import trusted
+    from cnnlab.building import build_data
+    from cnnlab.runs import run_record
+    from cnnlab.runs.quiet import quieten_libraries
+    from cnnlab.runs.run_folder import load_config
+    from cnnlab.runs.trust import trusted
+    from cnnlab.speed import hardware
 
     quieten_libraries()
     config = trusted(load_config(folder), f"the config saved in {folder}")
@@ -204,18 +205,13 @@ def summarise(runs: pd.DataFrame, command: str) -> dict[str, str]:
     }
 
 
-def markdown(rows: list[dict[str, str]]) -> str:
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def update_results(path: Path, row: dict[str, str]) -> None:
     """Put the row into the table between the two markers, in place of an older row of the same command."""
     text = path.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     table, after = rest.split(END)
     kept = [line for line in table.strip().splitlines()[2:] if not line.startswith(f"| {row['command']} |")]
-    header, rule, new = markdown([row]).splitlines()
+    header, rule, new = markdown([row, row.values()]).splitlines()
     path.write_text(
         before + BEGIN + "\n" + "\n".join([header, rule, *kept, new]) + "\n" + END + after, encoding="utf-8"
     )

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from cnnlab import cli
-from cnnlab.atomic import write_atomically
+from cnnlab.cli.command import command
 from cnnlab.errors import UserError, did_you_mean
+from cnnlab.runs.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from cnnlab.cross_correlation import Comparison, Map
+    from cnnlab.workbench.inspection.cross_correlation import Comparison, Map
 
 NUM_DIGITS = 5_000
 
 
-@cli.command(config_name="show_convolution")
+@command(config_name="show_convolution")
 def main(config: DictConfig) -> None:
     """Print the comparison and draw it."""
-    from cnnlab.commands import short_path
-    from cnnlab.cross_correlation import compare
-    from cnnlab.drawings.cross_correlation import draw
     from cnnlab.instantiation import check_value
+    from cnnlab.runs.commands import short_path
+    from cnnlab.workbench.inspection.cross_correlation import compare
+    from cnnlab.workbench.inspection.cross_correlation_figure import draw
 
     hints = {"image": str | None, "index": int, "stride": int, "padding": int | str, "dilation": int, "out": str}
     for key, hint in hints.items():
@@ -74,7 +74,7 @@ def read_kernel(given: Any) -> "tuple[Map, str]":
     """The kernel of that name, or of those numbers."""
     import numpy as np
 
-    from cnnlab.cross_correlation import KERNELS
+    from cnnlab.workbench.inspection.cross_correlation import KERNELS
 
     if isinstance(given, str):
         if given not in KERNELS:
@@ -93,7 +93,7 @@ def read_kernel(given: Any) -> "tuple[Map, str]":
 
 def report(compared: "Comparison", image_name: str, kernel_name: str) -> str:
     """What is to be seen, as text."""
-    from cnnlab.notation import aligned, shown_number
+    from cnnlab.workbench.notation import aligned, shown_number
 
     image, kernel, output = (
         " x ".join(map(str, values.shape)) for values in (compared.image, compared.kernel, compared.torch)

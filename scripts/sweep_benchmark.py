@@ -27,9 +27,10 @@ import optuna
 import pandas as pd
 from tqdm import tqdm
 
-from cnnlab import console
-from cnnlab.hardware import device_name
-from cnnlab.sweep.slots import usable_cores
+from async_optuna.slots import usable_cores
+from cnnlab.cli import console
+from cnnlab.speed.hardware import device_name
+from cnnlab.workbench.notation import markdown
 from toy_study import Process, ToyStudy
 
 PARTS = ("idle", "latency", "journal")
@@ -51,7 +52,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="sweep_benchmark_") as folder:
             table, note = globals()[part](Path(folder), arguments)
         table.to_csv(arguments.out / f"{part}.csv", index=False)
-        text = f"{note}\n\n{markdown(table)}\n\n{circumstances()}\n"
+        text = f"{note}\n\n{markdown([table, *table.to_numpy(dtype=object)])}\n{circumstances()}\n"
         (arguments.out / f"{part}.md").write_text(text, encoding="utf-8")
         print(f"\n{text}", flush=True)
         if arguments.results:
@@ -254,11 +255,6 @@ def circumstances() -> str:
         f"{device_name('cpu').partition(',')[0]}, {usable_cores()} cores, load {os.getloadavg()[0]:.1f} at the end"
     )
     return f"`{command}`; {machine}; Python {platform.python_version()}, {', '.join(versions)}."
-
-
-def markdown(table: pd.DataFrame) -> str:
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).values.tolist()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def update_results(path: Path, part: str, text: str) -> None:

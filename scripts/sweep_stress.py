@@ -31,7 +31,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from cnnlab import console
+from cnnlab.cli import console
 from toy_study import TOY, TRAINING, Process, ToyStudy, begins, epochs_begun
 
 PARTS = ("kills", "interrupts", "worker", "together")

@@ -17,7 +17,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cnnlab.lazy_help import lazy_help_allowed
+from cnnlab.cli.lazy_help import lazy_help_allowed
 
 
 @dataclass
@@ -86,7 +86,7 @@ def train(config: DictConfig) -> None:
 
 
 def asked_to_stop(config: DictConfig, step: int) -> bool:
-    from cnnlab.sweep import trial
+    from async_optuna import trial
 
     current = trial.current()
     value = (config.x - 1) ** 2 + 1 / step

@@ -1,4 +1,5 @@
 """Fixtures for all tests: no network, no user's cache, and `python train.py …` run in this process."""
+# ruff: noqa: E402 - how threads wait must be said before torch is loaded
 
 import importlib
 import json
@@ -13,7 +14,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import cnnlab  # noqa: F401 - before torch, so that it can say how threads wait
+from cnnlab.speed.threads import wait_briefly
+
+wait_briefly()  # before torch is loaded, as the commands do
 
 # isort: split
 import numpy as np

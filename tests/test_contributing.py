@@ -167,6 +167,6 @@ def test_what_is_left_when_the_demo_is_deleted_works(tmp_path: Path, environment
             Image.fromarray(pixels.astype(np.uint8)).save(folder / "photos" / name / f"{number}.png")
     run = run_command("python train.py data.root=photos trainer=smoke", folder, environment)
     assert run.returncode == 0, run.stderr
-    tests = "tests/test_layering.py tests/test_config.py tests/models tests/test_arguments.py"
+    tests = "tests/test_layering.py tests/test_config.py tests/cnnlab/models tests/cnnlab/test_overrides.py"
     tested = run_command(f"python -m pytest -p no:cacheprovider {tests}", folder, environment)
     assert tested.returncode == 0, tested.stdout

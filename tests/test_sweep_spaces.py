@@ -15,14 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from packaging.version import Version
 
-pytest.importorskip("cnnlab.sweep")
+pytest.importorskip("async_optuna")
 
+from async_optuna.hydra_app.first_points import Baseline
+from async_optuna.hydra_app.job import HydraJob
+from async_optuna.hydra_app.space_of_overrides import build_space, fixed_overrides
+from async_optuna.space import Parameter, Point, Space
 from cnnlab.blocks.shapes import output_shape
-from cnnlab.sweep.space import Parameter, Point, Space
 from conftest import PROJECT
-from hydra_plugins.async_optuna_sweeper._candidates import Baseline
-from hydra_plugins.async_optuna_sweeper._job import HydraJob
-from hydra_plugins.async_optuna_sweeper._space import build_space, fixed_overrides
 
 SWEEPS = sorted(path.stem for path in (PROJECT / "conf/sweep").glob("*.yaml") if path.stem != "settings")
 

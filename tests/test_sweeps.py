@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import fork_server
 from conftest import PROJECT, Finished
 
-pytest.importorskip("cnnlab.sweep")
+pytest.importorskip("async_optuna")
 
 # Small enough for a test: a few batches of a few images.
 SMALL = ["data.allow_subset=true", "data.train_size=512", "data.val_size=200", "trainer.max_epochs=2"]
@@ -206,7 +206,7 @@ def test_the_project_runs_without_its_searches(tmp_path: Path, environment: dict
     copy = tmp_path / "without searches"
     ignore = shutil.ignore_patterns(".git", ".venv", "outputs", "__pycache__", "*.egg-info", ".*_cache")
     shutil.copytree(PROJECT, copy, ignore=ignore)
-    for part in ("src/hydra_plugins", "src/cnnlab/sweep", "conf/sweep", "tests/sweep"):
+    for part in ("src/hydra_plugins", "src/async_optuna", "conf/sweep", "tests/sweep"):
         shutil.rmtree(copy / part)
     environment = {**environment, "PYTHONPATH": str(copy / "src")}
     run = [sys.executable, "train.py", "trainer=smoke", "data.train_size=256"]

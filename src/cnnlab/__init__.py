@@ -1,33 +1,31 @@
 """PyTorch Lightning + Hydra template: train, search and read convolutional networks.
 
-This module stays free of heavy imports, so that `python train.py --help` answers at once. Being imported before torch
-by every command, worker and notebook, it also sets how threads wait for each other.
+This module stays free of heavy imports, so that `python train.py --help` answers at once.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnlab.threads import wait_briefly
-
 if TYPE_CHECKING:
-    from cnnlab.notebook import Trained
+    from cnnlab.cli.notebook import Trained
     from cnnlab.saved_run import SavedRun
 
 __all__ = ["load_run", "train"]
 
-wait_briefly()
-
 
 def train(overrides: Sequence[str] = ()) -> "Trained":
     """Run `python train.py <overrides>` in this process and return its metrics and its folder."""
-    from cnnlab.notebook import train
+    from cnnlab.cli.notebook import train
 
     return train(overrides)
 
 
 def load_run(run: str | Path) -> "SavedRun":
     """Return the model (best epoch, eval mode), datamodule and config of a run folder, or of the "latest" run."""
+    from cnnlab.speed.threads import wait_briefly
+
+    wait_briefly()  # before torch is loaded
     from cnnlab.saved_run import load_run
 
     return load_run(run)

@@ -1,7 +1,6 @@
 """The LightningModule for any network that maps inputs to class logits."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -58,13 +57,6 @@ class Classifier(LightningModule):
         self.train_totals, self.val_totals, self.test_totals = EpochTotals(), EpochTotals(), EpochTotals()
         self.confusion = MulticlassConfusionMatrix(num_classes)
         self.test_confusion: Tensor | None = None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes the name of every hook, forty times a step; nn.Module would look for parameters each time.
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
 
     def forward(self, inputs: Tensor) -> Tensor:
         if inputs.shape[1:] != self.input_shape:

@@ -1,7 +1,8 @@
 """Whether more or less of a number is better: its name tells, or the user does."""
 
 import re
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from cnnlab.errors import UserError
 
@@ -17,6 +18,7 @@ _LARGER = """
     second
 """
 _WORDS: dict[Direction, set[str]] = {"min": set(_SMALLER.split()), "max": set(_LARGER.split())}
+_GOALS = ("minimize", "maximize")
 _WHICH = {"min": "the smaller the better", "max": "the larger the better"}
 
 
@@ -59,3 +61,29 @@ def inherited(key: str, name: str, given: str | None, monitor: str, mode: str | 
         UserError: see direction.
     """
     return direction(name, given or (mode if name == monitor else None), key)
+
+
+def settle(config: Any) -> None:
+    """Complete and check the config of a search, before it begins (`hydra.sweeper.complete`).
+
+    `mode` gets the direction that the name of `monitor` implies, for whatever refers to it.
+
+    Raises:
+        UserError: if a direction contradicts the name of the metric it belongs to.
+    """
+    if isinstance(config.get("monitor"), str) and "mode" in config:
+        config.mode = direction(config.monitor, config.mode)
+    settings = config.hydra.sweeper
+    names, goals = _as_list(settings.metric), _as_list(settings.direction)
+    if not goals and isinstance(config.get("monitor"), str):
+        names, goals = names or [config.monitor], [f"{config.get('mode')}imize"]
+    for name, goal in zip(names, goals, strict=False):  # the sweeper itself refuses lists of different lengths
+        goal = str(getattr(goal, "name", goal)).lower()
+        if goal in _GOALS:
+            direction(str(name), goal[:3], "hydra.sweeper.direction", _GOALS)
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]

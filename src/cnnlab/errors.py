@@ -19,7 +19,12 @@ CONTROLS = {
 
 
 class UserError(Exception):
-    """A mistake in the input, not in the program: printed as one line, without a stack trace."""
+    """A mistake in the input, not in the program: printed as one line, without a stack trace.
+
+    The search engine, which does not know this class, recognises it by the attribute `in_one_line`.
+    """
+
+    in_one_line = True
 
 
 class Infeasible(UserError):

@@ -5,7 +5,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -13,7 +13,6 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from cnnlab.direction import direction
 from cnnlab.errors import UserError, did_you_mean
 
 
@@ -98,25 +97,6 @@ def check_value(key: str, value: Any, hint: Any) -> None:
     """Raise UserError unless a plain config value fits a type annotation."""
     if not _fits(value, hint):
         raise UserError(f"{key}: expected {_describe(hint)}, got {value!r}")
-
-
-def check_top_level(config: DictConfig) -> None:
-    """Check the types of train.yaml's own keys; every group is checked against the signature of its class."""
-    if not isinstance(config.get("trainer"), DictConfig):
-        raise UserError("trainer must be a config, got none; trainer=auto is the default")
-    for key, hint in {"seed": int, "monitor": str, "mode": Literal["min", "max"] | None, "test": bool}.items():
-        check_value(key, config[key], hint)
-    direction(config.monitor, config.mode)
-    if config.seed < 0:
-        raise UserError(f"seed must not be negative, got {config.seed}")
-    max_epochs = config.trainer.max_epochs
-    if isinstance(max_epochs, int) and max_epochs < 1 and max_epochs != -1:
-        raise UserError(f"trainer.max_epochs must be at least 1, or -1 for no end, got {max_epochs}")
-    for key in ("limit_train_batches", "max_steps", "accumulate_grad_batches"):
-        if config.trainer.get(key) == 0:
-            raise UserError(f"trainer.{key} must not be 0: there would be nothing to train")
-    for key, hint in {"num_threads": int | None, "channels_last": bool, "accelerator": str, "max_epochs": int}.items():
-        check_value(f"trainer.{key}", config.trainer[key], hint)
 
 
 def _find(key: str, path: str) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""An optimizer with its schedule, as Lightning wants them: for any LightningModule."""
+"""The optimizer and the learning-rate schedule of a LightningModule, in the form that Lightning expects."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from cnnlab import schedules
+from cnnlab.speed.torch_internals import leave_unscaling_to_the_trainer
 
 
 def optimization(
@@ -17,7 +18,7 @@ def optimization(
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
     scheduler: Callable[..., LRScheduler],
 ) -> OptimizerLRScheduler:
-    """What configure_optimizers returns.
+    """Return what configure_optimizers of a LightningModule is to return.
 
     A schedule that waits for a plateau watches the module's attribute `monitor`, which holds what the run is judged by.
 
@@ -32,8 +33,8 @@ def optimization(
     trainer = module.trainer
     built = optimizer(module.parameters())
     if trainer.gradient_clip_val or getattr(trainer.precision_plugin, "scaler", None) is None:
-        # A fused optimizer takes float16's scale out of the gradients in its own step, which is too late for clipping;
-        # Lightning then refuses to clip, even in bfloat16 where there is no scale. Unmarked, it leaves that to others.
-        built._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        # A fused optimizer takes float16's scale out of the gradients in its own step, which is too late for clipping.
+        # Lightning therefore refuses to clip the gradients of one, even in bfloat16, where there is no scale.
+        leave_unscaling_to_the_trainer(built)
     given = getattr(inspect.unwrap(optimizer), "keywords", {})
     return {"optimizer": built, "lr_scheduler": schedules.lay_out(scheduler, built, given, module)}

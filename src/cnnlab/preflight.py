@@ -5,12 +5,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from cnnlab import hardware, run_record
+from cnnlab.building import build_classifier, build_data, build_model, check_top_level
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import Infeasible, UserError, did_you_mean
-from cnnlab.instantiation import check_top_level
-from cnnlab.quiet import quieten_libraries
-from cnnlab.training import build_classifier, build_data, build_model
+from cnnlab.runs import run_record
+from cnnlab.runs.quiet import quieten_libraries
+from cnnlab.speed import hardware
 
 # What may change between trials on the same images.
 _LOADING = ("batch_size", "eval_batch_size", "device", "num_workers")

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 from torch import nn
 
-from cnnlab import resuming, run_folder
-from cnnlab.checkpoint_io import load_checkpoint
-from cnnlab.commands import short_path
+from cnnlab.building import build_data, build_model
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import UserError
-from cnnlab.quiet import quieten_libraries
-from cnnlab.training import build_data, build_model
-from cnnlab.trust import trusted
+from cnnlab.runs import resuming, run_folder
+from cnnlab.runs.checkpoint_io import load_checkpoint
+from cnnlab.runs.commands import short_path
+from cnnlab.runs.quiet import quieten_libraries
+from cnnlab.runs.trust import trusted
 
 log = logging.getLogger(__name__)
 

@@ -1,31 +1,31 @@
 """The Trainer of a run: conf/trainer, conf/callbacks and conf/logger put together."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
-from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from cnnlab import single_process
-from cnnlab.checkpoint_io import AtomicCheckpointIO
-from cnnlab.commands import short_path
 from cnnlab.direction import inherited
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.fast.fast_loop import FastLoop
-from cnnlab.hardware import Hardware
-from cnnlab.hooks import skip_empty_hooks
 from cnnlab.instantiation import accepts, build, check_arguments, target
-from cnnlab.timing.stopwatch import Stopwatch
+from cnnlab.runs.checkpoint_io import AtomicCheckpointIO
+from cnnlab.runs.commands import short_path
+from cnnlab.speed import fast_loop, lean, lightning_internals
+from cnnlab.speed.hardware import Hardware
+from cnnlab.speed.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
-_OURS = ("channels_last", "num_threads", "precision", "accelerator", "fast_loop", "cuda_graph")
+_OURS = ("channels_last", "num_threads", "precision", "accelerator", "lean", "fast_loop", "cuda_graph")
 
 # Arguments of Lightning's Trainer that something else here decides.
 _INSTEAD = {
@@ -51,8 +51,14 @@ _PROFILERS: dict[str, type[Profiler]] = {
 }
 
 
-def build_trainer(config: DictConfig, run_dir: Path, machine: Hardware, steps_done: int = 0) -> Trainer:
-    """The Trainer with its callbacks and loggers; conf/trainer's keys are its arguments, but for those named here.
+def build_trainer(
+    config: DictConfig, run_dir: Path, machine: Hardware, module: LightningModule, steps_done: int = 0
+) -> Trainer:
+    """Build the Trainer with its callbacks and loggers; conf/trainer's keys are its arguments, but for our own.
+
+    Args:
+        module: what the Trainer is to train or test.
+        steps_done: optimizer steps that a resumed run has behind it.
 
     Raises:
         UserError: for an argument that Trainer does not have, refuses, or has no say in here.
@@ -78,19 +84,36 @@ def build_trainer(config: DictConfig, run_dir: Path, machine: Hardware, steps_do
             callbacks=callbacks,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-            plugins=[AtomicCheckpointIO(), *single_process.plugins(arguments)],
+            plugins=[AtomicCheckpointIO(), *_plugins_of_one_process(arguments)],
             default_root_dir=run_dir,
         )
     except (MisconfigurationException, ValueError, TypeError, ModuleNotFoundError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+    if lightning_internals.starts_processes_from_python(trainer):
         raise UserError(
             "trainer: processes that ddp_spawn, ddp_fork or a notebook starts do not bring their numbers back; "
             "for several processes run python train.py with trainer.strategy=ddp"
         )
+    if config.trainer.get("lean", True):
+        lean.apply(trainer, module)
     if config.trainer.get("fast_loop"):
-        trainer.fit_loop.epoch_loop = FastLoop(trainer, config.trainer.get("cuda_graph", False))
+        fast_loop.apply(trainer, config.trainer.get("cuda_graph", False))
     return trainer
+
+
+def _plugins_of_one_process(arguments: Mapping[str, Any]) -> list[LightningEnvironment]:
+    """Return what keeps a Trainer of one device from looking for other processes.
+
+    Inside a Slurm job (SLURM_NTASKS=4) Lightning would ask for as many devices as there are tasks. In a process that
+    srun or torchrun has started (SLURM_PROCID=1, RANK=1) it would leave all files to a first process, which knows
+    nothing of this run.
+    """
+    devices = arguments.get("devices")
+    is_alone = devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)
+    if not is_alone or arguments.get("num_nodes", 1) != 1:
+        return []
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]
+    return [LightningEnvironment()]
 
 
 def _build_callbacks(config: DictConfig) -> list[Callback]:
@@ -106,7 +129,6 @@ def _build_callbacks(config: DictConfig) -> list[Callback]:
             if isinstance(callback, finder):
                 raise UserError(f"{key}: {finder.__name__} cannot be used, it trains and resets the run; {instead}")
         callbacks.append(callback)
-    skip_empty_hooks(callbacks)
     return callbacks
 
 

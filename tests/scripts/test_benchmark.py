@@ -53,7 +53,7 @@ def test_a_little_of_everything_and_then_nothing_again(command: Callable[..., Fi
 
 
 def test_stopped_it_says_how_to_go_on(command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnnlab.benchmark import loops
+    from cnnlab.workbench.benchmark import loops
 
     def stop(*given: object) -> float:
         raise KeyboardInterrupt

@@ -131,7 +131,7 @@ def test_strokes_are_answered_on_this_machine_alone(
 
 def test_what_is_drawn_becomes_a_picture() -> None:
     pytest.importorskip("bokeh")
-    from cnnlab.demo.strokes import SIDE, WIDTH, rasterise
+    from cnnlab.workbench.demo.strokes import SIDE, WIDTH, rasterise
 
     (line,) = rasterise([[(0.25, 0.9), (0.25, 0.5)]])
     rows, columns = np.nonzero(line)
@@ -150,8 +150,8 @@ def test_the_page_clears_and_says_why_there_is_no_answer() -> None:
     from bokeh.events import ButtonClick
     from bokeh.models.widgets import Button
 
-    from cnnlab.demo.page import Page
     from cnnlab.errors import UserError
+    from cnnlab.workbench.demo.page import Page
 
     class Refusing:
         class_names = ("a", "b")

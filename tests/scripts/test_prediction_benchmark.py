@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
-from cnnlab.digits.digit import normalise_digit
-from cnnlab.imaging import read_image
+from cnnlab.data.files.imaging import read_image
+from cnnlab.workbench.prediction.digits.digit import normalise_digit
 from conftest import PROJECT, Finished
 
 

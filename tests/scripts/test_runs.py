@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 import fork_server
-from cnnlab.locks import AVAILABLE, FileLock
+from cnnlab.runs.locks import AVAILABLE, FileLock
 from conftest import PROJECT, Finished
 
 needs_locks = pytest.mark.skipif(not AVAILABLE, reason="this system has no locks")

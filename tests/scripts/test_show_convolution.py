@@ -13,8 +13,8 @@ from PIL import Image
 from torch import nn
 
 import fork_server
-from cnnlab.cross_correlation import KERNELS, compare
 from cnnlab.errors import UserError
+from cnnlab.workbench.inspection.cross_correlation import KERNELS, compare
 from conftest import PROJECT, Finished
 
 SYMMETRIC = {"identity", "laplace", "sharpen", "blur"}

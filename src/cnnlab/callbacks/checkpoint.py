@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.trainer.states import TrainerFn
+
+from cnnlab.speed import lightning_internals
+
+# Lightning's own key also names the monitor, so that a run may have several checkpoints.
+_OLDER_KEY = "Checkpoint"
 
 
 class Checkpoint(ModelCheckpoint):
@@ -47,12 +51,8 @@ class Checkpoint(ModelCheckpoint):
         self._awaited: dict[str, float] = {}
         self._generators: dict[str, Any] | None = None
 
-    on_train_batch_end = None  # type: ignore[assignment]  # nothing is saved within an epoch, and Lightning skips None
-
-    @property
-    def state_key(self) -> str:
-        """A constant: Lightning asks for it six times a step and would put together its own each time."""
-        return "Checkpoint"
+    # Nothing is saved between two batches, so this is the empty hook of every callback in place of ModelCheckpoint's.
+    on_train_batch_end = Callback.on_train_batch_end
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.dirpath = os.path.join(os.path.realpath(trainer.default_root_dir), "checkpoints")
@@ -61,7 +61,7 @@ class Checkpoint(ModelCheckpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if trainer.fit_loop.restarting:
-            _begin_an_epoch(trainer.fit_loop)
+            lightning_internals.begin_an_epoch(trainer)
         self._advance_plateau_schedules(trainer)
         if self._generators is not None:
             _restore_generators(self._generators)
@@ -83,7 +83,7 @@ class Checkpoint(ModelCheckpoint):
             self.best_metrics |= _logged(trainer, "train/")
         self._awaited = _awaited_by_plateau_schedules(trainer)
         # Lightning's own hook writes last.ckpt only where it has just written a best.ckpt.
-        self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        lightning_internals.save_last(self, trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save nothing: the last epoch's end did."""
@@ -97,17 +97,25 @@ class Checkpoint(ModelCheckpoint):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Go on with the best.ckpt that lies in the folder: a kill may have come between it and last.ckpt."""
         self._generators = checkpoint.get("generators")
-        known = checkpoint.get("callbacks", {}).get(self.state_key)
+        known = self._own_state(checkpoint)
         if known is None or trainer.state.fn != TrainerFn.FITTING:
             return
         best = os.path.join(str(self.dirpath), f"{self.filename}{self.FILE_EXTENSION}")
         if not os.path.isfile(best):
             known |= {"best_epoch": None, "best_metrics": {}, "best_k_models": {}, "best_model_path": ""}
             return
-        written = trainer.strategy.load_checkpoint(best)["callbacks"][self.state_key]
-        if written["best_model_score"] != known["best_model_score"]:
+        written = self._own_state(trainer.strategy.load_checkpoint(best))
+        if written is not None and written["best_model_score"] != known["best_model_score"]:
             kept = ("last_model_path", "awaited")
             known |= {name: value for name, value in written.items() if name not in kept}
+
+    def _own_state(self, checkpoint: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what a checkpoint holds of this callback, which older ones have under the name of its class alone."""
+        states = checkpoint.get("callbacks", {})
+        if _OLDER_KEY in states:
+            states[self.state_key] = states.pop(_OLDER_KEY)
+        state: dict[str, Any] | None = states.get(self.state_key)
+        return state
 
     def state_dict(self) -> dict[str, Any]:
         own = {"best_epoch": self.best_epoch, "best_metrics": self.best_metrics, "awaited": self._awaited}
@@ -142,14 +150,14 @@ class Checkpoint(ModelCheckpoint):
         Raises:
             MisconfigurationException: if `monitor` was not logged.
         """
-        candidates = self._monitor_candidates(trainer)
-        if self.check_monitor_top_k(trainer, candidates.get(str(self.monitor))):
+        values = lightning_internals.logged_values(self, trainer)
+        if self.check_monitor_top_k(trainer, values.get(str(self.monitor))):
             self.best_epoch = trainer.current_epoch + 1
             splits = ["val/"] if self._validated_step == trainer.global_step else []
             if not _is_of_validation(self.monitor):
                 splits.append("train/")
             self.best_metrics = _logged(trainer, *splits)
-        self._save_topk_checkpoint(trainer, candidates)
+        lightning_internals.save_best(self, trainer)
 
 
 def load_scored_weights(trainer: Trainer) -> None:
@@ -162,18 +170,6 @@ def load_scored_weights(trainer: Trainer) -> None:
         checkpoint = trainer.strategy.load_checkpoint(path)
         trainer.lightning_module.on_load_checkpoint(checkpoint)
         trainer.lightning_module.load_state_dict(checkpoint["state_dict"])
-
-
-def _begin_an_epoch(fit_loop: _FitLoop) -> None:
-    """Go on with a new epoch, for last.ckpt is from an epoch's end, even of one that max_steps cut short.
-
-    Lightning knows that, but not of runs counted in steps: it would end that epoch twice or train its rest without its
-    beginning.
-    """
-    fit_loop.epoch_loop.restarting = False
-    fit_loop._restarting = False  # its setter makes it True again; plateau schedules would pass over an epoch
-    fit_loop.reset_restart_stage()
-    fit_loop.epoch_progress.increment_completed()
 
 
 def _saves(trainer: Trainer) -> bool:

@@ -3,6 +3,8 @@
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
 
+from cnnlab.speed import lightning_internals
+
 
 class EarlyStopping(LightningEarlyStopping):
     """Lightning's early stopping, with a patience that counts new values of `monitor` and never an old one again.
@@ -12,5 +14,4 @@ class EarlyStopping(LightningEarlyStopping):
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if self._check_on_train_epoch_end is None:
-            self._check_on_train_epoch_end = not self.monitor.startswith("val/")
+        lightning_internals.check_after_validation(self, not self.monitor.startswith("val/"))

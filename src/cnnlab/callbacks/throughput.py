@@ -7,9 +7,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from cnnlab import threads
-from cnnlab.timing.device_time import DeviceTime
-from cnnlab.timing.stopwatch import Stopwatch
+from cnnlab.speed import threads
+from cnnlab.speed.device_time import DeviceTime
+from cnnlab.speed.stopwatch import Stopwatch
 
 
 class Throughput(Callback):

@@ -30,7 +30,7 @@ class TrialReport(EarlyStopping):
             self._value = _logged(trainer, self.monitor)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        from cnnlab.sweep import trial
+        from async_optuna import trial
 
         if not self.monitor.startswith("val/"):
             self._value = _logged(trainer, self.monitor)

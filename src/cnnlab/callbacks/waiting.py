@@ -5,7 +5,7 @@ import threading
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from cnnlab import threads
+from cnnlab.speed import threads
 
 # Of the time that the training thread wants a core, so much without one means that others want them too.
 _BUSY = 0.1

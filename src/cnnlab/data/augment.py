@@ -1,4 +1,4 @@
-"""Random changes of whole batches as tensors, one draw per sample, for any number of spatial dims."""
+"""Random changes of whole batches, drawn separately for each sample, for any number of spatial dims."""
 
 import math
 from itertools import combinations
@@ -24,7 +24,11 @@ class Unchanged:
 
 
 class Shift:
-    """Move each sample by a whole number of pixels, uniform in -max_pixels to max_pixels along every spatial dim."""
+    """Move each sample by a whole number of pixels, uniform in -max_pixels to max_pixels along every spatial dim.
+
+    Args:
+        max_pixels: the largest shift in either direction.
+    """
 
     def __init__(self, max_pixels: int = 1) -> None:
         if max_pixels < 0:

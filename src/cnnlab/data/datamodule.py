@@ -1,6 +1,5 @@
 """The LightningDataModule of every data set."""
 
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -11,12 +10,12 @@ from torch import Tensor
 
 from cnnlab.data import split_checks
 from cnnlab.data.augment import Augmentation
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.lazy import LazyLabelled
+from cnnlab.data.lazy_samples import LazySamples
+from cnnlab.data.loading.normalisation import mean_and_std
+from cnnlab.data.loading.tensor_loader import EpochOrder, TensorLoader
+from cnnlab.data.loading.worker_loader import WorkerLoader
+from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Samples, Splits
-from cnnlab.data.statistics import mean_and_std
-from cnnlab.data.tensor_loader import EpochOrder, TensorLoader
-from cnnlab.data.worker_loader import WorkerLoader
 from cnnlab.errors import UserError
 
 # A data set may take this share of an accelerator's memory; a larger one stays in the computer's.
@@ -89,6 +88,7 @@ class DataModule(LightningDataModule):
         self.device = device
         self.augment = augment
         self.seed = seed
+        self.accelerator = "cpu"  # of the run: cuda, mps or cpu
         self._splits: Splits | None = None
 
     def prepare_data(self) -> None:
@@ -103,11 +103,9 @@ class DataModule(LightningDataModule):
         """Find the data set and split off validation; read what is to lie in memory."""
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the data once, whichever stage asks first; a process that is the first of its machine fetches them."""
+        """Read the data once, whichever stage asks first. `prepare_data` comes before, in one process of a machine."""
         if self._splits is not None:
             return
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            self.prepare_data()
         splits = self.read()
         split_checks.check_names(splits.class_names)
         self.dataset = splits.dataset
@@ -127,7 +125,7 @@ class DataModule(LightningDataModule):
             self._check_labels(split, samples)
         self.check_batch_size(self.batch_size)
         self._check_classes()
-        known = self._read_some(self.training) if isinstance(self.training, LazyLabelled) else self.training
+        known = self._read_some(self.training) if isinstance(self.training, LazySamples) else self.training
         self.input_shape = tuple(known.inputs.shape[1:])
         self._example = known.inputs[0].clone()
         for split, samples in found.items():
@@ -224,11 +222,11 @@ class DataModule(LightningDataModule):
         if self.targets == "classes":
             whole = {split: s.labels for split, s in others.items() if split == "test" or self.val_size is None}
             split_checks.warn_of_absent_classes(self.training.labels, whole, self.class_names)
-        if isinstance(self.training, Labelled) and not self.has_known_splits:
+        if isinstance(self.training, TensorSamples) and not self.has_known_splits:
             split_checks.warn_of_copies(self.training, others)
             split_checks.warn_of_other_scale(self.training, others)
 
-    def _read_some(self, samples: LazyLabelled) -> Labelled:
+    def _read_some(self, samples: LazySamples) -> TensorSamples:
         sample = samples.sample()
         num_bytes = 1 if sample is None else sample.nbytes
         num_samples = min(_STATISTICS_SAMPLES, len(samples), max(1, _STATISTICS_BYTES // num_bytes))
@@ -255,9 +253,9 @@ class DataModule(LightningDataModule):
 
     def _loader(self, data: Samples, batch_size: int, order: EpochOrder | None = None) -> Loader:
         augment = self.augment if order is not None else None
-        if self.in_memory and isinstance(data, Labelled):
+        if self.in_memory and isinstance(data, TensorSamples):
             device = self._home(data)
-            data = Labelled(data.inputs.to(device), data.labels.to(device))
+            data = TensorSamples(data.inputs.to(device), data.labels.to(device))
             return TensorLoader(data, batch_size, self.mean, self.std, self.scale, order, augment)
         device = self._run_device()
         statistics = (self.mean, self.std, self.scale)
@@ -267,7 +265,7 @@ class DataModule(LightningDataModule):
         """Read what is to lie in memory; what cannot be read is told of all splits at once."""
         loaded, errors = dict(splits), []
         for name, samples in splits.items():
-            if self.in_memory and isinstance(samples, LazyLabelled):
+            if self.in_memory and isinstance(samples, LazySamples):
                 try:
                     loaded[name] = samples.load(self.num_workers, f"{name} samples of {self.dataset}")
                 except UserError as error:
@@ -277,12 +275,10 @@ class DataModule(LightningDataModule):
         return loaded
 
     def _run_device(self) -> torch.device:
-        if self.device == "cpu" or self.trainer is None:
-            return torch.device("cpu")
-        device: torch.device = self.trainer.strategy.root_device
-        return device
+        # Of several GPUs it is this process's own one, which Lightning has made the current one by then.
+        return torch.device("cpu" if self.device == "cpu" else self.accelerator)
 
-    def _home(self, data: Labelled) -> torch.device:
+    def _home(self, data: TensorSamples) -> torch.device:
         """The device that holds the data: copying every batch to an accelerator costs more than a small step."""
         device = self._run_device()
         if device.type == "cuda":

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from torchvision import datasets
 
 from cnnlab.data.idx_datamodule import IdxDataModule
-from cnnlab.data.labelled import Labelled
+from cnnlab.data.samples import TensorSamples
 
 _NUM_IMAGES = {"digits": (240_000, 40_000), "letters": (124_800, 20_800), "balanced": (112_800, 18_800)}
 
@@ -35,9 +35,9 @@ class EMNIST(IdxDataModule):
         names = datasets.EMNIST.classes_split_dict[self.split]
         return tuple(names[1:] if self.split == "letters" else names)
 
-    def arrange(self, data: Labelled) -> Labelled:
+    def arrange(self, data: TensorSamples) -> TensorSamples:
         first_label = 1 if self.split == "letters" else 0
-        return Labelled(data.inputs.transpose(2, 3).contiguous(), data.labels - first_label)
+        return TensorSamples(data.inputs.transpose(2, 3).contiguous(), data.labels - first_label)
 
     def file_prefix(self, split: str) -> str:
         return f"emnist-{self.split}-{split}"

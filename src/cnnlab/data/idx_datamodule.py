@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from torchvision import datasets
 
-from cnnlab.data import idx_files
 from cnnlab.data.datamodule import DataModule
-from cnnlab.data.download import DownloadFailed, fetch
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.locations import ENVIRONMENT_VARIABLE, data_dirs
+from cnnlab.data.files import idx_files
+from cnnlab.data.files.download import DownloadFailed, fetch
+from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
+from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
 from cnnlab.errors import UserError
 
@@ -83,7 +83,7 @@ class IdxDataModule(DataModule):
     def names_of_classes(self) -> tuple[str, ...]:
         """Names in the order of the labels."""
 
-    def arrange(self, data: Labelled) -> Labelled:
+    def arrange(self, data: TensorSamples) -> TensorSamples:
         """Turn the stored images and labels into upright images and labels from 0."""
         return data
 
@@ -118,7 +118,7 @@ class IdxDataModule(DataModule):
     def _num_items(self, file_name: str) -> int:
         return self.num_training if file_name.startswith(self.file_prefix("train")) else self.num_test
 
-    def _read_split(self, folder: Path, split: str) -> Labelled:
+    def _read_split(self, folder: Path, split: str) -> TensorSamples:
         prefix = self.file_prefix(split)
         images, labels = (self._found(folder, f"{prefix}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
         return self.arrange(idx_files.read_labelled(images, labels))

@@ -14,26 +14,26 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from cnnlab.data.datamodule import DataModule
-from cnnlab.data.image_files import ImageFiles, folders_of_splits, names_of_classes
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.lazy import LazyLabelled
+from cnnlab.data.files.image_files import ImageFiles, folders_of_splits, names_of_classes
+from cnnlab.data.files.imaging import Header, read_header, read_image
+from cnnlab.data.lazy_samples import LazySamples
+from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
 from cnnlab.errors import UserError, first_of, printable
-from cnnlab.imaging import Header, read_header, read_image
 
 log = logging.getLogger(__name__)
 
-_DARK = 64  # grey levels that training images stay below only if their upper two bits are never used
+_DARK = 64  # training images stay below this grey level only if their upper two bits are never used
 
 Result = TypeVar("Result")
 
 
 class ImageFolder(DataModule):
-    """<root>/<class>/…, or <root>/train/<class>/… with val and test beside train where they exist.
+    """Images in <root>/<class>/…, or in <root>/train/<class>/… with folders val and test beside train if they exist.
 
     A split that has no folder is cut off the training images, stratified and the same for every seed. Class names are
-    the folders' names. Whatever Pillow opens is taken; files whose names are not those of images are counted and passed
-    over, hidden folders and those of the system too.
+    the folders' names. All formats that Pillow reads are accepted. Files with other endings are counted and left
+    out, and hidden folders and those of the system are ignored.
 
     Args:
         root: the folder.
@@ -73,7 +73,7 @@ class ImageFolder(DataModule):
     def setup(self, stage: str | None = None) -> None:
         is_new = self._splits is None
         super().setup(stage)
-        if is_new and self.full_scale is None and isinstance(self.training, Labelled):
+        if is_new and self.full_scale is None and isinstance(self.training, TensorSamples):
             highest = int(self.training.inputs.max())
             if highest < _DARK:
                 log.warning(
@@ -109,12 +109,12 @@ class ImageFolder(DataModule):
             checksums={split: found.fingerprint() for split, found in files.items()},
         )
 
-    def _samples(self, files: ImageFiles, num_channels: int) -> LazyLabelled:
+    def _samples(self, files: ImageFiles, num_channels: int) -> LazySamples:
         pixels = Pixels(files.paths, num_channels, self.size, self.unreadable == "skip", self.full_scale)
-        return LazyLabelled.of(pixels, files.labels)
+        return LazySamples.from_dataset(pixels, files.labels)
 
     def _headers(self, files: dict[str, ImageFiles]) -> list[tuple[Path, Header]]:
-        """Headers of all images; those that have none are refused, or taken out of `files` with a warning."""
+        """The headers of all images. Images without one are refused, or removed from `files` with a warning."""
         headers: list[tuple[Path, Header]] = []
         errors: list[UserError] = []
         for split, found in files.items():
@@ -137,7 +137,7 @@ class ImageFolder(DataModule):
         return headers
 
     def _settle(self, headers: Sequence[tuple[Path, Header]]) -> None:
-        """Decide size and colour where the user left them to the images."""
+        """Take size and colour from the images if the user did not set them."""
         if self.color == "auto":
             self.color = "rgb" if any(header.num_channels == 3 for _, header in headers) else "grey"
         if self.size is None and headers:
@@ -189,7 +189,7 @@ def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | Non
     return sides[0], sides[1]
 
 
-def _part(fraction: float, samples: LazyLabelled) -> int:
+def _part(fraction: float, samples: LazySamples) -> int:
     return max(1, round(fraction * len(samples)))
 
 
@@ -201,7 +201,7 @@ def _try_header(path: Path) -> Header | UserError:
 
 
 def _in_threads(function: Callable[[Path], Result], paths: Sequence[Path]) -> list[Result]:
-    """Files are waited for in threads: reading headers computes next to nothing."""
+    """Read headers in threads, because that is mostly waiting for the disk."""
     with ThreadPool(8) as pool:
         results = pool.imap(function, paths, chunksize=64)
         is_silent = not sys.stderr.isatty()

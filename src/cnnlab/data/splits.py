@@ -1,12 +1,12 @@
-"""What a data set hands to the data module."""
+"""The splits of a data set, as it passes them to the data module."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cnnlab.data.labelled import Labelled
-from cnnlab.data.lazy import LazyLabelled
+from cnnlab.data.lazy_samples import LazySamples
+from cnnlab.data.samples import TensorSamples
 
-Samples = Labelled | LazyLabelled
+Samples = TensorSamples | LazySamples
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Splits:
     Attributes:
         dataset: the name that every result carries; mnist-5k is not mnist.
         training, validation: in an order whose prefixes are stratified.
-        test: the test split, or what reads it, which nothing but the test after training asks for.
+        test: the test split, or a function that reads it, which is called only when the test split is needed.
         class_names: in the order of the labels; for values the names of the values.
-        checksums: file name to a checksum, which pins the data to a run or a study.
+        checksums: the checksum of each file, by which a run or a study recognises its data.
     """
 
     dataset: str

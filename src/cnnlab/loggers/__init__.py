@@ -1,1 +1,1 @@
-"""Lightning loggers where the library's own write what would mislead."""
+"""Replacements for those of Lightning's loggers whose output would mislead."""

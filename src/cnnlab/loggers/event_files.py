@@ -1,4 +1,4 @@
-"""Pictures that join a run's TensorBoard log after the run, in an event file of their own."""
+"""Adds pictures to a run's TensorBoard log after the run, in a separate event file."""
 
 import io
 import os
@@ -14,16 +14,16 @@ from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignor
 
 
 def add_images(run_dir: Path, name: str, images: Mapping[str, bytes], step: int) -> None:
-    """Show PNG files on the IMAGES page, as part of the run; what an earlier call of the same `name` showed goes.
+    """Show PNG files on the run's IMAGES page; they replace those of an earlier call with the same `name`.
 
     Args:
         run_dir: the run folder; the pictures go to <run_dir>/tensorboard.
-        name: who made them, for example evaluation-test; part of the event file's name.
+        name: the source of the pictures, for example evaluation-test; part of the event file's name.
         images: tag, for example evaluation/test/confusion_matrix, to the bytes of a PNG file, kept as they are.
         step: x on the page, for example the epoch of the weights.
 
     Raises:
-        PIL.UnidentifiedImageError: for bytes that are no picture; nothing is written then.
+        PIL.UnidentifiedImageError: for bytes that are not a picture; then nothing is written.
     """
     events = [Event(wall_time=time.time(), file_version="brain.Event:2")]
     events += [

@@ -1,4 +1,4 @@
-"""TensorBoard without version_0, hp_metric=-1 and stale points after a resume."""
+"""A TensorBoard logger without version_0, hp_metric=-1 and outdated points after a resume."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -30,7 +30,7 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
 
     Args:
         save_dir: the run folder.
-        purge_step: on resume the first step to be written again; TensorBoard forgets what was written from there on.
+        purge_step: the first step that a resumed run writes again; TensorBoard hides older points from this step on.
     """
 
     def __init__(self, save_dir: str | Path, purge_step: int | None = None) -> None:
@@ -67,4 +67,4 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Leave out Lightning's hparams.yaml: .hydra/config.yaml says it all."""
+        """Write no hparams.yaml as Lightning does, because .hydra/config.yaml holds the same settings."""

@@ -24,7 +24,7 @@ class AsyncOptunaSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> None:
-        from hydra_plugins.async_optuna_sweeper._impl import sweep
+        from async_optuna.hydra_app.sweep import sweep
 
         assert self.config is not None
         assert self.hydra_context is not None

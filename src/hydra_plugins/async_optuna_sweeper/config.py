@@ -1,4 +1,4 @@
-"""What `hydra/sweeper=async_optuna` may be told; the keys of hydra-optuna-sweeper keep their meaning and default."""
+"""The settings of `hydra/sweeper=async_optuna`; the keys of hydra-optuna-sweeper keep their meaning and default."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +50,8 @@ class AsyncOptunaSweeperConf:
     preload: list[str] = field(default_factory=list)
 
     # --- What an app may plug in ---
+    # Dotted path of a function that sees the composed config before the search: it may complete or refuse it.
+    complete: str | None = None
     # Dotted path of a function that sees the config of each choice before the first trial, and pins the data.
     prepare: str | None = None
     # Dotted path of a function that draws up a report of the sweep folder and returns its text.
@@ -116,7 +118,9 @@ _PRUNER_DEFAULTS: dict[str, dict[str, Any]] = {
 
 def register() -> None:
     store = ConfigStore.instance()
-    store.store(group="hydra/sweeper", name="async_optuna", node=AsyncOptunaSweeperConf, provider=_PROVIDER)
+    # An app with defaults of its own writes hydra/sweeper/async_optuna.yaml, which begins with the second name.
+    for name in ("async_optuna", "async_optuna_defaults"):
+        store.store(group="hydra/sweeper", name=name, node=AsyncOptunaSweeperConf, provider=_PROVIDER)
     for name, (cls, arguments) in _SAMPLERS.items():
         node: dict[str, Any] = {"_target_": f"optuna.samplers.{cls}"} | dict.fromkeys(arguments)
         store.store(group="hydra/sweeper/sampler", name=name, node=node, provider=_PROVIDER)

@@ -1,0 +1,33 @@
+"""Commands as the user would type them here, and values as Hydra reads them."""
+
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def python() -> str:
+    """How to call this interpreter from the user's shell: the short way if that is the same one."""
+    found = shutil.which("python")
+    same = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
+    return "python" if same else shlex.quote(short_path(Path(sys.executable)))
+
+
+def this_script(arguments: Iterable[str]) -> str:
+    """A command line that calls the running script with other arguments."""
+    script = short_path(Path(sys.argv[0]).absolute()) if sys.argv[0] else ""
+    return " ".join([python(), shlex.quote(script), *map(shlex.quote, arguments)])
+
+
+def short_path(path: Path) -> str:
+    """The path from here if it lies below, else the whole."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def quoted(value: str) -> str:
+    """Quote a value such that Hydra's parser gives back exactly the same string."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return "'" + escaped.replace("${", "\\${") + "'"

@@ -1,0 +1,131 @@
+"""Optuna's samplers, made repeatable trial by trial and kept from proposing what was already run."""
+
+import copy
+import random
+from collections.abc import Callable
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, GridSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from async_optuna.space import Parameter, Point, Space, identity
+
+# A sampler that has settled proposes its favourite again and again; after so many tries any unseen point will do.
+_ATTEMPTS = 10
+
+Seen = Callable[[Point], bool]
+
+
+class DistinctSampler(BaseSampler):
+    """Ask a fresh Optuna sampler for each trial, seeded by the trial's number, until it proposes an unseen point.
+
+    A stored seed would start the same sequence again in every process that joins or resumes a study; a seed that
+    depends on the trial's number does not, and a serial search from scratch can still be repeated.
+
+    Args:
+        make: makes the sampler for a seed (None: unseeded), or None for a grid: the first unseen point in order.
+        seed: of the whole search.
+        space: what to choose from.
+        is_seen: whether a point was run, is running or waits.
+    """
+
+    def __init__(
+        self, make: Callable[[int | None], BaseSampler] | None, seed: int | None, space: Space, is_seen: Seen
+    ) -> None:
+        self._make = make
+        self._seed = seed
+        self._space = space
+        self._is_seen = is_seen
+        self._is_finite = space.size() is not None
+        self._inner: BaseSampler | None = None
+        self._point: Point = {}
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self._start_inner(study, trial, attempt=0)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Choose the whole point here, for Optuna checks the next call's answer against this one's distributions."""
+        distributions: dict[str, BaseDistribution] = {}
+
+        def remember(parameter: Parameter) -> Any:
+            distributions[parameter.name] = parameter.distribution
+            return self._point[parameter.name]
+
+        self._point = self._propose(study, trial)
+        self._space.walk(remember)
+        return distributions
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._point
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """For what a custom search space adds."""
+        if self._inner is None:
+            raise ValueError(f"the grid does not hold {param_name}; use another sampler with a custom search space")
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        # Samplers of finite spaces call study.stop() at their end, which Optuna refuses outside optimize().
+        if self._make is not None and not isinstance(self._inner, GridSampler):
+            try:
+                (self._inner or self._make(self._seed)).after_trial(study, trial, state, values)
+            except RuntimeError as error:
+                if "Study.stop" not in str(error):
+                    raise
+
+    def _propose(self, study: Study, trial: FrozenTrial) -> Point:
+        if self._make is None:
+            return self._unseen() or {}
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self._start_inner(study, trial, attempt)
+            point = self._sample(study, trial)
+            if not self._is_seen(point):
+                return point
+        return (self._unseen(random.Random(f"{self._seed} {trial.number}")) if self._is_finite else None) or point
+
+    def _sample(self, study: Study, trial: FrozenTrial) -> Point:
+        inner = self._inner
+        assert inner is not None
+        draft = copy.deepcopy(trial)
+        relative_space = inner.infer_relative_search_space(study, draft)
+        relative = inner.sample_relative(study, draft, relative_space)
+
+        def choose(parameter: Parameter) -> Any:
+            distribution = parameter.distribution
+            if distribution.single():
+                value = _only_value(distribution)
+            elif parameter.name in relative and relative_space.get(parameter.name) == distribution:
+                value = relative[parameter.name]
+            else:
+                value = inner.sample_independent(study, draft, parameter.name, distribution)
+            draft.params = {**draft.params, parameter.name: value}
+            draft.distributions = {**draft.distributions, parameter.name: distribution}
+            return value
+
+        return self._space.walk(choose)[0]
+
+    def _unseen(self, shuffle: random.Random | None = None) -> Point | None:
+        points = (point for point in self._space.points() if not self._is_seen(point))
+        return next(points, None) if shuffle is None else shuffle.choice(list(points) or [None])
+
+    def _start_inner(self, study: Study, trial: FrozenTrial, attempt: int) -> None:
+        if self._make is not None:
+            seed = None if self._seed is None else (self._seed + 1_000_003 * trial.number + 7919 * attempt) % 2**31
+            self._inner = self._make(seed)
+            self._inner.before_trial(study, trial)
+
+
+def is_same(first: Point, second: Point) -> bool:
+    return identity(first) == identity(second)
+
+
+def _only_value(distribution: BaseDistribution) -> Any:
+    choices = getattr(distribution, "choices", None)
+    return choices[0] if choices else distribution.low  # type: ignore[attr-defined]

@@ -1,0 +1,299 @@
+"""Where trials run: each in a process of its own, or one by one in this process.
+
+An executor starts a job in a slot and tells what happens to it; the search's loop knows nothing else of it. Another
+one could hand the jobs to a cluster's launcher.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
+
+from async_optuna.errors import SearchError, is_told_in_one_line, on_one_line
+from async_optuna.outcome import Outcome
+from async_optuna.slots import Slot
+from async_optuna.worker import Job, Task, become, die_with_parent, run, run_in_process
+
+OnReport = Callable[[int, float, int], str | None]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial's process is gone.
+
+    Attributes:
+        outcome: what it left, None if it died before it could.
+        reason: why it is gone, where there is no outcome.
+    """
+
+    number: int
+    slot: Slot
+    outcome: Outcome | None
+    reason: str = ""
+
+
+class Executor(Protocol):
+    """Runs jobs in slots.
+
+    Attributes:
+        slots: all of them.
+        on_report: called with (number, value, step) for every report; its answer goes back to the trial.
+    """
+
+    slots: Sequence[Slot]
+    on_report: OnReport
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a function returns where the trials will run; raise SearchError with what it raised."""
+
+    def start(self, slot: Slot, job: Job) -> None:
+        """Run a job in a free slot."""
+
+    def wait(self, seconds: float) -> Iterator[Ended]:
+        """Serve running trials for up to so long, or until one ends; yield those that ended."""
+
+    def stop(self, grace_seconds: float) -> Iterator[Ended]:
+        """Ask all trials to end, then make them; yield every one that had not ended."""
+
+    def kill(self) -> None:
+        """End all trials at once."""
+
+
+@dataclass
+class _Running:
+    job: Job
+    slot: Slot
+    process: BaseProcess
+    connection: Connection
+
+
+class ProcessExecutor:
+    """A process per trial, forked from one that has the preloaded modules: imports are paid once.
+
+    Args:
+        task: runs a job; it is pickled.
+        preload: modules to import once. They must not touch CUDA: what is forked after that cannot use it.
+        bind: makes of it the task of one job; called here, for what takes time and is much the same for all jobs.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        slots: Sequence[Slot],
+        preload: Sequence[str] = (),
+        bind: Callable[[Job], Task] | None = None,
+    ) -> None:
+        self.slots = slots
+        self.on_report: OnReport = _go_on
+        from multiprocessing.forkserver import ensure_running  # does not exist on Windows
+
+        self._task = task
+        self._bind = bind
+        self._running: dict[int, _Running] = {}
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["__main__", "async_optuna.worker", *preload])
+        with _thread_limit(slots[0].num_threads), _ctrl_c_ignored():
+            ensure_running()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        here, there = self._context.Pipe()
+        process = self._context.Process(target=_call_and_send, args=(there, dict(os.environ), function, arguments))
+        try:
+            _start(process)
+            there.close()
+            result, error = here.recv()
+        except EOFError:
+            process.join()
+            raise SearchError(f"the check before the first trial died with exit status {process.exitcode}") from None
+        except BaseException:  # Ctrl-C: Python would wait for it at the end
+            if process.pid is not None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
+            raise
+        finally:
+            here.close()
+        process.join()
+        if error is not None:
+            raise SearchError(error)
+        return result
+
+    def start(self, slot: Slot, job: Job) -> None:
+        here, there = self._context.Pipe()
+        # The process that trials are forked from has the environment of its own start.
+        share = {"OMP_NUM_THREADS": str(slot.num_threads)}
+        job = replace(job, environment={**share, **os.environ, **job.environment})
+        task = self._bind(job) if self._bind else self._task
+        process = self._context.Process(target=run_in_process, args=(task, job, there), name=f"trial-{job.number}")
+        _start(process)
+        there.close()
+        self._running[job.number] = _Running(job, slot, process, here)
+
+    def wait(self, seconds: float) -> Iterator[Ended]:
+        if not self._running:
+            time.sleep(seconds)
+            return
+        waited_for: dict[Any, _Running] = {}
+        for running in self._running.values():
+            waited_for[running.process.sentinel] = running
+            if not running.connection.closed:
+                waited_for[running.connection] = running
+        for ready in wait(list(waited_for), seconds):
+            running = waited_for[ready]
+            if isinstance(ready, Connection):
+                self._answer(running)
+            elif running.job.number in self._running:
+                yield self._collect(running)
+
+    def stop(self, grace_seconds: float) -> Iterator[Ended]:
+        self._signal(signal.SIGTERM)
+        deadline = time.monotonic() + grace_seconds
+        for running in self._running.values():
+            running.process.join(max(0.0, deadline - time.monotonic()))
+        self.kill()
+        for running in list(self._running.values()):
+            yield self._collect(running)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        for running in self._running.values():
+            running.process.join()
+
+    def _answer(self, running: _Running) -> None:
+        try:
+            value, step = running.connection.recv()
+        except (EOFError, OSError):  # it died; its sentinel says so
+            running.connection.close()
+            return
+        answer = self.on_report(running.job.number, value, step)
+        with suppress(OSError):
+            running.connection.send(answer)
+
+    def _collect(self, running: _Running) -> Ended:
+        running.process.join()
+        del self._running[running.job.number]
+        running.connection.close()
+        self._kill_group(running, signal.SIGKILL)  # what the trial may have started itself
+        code = running.process.exitcode
+        how = f"killed by signal {-code}" if code is not None and code < 0 else f"gone with exit status {code}"
+        running.process.close()
+        return Ended(running.job.number, running.slot, Outcome.read(running.job.folder), f"its process was {how}")
+
+    def _signal(self, signum: int) -> None:
+        for running in self._running.values():
+            if not self._kill_group(running, signum) and running.process.is_alive():
+                os.kill(running.process.pid or 0, signum)
+
+    @staticmethod
+    def _kill_group(running: _Running, signum: int) -> bool:
+        """Signal a trial's process and all it has started; False if it has no group of its own (yet)."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(running.process.pid or 0, signum)
+            return True
+        return False
+
+
+class InlineExecutor:
+    """One trial after the other in this very process: for tasks that no other process can import."""
+
+    def __init__(self, task: Task) -> None:
+        self.slots: Sequence[Slot] = [Slot(0)]
+        self.on_report: OnReport = _go_on
+        self._task = task
+        self._ended: deque[Ended] = deque()
+        self._current: tuple[Job, Slot] | None = None
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    def start(self, slot: Slot, job: Job) -> None:
+        self._current = (job, slot)
+        outcome = run(self._task, job, lambda value, step: self.on_report(job.number, value, step))
+        self._current = None
+        self._ended.append(Ended(job.number, slot, outcome))
+
+    @property
+    def is_running(self) -> bool:
+        return self._current is not None
+
+    def wait(self, seconds: float) -> Iterator[Ended]:
+        if not self._ended:
+            time.sleep(seconds)
+        while self._ended:
+            yield self._ended.popleft()
+
+    def stop(self, grace_seconds: float) -> Iterator[Ended]:
+        while self._ended:
+            yield self._ended.popleft()
+        if self._current is not None:
+            job, slot = self._current
+            self._current = None
+            yield Ended(job.number, slot, None, "it was stopped")
+
+    def kill(self) -> None:
+        """Nothing outlives this process."""
+
+
+def _go_on(number: int, value: float, step: int) -> None:
+    """Before a search listens, every trial may go on."""
+
+
+def _start(process: BaseProcess) -> None:
+    try:
+        process.start()
+    except (EOFError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise SearchError(
+            f"no process can be forked for a trial ({reason}); does a module of hydra.sweeper.preload fail above?"
+        ) from error
+
+
+def _call_and_send(
+    connection: Connection, environment: dict[str, str], function: Callable[..., Any], arguments: Sequence[Any]
+) -> None:
+    os.setsid()
+    become(environment)
+    threading.Thread(target=die_with_parent, daemon=True).start()
+    try:
+        connection.send((function(*arguments), None))
+    except Exception as error:
+        if is_told_in_one_line(error):
+            connection.send((None, str(error)))
+        else:
+            traceback.print_exc()
+            connection.send((None, f"{type(error).__name__}: {on_one_line(error)}"))
+
+
+@contextmanager
+def _thread_limit(num_threads: int) -> Iterator[None]:
+    """Numeric libraries read their number of threads when they are first loaded, which the preloading process does."""
+    name = "OMP_NUM_THREADS"
+    was_set = name in os.environ
+    os.environ.setdefault(name, str(num_threads))
+    try:
+        yield
+    finally:
+        if not was_set:
+            del os.environ[name]
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """The terminal sends Ctrl-C to every process; what is started here leaves it to this one, even while it imports."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

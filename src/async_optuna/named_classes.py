@@ -1,0 +1,107 @@
+"""Optuna's samplers and pruners by name: the config says which class, and its arguments."""
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from optuna import pruners, samplers
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler, GridSampler, QMCSampler
+
+from async_optuna.errors import SearchError, did_you_mean, on_one_line
+
+# What Optuna itself does without.
+_PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
+
+
+def sampler_factory(config: Mapping[str, Any]) -> tuple[Callable[[int | None], BaseSampler] | None, int | None]:
+    """Return what makes a sampler for a seed (None: a grid, which needs none) and the search's seed.
+
+    Args:
+        config: _target_, the class's name or dotted path, and its arguments; null means Optuna's default.
+
+    Raises:
+        SearchError: for an unknown class or argument, with the nearest name.
+    """
+    cls, arguments = _class_and_arguments("sampler", config, samplers, BaseSampler)
+    seed = arguments.pop("seed", None)
+    if issubclass(cls, GridSampler):
+        return None, seed
+    takes_seed = "seed" in inspect.signature(cls).parameters
+    # A quasi-random sequence is one sequence: its seed scrambles all of it and the trials take its points in turn.
+    is_one_sequence = issubclass(cls, QMCSampler)
+
+    def make(trial_seed: int | None) -> BaseSampler:
+        chosen = seed if is_one_sequence else trial_seed
+        sampler: BaseSampler = _construct("sampler", cls, arguments | ({"seed": chosen} if takes_seed else {}))
+        return sampler
+
+    package = _PACKAGES.get(cls.__name__)
+    if package and find_spec(package) is None:
+        raise SearchError(f"hydra.sweeper.sampler: {cls.__name__} needs another package: pip install {package}")
+    make(seed)
+    return make, seed
+
+
+def build_pruner(config: Mapping[str, Any] | None) -> BasePruner | None:
+    """Return the pruner, None for no pruning.
+
+    Raises:
+        SearchError: for an unknown class or argument, with the nearest name.
+    """
+    if not config or config.get("_target_") is None:
+        return None
+    cls, arguments = _class_and_arguments("pruner", config, pruners, BasePruner)
+    if issubclass(cls, pruners.NopPruner):
+        return None
+    pruner: BasePruner = _construct("pruner", cls, arguments)
+    return pruner
+
+
+def _class_and_arguments(role: str, config: Mapping[str, Any], module: Any, base: type) -> tuple[type, dict[str, Any]]:
+    path = str(config.get("_target_"))
+    cls = _find(role, path, module)
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise SearchError(f"hydra.sweeper.{role}: expected a class derived from optuna's {base.__name__}, got {path}")
+    accepted = inspect.signature(cls).parameters
+    required = [name for name, parameter in accepted.items() if parameter.default is inspect.Parameter.empty]
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values())
+    arguments = {
+        str(name): value
+        for name, value in config.items()
+        if name != "_target_" and (value is not None or name in required)
+    }
+    for name, value in arguments.items():
+        if name not in accepted and name != "seed" and not takes_any:
+            nearest = did_you_mean(name, accepted)
+            raise SearchError(f"hydra.sweeper.{role}.{name}: {cls.__name__} has no such argument{nearest}")
+        if isinstance(value, Mapping) and "_target_" in value:
+            inner_role = "pruner" if "prun" in name else "sampler"
+            inner_module, inner_base = (pruners, BasePruner) if inner_role == "pruner" else (samplers, BaseSampler)
+            inner, inner_arguments = _class_and_arguments(f"{role}.{name}", value, inner_module, inner_base)
+            arguments[name] = _construct(f"{role}.{name}", inner, inner_arguments)
+    return cls, arguments
+
+
+def _find(role: str, path: str, module: Any) -> Any:
+    module_name, _, class_name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module_name) if module_name else module, class_name)
+    except (ImportError, AttributeError) as error:
+        names = [name for name in module.__all__ if name[0].isupper()]
+        nearest = did_you_mean(class_name, names)
+        raise SearchError(f"hydra.sweeper.{role}: there is no {path} ({error}){nearest}") from error
+    return found
+
+
+def _construct(role: str, cls: type, arguments: Mapping[str, Any]) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # whoever names a class has chosen it
+            return cls(**arguments)
+    except (TypeError, ValueError, ImportError) as error:
+        raise SearchError(f"hydra.sweeper.{role}: {on_one_line(error)}") from error

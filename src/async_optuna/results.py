@@ -1,0 +1,91 @@
+"""optimization_results.yaml: the state of a search for people and programs, and the commands that follow from it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import yaml
+from optuna.trial import FrozenTrial
+
+from async_optuna.commands import this_script
+from async_optuna.files import write_atomically
+from async_optuna.ledger import Ledger
+
+FILE = "optimization_results.yaml"
+
+
+class Results:
+    """Writes the results of a study into its folder.
+
+    Args:
+        storage: as a reader opens it: the journal's name in the folder, or a URL.
+        metric_names: of the objectives, in order.
+        left_out: keys of overrides that belong to one trial's circumstances, not to what it computes.
+        retrain: overrides that turn a trial into a full training; they replace those of the same keys.
+        flags: of the command, such as --config-name.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        storage: str,
+        metric_names: Sequence[str],
+        left_out: Sequence[str] = (),
+        retrain: Sequence[str] = (),
+        flags: Sequence[str] = (),
+    ) -> None:
+        self._ledger = ledger
+        self._storage = storage
+        self._metric_names = list(metric_names)
+        self._left_out = set(left_out)
+        self._retrain = list(retrain)
+        self._flags = list(flags)
+
+    def write(self) -> None:
+        content = yaml.safe_dump(self.content(), sort_keys=False, allow_unicode=True, width=10_000)
+        write_atomically(self._ledger.sweep_dir / FILE, content.encode())
+
+    def content(self) -> dict[str, Any]:
+        study = self._ledger.study
+        content: dict[str, Any] = {
+            "name": "optuna",
+            "study_name": study.study_name,
+            "storage": self._storage,
+            "metrics": self._metric_names,
+            "directions": [direction.name.lower() for direction in study.directions],
+            "counts": asdict(self._ledger.counts),
+        }
+        best = self._ledger.best
+        if len(study.directions) > 1:
+            content["solutions"] = [
+                {"params": dict(trial.params), "values": list(trial.values)} | _whereabouts(trial)
+                for trial in sorted(study.best_trials, key=lambda trial: trial.number)
+            ]
+        elif best is not None:
+            place = _whereabouts(best)
+            content |= {"best_params": dict(best.params), "best_value": best.value}
+            content |= {"best_trial": place["trial"], "best_folder": place["folder"]}
+            content |= {"reproduce": self.reproduce(best), "retrain": self.retrain(best)}
+        return content
+
+    def reproduce(self, trial: FrozenTrial) -> str:
+        """The command that repeats a trial exactly."""
+        return this_script([*self._flags, *self._computed(trial)])
+
+    def retrain(self, trial: FrozenTrial) -> str:
+        """The command that trains a trial's point at full length and tests it."""
+        replaced = {_key(override) for override in self._retrain}
+        kept = [override for override in self._computed(trial) if _key(override) not in replaced]
+        return this_script([*self._flags, *kept, *self._retrain])
+
+    def _computed(self, trial: FrozenTrial) -> list[str]:
+        overrides = trial.user_attrs.get("overrides", [])
+        return [override for override in overrides if _key(override) not in self._left_out]
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
+
+
+def _whereabouts(trial: FrozenTrial) -> dict[str, Any]:
+    return {"trial": trial.number, "folder": trial.user_attrs.get("folder", str(trial.number))}

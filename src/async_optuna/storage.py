@@ -1,0 +1,145 @@
+"""Where a study is kept: a journal file in the sweep folder, or any Optuna storage."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+from async_optuna.errors import SearchError, on_one_line
+from async_optuna.files import AVAILABLE, FileLock
+
+JOURNAL = "study.journal"
+
+
+def open_storage(storage: str | Mapping[str, Any] | None, sweep_dir: Path) -> BaseStorage:
+    """Open a storage: None for the journal in the sweep folder, an Optuna URL, or a class with its arguments.
+
+    Raises:
+        SearchError: if it cannot be opened, with the reason.
+    """
+    if storage is None:
+        return open_journal(sweep_dir / JOURNAL)
+    if isinstance(storage, Mapping):
+        return _construct(storage)
+    if "://" not in storage:
+        return open_journal(Path(storage).absolute())
+    try:
+        return optuna.storages.get_storage(storage)
+    except ImportError as error:
+        raise SearchError(f"hydra.sweeper.storage={storage}: {on_one_line(error)[:300]}") from error
+    except Exception as error:  # each database driver has its own
+        expected = "expected a URL such as sqlite:///study.db or postgresql://user:password@host/name"
+        raise SearchError(
+            f"hydra.sweeper.storage={storage} cannot be opened ({on_one_line(error)[:300]}); {expected}"
+        ) from error
+
+
+def open_journal(path: Path) -> JournalStorage:
+    """Open or create a journal, and cut off a last line that a power cut or a full disk left unfinished.
+
+    Raises:
+        SearchError: if the file cannot be written, or is damaged before its end.
+    """
+    path = path.absolute()  # Optuna's lock spins for ever on a relative path in a sub-folder
+    try:
+        lock = _JournalLock(path)
+        with lock:
+            _cut_torn_tail(path)
+        return JournalStorage(_JournalFile(path, lock))
+    except OSError as error:
+        raise SearchError(
+            f"cannot use {error.filename or path}: {error.strerror}; hydra.sweep.dir= names another folder"
+        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise SearchError(
+            f"{path} is damaged ({on_one_line(error)[:300]}); continue from a copy, or name another study"
+        ) from error
+
+
+class _JournalFile(JournalFileBackend):
+    """Waits for the disk only where a trial begins or ends; the lines between get there with the next that does.
+
+    Optuna writes a line for every parameter, attribute and report, and would wait for each. A power cut may now take
+    some of those of a trial that it interrupts anyway; a killed process takes none.
+    """
+
+    def __init__(self, path: Path, lock: "_JournalLock") -> None:
+        super().__init__(str(path), lock_obj=lock)
+        self._path = path
+        self._kernel_lock = lock
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        with self._kernel_lock, self._path.open("ab") as file:
+            file.write(lines.encode())
+            file.flush()
+            if any("trial_id" not in log or "state" in log for log in logs):
+                os.fsync(file.fileno())
+
+
+class _JournalLock(JournalFileOpenLock):
+    """The kernel's lock instead of Optuna's lock file, which a killed process leaves behind for 30 seconds.
+
+    Where the system has no such lock (Windows) it is Optuna's file after all: not its symbolic link, which an ordinary
+    user of Windows may not make. Both have the same name, and each keeps out the other.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._kernel_lock = FileLock(path.with_name(f".{path.name}.lock")) if AVAILABLE else None
+
+    def acquire(self) -> bool:
+        return self._kernel_lock.acquire() if self._kernel_lock else super().acquire()
+
+    def release(self) -> None:
+        if self._kernel_lock:
+            self._kernel_lock.release()
+        else:
+            super().release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _cut_torn_tail(path: Path) -> None:
+    if not path.is_file():
+        return
+    with path.open("r+b") as file:
+        size = file.seek(0, 2)
+        keep = size
+        while keep > 0:
+            start = max(0, keep - 4096)
+            file.seek(start)
+            newline = file.read(keep - start).rfind(b"\n")
+            if newline >= 0:
+                keep = start + newline + 1
+                break
+            keep = start
+        if keep == size:
+            return
+        file.seek(keep)
+        path.with_name(f"{path.name}.torn-{int(time.time())}").write_bytes(file.read())
+        file.truncate(keep)
+
+
+def _construct(config: Mapping[str, Any]) -> BaseStorage:
+    path = str(config.get("_target_"))
+    module_name, _, name = path.rpartition(".")
+    try:
+        cls = getattr(import_module(module_name), name)
+        storage = cls(**{str(key): value for key, value in config.items() if key != "_target_"})
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise SearchError(f"hydra.sweeper.storage: {path} cannot be built ({on_one_line(error)[:300]})") from error
+    if not isinstance(storage, BaseStorage):
+        raise SearchError(f"hydra.sweeper.storage: expected an Optuna storage, got {path}")
+    return storage

@@ -1,0 +1,110 @@
+"""From the config to the parts of a run: data, network and LightningModule."""
+
+import logging
+import os
+from typing import Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from omegaconf import DictConfig
+from torch import nn
+
+from cnnlab.blocks.shapes import output_shape, settle_lazy_layers
+from cnnlab.data.datamodule import DataModule
+from cnnlab.direction import direction
+from cnnlab.errors import Infeasible, UserError, did_you_mean
+from cnnlab.instantiation import accepts, build, check_value, target
+from cnnlab.schedules import length_argument, plateau_mode
+
+log = logging.getLogger(__name__)
+
+_CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+def check_top_level(config: DictConfig) -> None:
+    """Check the types of train.yaml's own keys; every group is checked against the signature of its class."""
+    if not isinstance(config.get("trainer"), DictConfig):
+        raise UserError("trainer must be a config, got none; trainer=auto is the default")
+    for key, hint in {"seed": int, "monitor": str, "mode": Literal["min", "max"] | None, "test": bool}.items():
+        check_value(key, config[key], hint)
+    direction(config.monitor, config.mode)
+    if config.seed < 0:
+        raise UserError(f"seed must not be negative, got {config.seed}")
+    max_epochs = config.trainer.max_epochs
+    if isinstance(max_epochs, int) and max_epochs < 1 and max_epochs != -1:
+        raise UserError(f"trainer.max_epochs must be at least 1, or -1 for no end, got {max_epochs}")
+    for key in ("limit_train_batches", "max_steps", "accumulate_grad_batches"):
+        if config.trainer.get(key) == 0:
+            raise UserError(f"trainer.{key} must not be 0: there would be nothing to train")
+    for key, hint in {"num_threads": int | None, "channels_last": bool, "accelerator": str, "max_epochs": int}.items():
+        check_value(f"trainer.{key}", config.trainer[key], hint)
+
+
+def build_data(config: DictConfig, accelerator: str = "cpu") -> DataModule:
+    """Read the data set, downloading what is missing, and say what it holds.
+
+    The network is built for the shape of the data, so they are read here; Lightning's own calls find them ready.
+
+    Args:
+        accelerator: of the run: cuda, mps or cpu.
+    """
+    datamodule: DataModule = build(config, "data", augment=build(config, "augment"), seed=config.seed)
+    datamodule.accelerator = accelerator
+    try:
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # one process of a machine downloads, as Lightning has it
+            datamodule.prepare_data()
+        datamodule.setup()
+    except UserError as error:
+        raise UserError(f"data: {error}") from error
+    log.info(datamodule.summary())
+    return datamodule
+
+
+def build_model(config: DictConfig, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Build the network for samples of a shape (C, *spatial) and check that it maps them to one logit per class.
+
+    Raises:
+        Infeasible: if no network comes of these settings.
+    """
+    try:
+        model: nn.Module = build(config, "model", input_shape=shape, num_classes=num_classes)
+        settle_lazy_layers(model, shape)
+        logits = output_shape(model, shape)
+    except UserError as error:
+        raise Infeasible(str(error)) from error
+    except ValueError as error:
+        raise Infeasible(f"model: {error}") from error
+    if logits != (num_classes,):
+        raise UserError(f"model: expected logits of shape (N, {num_classes}), got (N, {', '.join(map(str, logits))})")
+    memory_format = _CHANNELS_LAST.get(len(shape) - 1)
+    if config.trainer.channels_last and memory_format is not None:
+        model = model.to(memory_format=memory_format)
+    return model
+
+
+def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModule) -> LightningModule:
+    """Put the model into its LightningModule; settings that optimizer, scheduler or monitor refuse are found here."""
+    mode = plateau_mode(target(config, "scheduler"), config.scheduler.get("mode"), config.monitor, config.mode)
+    optimizer, scheduler = build(config, "optimizer"), build(config, "scheduler", **mode)
+    length = length_argument(scheduler)
+    if length and config.trainer.max_epochs == config.trainer.get("max_steps", -1) == -1:
+        raise UserError("a run without an end (trainer.max_epochs=-1) needs scheduler=none or scheduler=step")
+    scheduler(optimizer(model.parameters()), **({length: 100} if length else {}))
+    module = target(config, "classifier")
+    learnt = getattr(module, "targets", datamodule.targets)
+    if learnt != datamodule.targets:
+        raise UserError(
+            f"classifier: {module.__name__} learns {learnt}, but the data hold {datamodule.targets}; "
+            "classifier._target_= names another LightningModule (see CONTRIBUTING.md, another task)"
+        )
+    known = {"input_shape": datamodule.input_shape, "num_classes": datamodule.num_classes}
+    wanted = {name: value for name, value in known.items() if accepts(module, name)}
+    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, **wanted}
+    classifier: LightningModule = build(config, "classifier", **parts)
+    monitorable = getattr(classifier, "monitorable", [config.monitor])
+    if config.monitor not in monitorable:
+        choices = ", ".join(monitorable)
+        nearest = did_you_mean(config.monitor, monitorable)
+        raise UserError(f"monitor must be one of {choices}, got {config.monitor!r}{nearest}")
+    classifier.monitor = config.monitor  # what a schedule waits for
+    return classifier

@@ -1,0 +1,158 @@
+"""Commands: a task that Hydra configures, whose errors are one line and which a signal ends cleanly."""
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from cnnlab.cli import console
+from cnnlab.cli.config_errors import in_one_line, refuse_misplaced_header
+from cnnlab.cli.help import help_text, is_wanted
+from cnnlab.cli.jobs import Jobs
+from cnnlab.cli.lazy_help import lazy_help_allowed
+from cnnlab.cli.signals import signals_raise
+from cnnlab.errors import Interrupted
+from cnnlab.overrides import for_hydra, value_of, with_value
+from cnnlab.runs import resuming, run_folder
+from cnnlab.speed.threads import wait_briefly
+
+Task = Callable[[DictConfig], Any]
+
+
+def command(config_name: str) -> Callable[[Task], "Command"]:
+    """Make a command of a task: `python <script>.py key=value …`, configured by conf/<config_name>.yaml."""
+    return functools.partial(Command, config_name=config_name)
+
+
+class Command:
+    """A task that is called from the command line.
+
+    The folder conf lies beside the script or, for scripts in a folder of their own, beside that folder. The task
+    itself stays reachable as `__wrapped__`.
+    """
+
+    def __init__(self, task: Task, config_name: str) -> None:
+        functools.update_wrapper(self, task)
+        self.task, self.config_name = task, config_name
+        folders = Path(task.__code__.co_filename).resolve().parents
+        conf_dirs = [folder / "conf" for folder in folders[:2]]
+        self.conf_dir = next((conf for conf in conf_dirs if (conf / f"{config_name}.yaml").is_file()), conf_dirs[0])
+
+    @console.forgiving()
+    def __call__(self) -> None:
+        """Do what the command line says, and exit the process if anything goes wrong.
+
+        Exit status: 1 after an error, which is printed in one line; 128 + the signal's number after a signal.
+        HYDRA_FULL_ERROR=1 shows the stack trace instead of the line.
+        """
+        wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
+        try:
+            self.start()
+        except (Interrupted, KeyboardInterrupt) as stop:
+            stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
+            with suppress(OSError):  # the terminal may be what was closed
+                print(stop, file=sys.stderr)
+            sys.exit(128 + stop.signum)
+        except Exception as error:
+            if wants_trace or isinstance(error, BrokenPipeError):
+                raise
+            print(f"error: {self.in_one_line(error)}", file=sys.stderr)
+            sys.exit(1)
+
+    def start(self) -> Path:
+        """Do what the command line says and return the job's folder; of several jobs the last one's.
+
+        Raises:
+            UserError: listing all failures of a grid, whose other jobs have run nevertheless.
+        """
+        wait_briefly()  # before the task loads torch; the processes that a search starts inherit the setting
+        refuse_misplaced_header(self.conf_dir, sys.argv[1:])
+        if is_wanted(sys.argv[1:]):
+            print(help_text(self.conf_dir, self.config_name, sys.argv[1:]))
+            return Path()
+        jobs = Jobs(self.in_one_line)
+        hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
+        with signals_raise(), _arguments_rewritten(), lazy_help_allowed(), _environment("HYDRA_FULL_ERROR", "1"):
+            hydra_main(_guarded(self.task, jobs))()
+        jobs.raise_failures()
+        return jobs.folder
+
+    def in_one_line(self, error: Exception) -> str:
+        return in_one_line(error, self.conf_dir, self.config_name, sys.argv[1:])
+
+
+def run_dir() -> Path:
+    """The folder of the job that Hydra is running."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _guarded(task: Task, jobs: Jobs) -> Task:
+    """Wrap the task for Hydra: saved runs continue with their own config, and failed jobs leave nothing behind."""
+
+    @functools.wraps(task)
+    def guarded(config: DictConfig) -> Any:
+        settings = HydraConfig.get()
+        folder = run_dir()
+        jobs.begin(folder)
+        resume = bool(config.get("resume"))
+        try:
+            with run_folder.in_use(folder, alone=resume and _is_first_process()):
+                if resume:
+                    config = resuming.saved_config(folder, config, list(settings.overrides.task))
+                with _environment("HYDRA_FULL_ERROR", None):
+                    return task(config)
+        except Exception as error:
+            if jobs.fail(error, settings):
+                return None
+            raise
+        except BaseException:
+            run_folder.discard_if_empty(folder, settings.output_subdir, f"{settings.job.name}.log")
+            raise
+
+    return guarded
+
+
+def _is_first_process() -> bool:
+    """Whether this process started the run. Further ones get its rewritten arguments and share its folder."""
+    return "LOCAL_RANK" not in os.environ
+
+
+@contextmanager
+def _arguments_rewritten() -> Iterator[None]:
+    given = sys.argv
+    overrides = for_hydra(given[1:])
+    for key in ("run", "resume", "init_from"):
+        if value_of(key, overrides) == run_folder.LATEST:
+            overrides = with_value(key, str(run_folder.find(run_folder.LATEST)), overrides)
+    resume = value_of("resume", overrides)
+    is_rewritten = not _is_first_process() and value_of("hydra.run.dir", overrides) is not None
+    if resume is not None and not is_rewritten:
+        overrides = resuming.arguments_for_resume(Path(resume), overrides)
+    elif _is_first_process():
+        run_folder.refuse_used(overrides)
+    sys.argv = [given[0], *overrides]
+    try:
+        yield
+    finally:
+        sys.argv = given
+
+
+@contextmanager
+def _environment(name: str, value: str | None) -> Iterator[None]:
+    previous = os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if previous is not None:
+            os.environ[name] = previous

@@ -1,0 +1,118 @@
+"""Hydra's and OmegaConf's errors in one line, with the choices and the nearest valid name."""
+
+import re
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from cnnlab.errors import UserError, did_you_mean
+
+_MAY_BE_LEFT_OUT = ("callbacks", "logger")
+
+
+def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: list[str]) -> str:
+    """Return the one line about an error that helps the user.
+
+    Args:
+        conf_dir, config_name, overrides: the config that was being composed, in which the nearest key is looked up.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        return _unknown_choice(error)
+    if isinstance(error, ConfigCompositionException):
+        return _cannot_compose(error, conf_dir, config_name, overrides)
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read {error.override}: {_first_line(error)}; quote values with special characters: \"key='value'\""
+        )
+    if "Config group override must be" in str(error):
+        return _no_choice(conf_dir, overrides)
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _first_line(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot use {error.filename}: {error.strerror}; hydra.run.dir= names another folder"
+    if isinstance(error, OSError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    return f"{type(error).__name__}: {_first_line(error)} ({where}; HYDRA_FULL_ERROR=1 shows the stack trace)"
+
+
+def refuse_misplaced_header(conf_dir: Path, overrides: list[str]) -> None:
+    """Raise UserError if a file chosen on the command line has its `# @package` where Hydra does not read it.
+
+    Hydra would treat the line as a comment and put the whole file below its group, where nothing reads it.
+    """
+    for override in overrides:
+        group, _, choices = override.partition("=")
+        for choice in re.findall(r"[\w./-]+", choices):
+            path = conf_dir / group.lstrip("+").partition("@")[0] / f"{choice}.yaml"
+            if not path.is_file():
+                continue
+            in_header = True
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+                is_header = re.match(r"\s*#\s*@", line) is not None
+                in_header = in_header and (is_header or not line.strip())
+                if is_header and not in_header and re.fullmatch(r"\s*#\s*@package\s+\S+\s*", line):
+                    raise UserError(
+                        f"{path}, line {number}: {line.strip()!r} must stand before everything else in its file, "
+                        "comments too, or Hydra does not read it; move it to the first line"
+                    )
+
+
+def _unknown_choice(error: MissingConfigException) -> str:
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    options = sorted(error.options or [])
+    return f"unknown {group or 'config'} {choice!r}: choose from {', '.join(options)}{did_you_mean(choice, options)}"
+
+
+def _no_choice(conf_dir: Path, overrides: list[str]) -> str:
+    """The message for a config group that was given null or nothing instead of the name of a file."""
+    pairs = [override.lstrip("+").partition("=") for override in overrides if "=" in override]
+    for group, _, choice in pairs:
+        options = sorted(path.stem for path in (conf_dir / group.partition("@")[0]).glob("*.yaml"))
+        if options and choice.strip() in ("null", "", "{}"):
+            way_out = f"; ~{group} leaves the group out" if group in _MAY_BE_LEFT_OUT else ""
+            return f"{group}={choice} names no choice: choose from {', '.join(options)}{way_out}"
+    return "a config group was given what is no choice of it"
+
+
+def _cannot_compose(error: ConfigCompositionException, conf_dir: Path, config_name: str, overrides: list[str]) -> str:
+    message = str(error)
+    unknown = re.search(r"Could not (?:override|delete) '([^'=]+?)'", message)
+    if unknown is None:
+        return f"{_first_line(error)} {(error.__cause__ and _first_line(error.__cause__)) or ''}".strip()
+    key = unknown[1].partition("@")[0]
+    nearest = did_you_mean(key, _known_keys(conf_dir, config_name, overrides))
+    return f"unknown key {key}{nearest} (+{key}=… would add a new one)"
+
+
+def _known_keys(conf_dir: Path, config_name: str, overrides: list[str]) -> list[str]:
+    """All groups, and all keys of the config with the choices that the user made."""
+    groups = [str(folder.relative_to(conf_dir)) for folder in conf_dir.iterdir() if folder.is_dir()]
+    choices = [override for override in overrides if override.partition("=")[0] in groups]
+    try:
+        with initialize_config_dir(str(conf_dir), version_base="1.3"):
+            config = compose(config_name, choices)
+    except HydraException:
+        return groups
+    return [*groups, *_keys(config)]
+
+
+def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name, value in node.items_ex(resolve=False):
+        key = prefix + str(name)
+        yield key
+        if isinstance(value, DictConfig):
+            yield from _keys(value, f"{key}.")
+
+
+def _first_line(error: Any) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

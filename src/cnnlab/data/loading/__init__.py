@@ -1,0 +1,1 @@
+"""Batches from memory or from worker processes, normalised."""

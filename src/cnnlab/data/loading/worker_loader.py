@@ -1,0 +1,100 @@
+"""Batches that worker processes read while the network computes, for data outside memory."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from cnnlab.data.augment import Augmentation
+from cnnlab.data.lazy_samples import Batch, LazySamples, collate, difference, reader_arguments
+from cnnlab.data.loading.normalisation import Normalise
+from cnnlab.data.loading.tensor_loader import EpochOrder
+from cnnlab.data.samples import TensorSamples
+from cnnlab.errors import UserError
+
+
+class WorkerLoader:
+    """Iterates what TensorLoader iterates, in the same order, through an ordinary torch DataLoader.
+
+    Workers read samples; what a dataset draws at random there follows from seed and epoch. A batch is moved to `device`
+    as it is stored, and augmented and normalised there as a whole.
+
+    Args:
+        data: the samples, on the CPU.
+        sampler: shuffles and drops the ragged last batch; None keeps the order and every sample.
+        num_workers: processes; 0 reads in this one.
+        like: a training sample (C, *spatial): all samples must have its shape and type.
+
+    See TensorLoader for the others.
+    """
+
+    def __init__(
+        self,
+        data: TensorSamples | LazySamples,
+        batch_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        scale: float = 1.0,
+        sampler: EpochOrder | None = None,
+        augment: Augmentation | None = None,
+        num_workers: int = 0,
+        device: torch.device | None = None,
+        like: Tensor | None = None,
+    ) -> None:
+        self.data = data
+        self.batch_size = batch_size
+        self.sampler = sampler
+        self.batch_sampler = None  # Lightning looks for it wherever there is a sampler
+        self.augment = augment
+        self.num_workers = num_workers
+        self.device = device or torch.device("cpu")
+        self.like = like
+        self._normalisation = (tuple(mean), tuple(std), scale)
+
+    def __len__(self) -> int:
+        if self.sampler is not None:
+            return self.sampler.num_samples // self.batch_size
+        return -(-len(self.data) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        normalise: Normalise | None = None
+        generator = self.sampler.generator(self.device) if self.sampler is not None else None
+        for batch in self._reader():
+            if isinstance(batch, UserError):
+                raise UserError(str(batch))  # a new one: raised itself, it would hold on to this loop that holds it
+            if batch is None:
+                continue
+            if self.like is not None and (problem := difference(batch[0][0], self.like)):
+                raise UserError(str(problem))
+            inputs, labels = (tensor.to(self.device, non_blocking=True) for tensor in batch)
+            if self.augment is not None and generator is not None:
+                inputs = self.augment(inputs, generator)
+            if normalise is None:
+                normalise = Normalise(*self._normalisation, inputs.dim() - 2, self.device)
+            yield normalise(inputs), labels
+
+    def _reader(self) -> "DataLoader[Batch | UserError | None]":
+        """A DataLoader for one epoch, so that its workers end with the epoch."""
+        return DataLoader(
+            self.data,  # type: ignore[arg-type]
+            # Not the global generator: how data are read must not change the network's random numbers.
+            generator=torch.Generator() if self.sampler is None else self.sampler.generator(torch.device("cpu")),
+            batch_sampler=_Batches(len(self.data), self.batch_size, self.sampler),
+            collate_fn=collate,
+            pin_memory=self.device.type == "cuda",
+            **reader_arguments(self.num_workers),
+        )
+
+
+class _Batches:
+    """Indices of the samples of each batch of the sampler's present epoch."""
+
+    def __init__(self, num_samples: int, batch_size: int, order: EpochOrder | None) -> None:
+        self.num_samples, self.batch_size, self.order = num_samples, batch_size, order
+
+    def __iter__(self) -> Iterator[list[int]]:
+        indices: Tensor = torch.arange(self.num_samples) if self.order is None else self.order.indices()
+        for batch in torch.split(indices, self.batch_size):
+            if self.order is None or len(batch) == self.batch_size:
+                yield batch.tolist()

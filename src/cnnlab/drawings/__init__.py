@@ -1,1 +1,0 @@
-"""Pictures of networks, samples, answers and comparisons. PNG files as bytes."""

@@ -1,1 +1,0 @@
-"""trainer=fast: a leaner loop over the batches, and CUDA graphs."""

@@ -1,0 +1,165 @@
+"""Run folders: every run gets its own, and a run that produced nothing leaves none behind."""
+
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from cnnlab.errors import UserError
+from cnnlab.overrides import quoted, value_of
+from cnnlab.runs.commands import short_path
+from cnnlab.runs.locks import FileLock
+
+# Where Hydra writes the config of a resumed job, beside the one the run was started with.
+RESUMED_SUBDIR = ".hydra/resumed"
+
+LATEST = "latest"
+_MOMENT = 0.02
+_RUNS = Path("outputs/runs")
+
+
+class ClaimRunFolder(Callback):
+    """Hydra callback that makes the run folder before Hydra writes to it, so that no two runs share one.
+
+    If the folder that Hydra chose exists, its name gets -2, -3, …; a folder that the user named is used as it is.
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if value_of("hydra.run.dir", list(config.hydra.overrides.hydra)) is not None:
+            return
+        HydraConfig.instance().set_config(config)  # the folder's name contains the names of the chosen groups
+        # Hydra meets the same OSError next, and reports it.
+        with contextlib.suppress(OSError), read_write(config.hydra.run):
+            config.hydra.run.dir = str(claim(Path(config.hydra.run.dir)))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        given = list(config.hydra.overrides.hydra)
+        if not is_plain_grid(config.hydra) or value_of("hydra.sweep.dir", given) is not None:
+            return
+        with contextlib.suppress(OSError), read_write(config.hydra):
+            folder = str(claim(Path(config.hydra.sweep.dir)))
+            config.hydra.sweep.dir = folder
+            config.hydra.overrides.hydra.append(
+                f"hydra.sweep.dir={quoted(folder)}"
+            )  # every job of the grid is composed again
+
+
+def is_plain_grid(hydra: Any) -> bool:
+    """Whether Hydra's own sweeper, which runs every combination, is what `-m` starts."""
+    return bool(hydra.sweeper["_target_"].endswith("BasicSweeper"))
+
+
+def refuse_used(overrides: list[str]) -> None:
+    """Raise UserError if a folder that the user names for a new run, or for a grid of runs, already holds one."""
+    folder = value_of("hydra.run.dir", overrides)
+    if folder and (Path(folder) / ".hydra").exists():
+        raise UserError(
+            f"hydra.run.dir={folder} already holds a run; name another folder, or continue it with resume={folder}"
+        )
+    folder = value_of("hydra.sweep.dir", overrides)
+    is_search = any(override.startswith(("sweep=", "hydra/sweeper")) for override in overrides)
+    if folder and not is_search and (Path(folder) / "multirun.yaml").exists():
+        raise UserError(f"hydra.sweep.dir={folder} already holds a grid of runs; name another folder")
+
+
+def find(run: str | Path) -> Path:
+    """The run folder that `run` names; "latest" is the one in outputs/runs that was started last.
+
+    Raises:
+        UserError: if it is no run folder.
+    """
+    if str(run) == LATEST:
+        starts = {file.parents[1]: file.stat().st_mtime_ns for file in _RUNS.glob("*/.hydra/overrides.yaml")}
+        if not starts:
+            raise UserError(f"{LATEST}: there are no runs in {_RUNS.absolute()}; python train.py makes one")
+        return max(starts, key=lambda folder: (starts[folder], folder.name)).absolute()
+    folder = Path(run).expanduser().absolute()
+    if not (folder / ".hydra" / "config.yaml").is_file():
+        raise UserError(f"{folder} is not a run folder (it has no .hydra/config.yaml)")
+    return folder
+
+
+def load_config(run_dir: Path) -> DictConfig:
+    """The config a run was started with.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    path = run_dir / ".hydra" / "config.yaml"
+    try:
+        config = OmegaConf.load(path)
+        assert isinstance(config, DictConfig)
+    except (OmegaConfBaseException, AssertionError, OSError, ValueError, YAMLError) as error:
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from error
+    return config
+
+
+@contextlib.contextmanager
+def in_use(run_dir: Path, alone: bool) -> Iterator[None]:
+    """Hold the lock on a run folder by which others see that the run is alive.
+
+    Raises:
+        UserError: if somebody else holds it and the run must be alone.
+    """
+    lock = FileLock(run_dir)
+    is_ours = _taken(lock)
+    if not is_ours and alone:
+        raise UserError(f"{short_path(run_dir)} is still running in another process; wait for it, or stop it first")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _taken(lock: FileLock) -> bool:
+    """Take the lock, trying several times: a process that checks whether the run is alive holds it briefly."""
+    for _ in range(5):
+        try:
+            if lock.acquire(wait=False):
+                return True
+        except OSError:  # a file system without locks, or one that locks no folders (NFS), must not stop a run
+            return True
+        time.sleep(_MOMENT)
+    return False
+
+
+def claim(folder: Path) -> Path:
+    """Make `folder`, or the first of folder-2, folder-3, … that does not exist; no two processes get the same."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    number, candidate = 1, folder
+    while True:
+        try:
+            candidate.mkdir()
+            return candidate
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+            number += 1
+            candidate = folder.with_name(f"{folder.name}-{number}")
+
+
+def discard_if_empty(run_dir: Path, config_subdir: str | None, log_name: str) -> None:
+    """Remove Hydra's files of a task that produced nothing: those of the resumption, or the whole folder."""
+    if config_subdir == RESUMED_SUBDIR:
+        shutil.rmtree(run_dir / config_subdir, ignore_errors=True)
+    ours = {config_subdir, log_name}
+    if not run_dir.is_dir() or any(entry.name not in ours for entry in run_dir.iterdir()):
+        return
+    for handler in list(logging.getLogger().handlers):
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == run_dir:
+            handler.close()
+            logging.getLogger().removeHandler(handler)
+    for file in [*run_dir.glob(f"{config_subdir}/*"), run_dir / log_name]:
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        (run_dir / str(config_subdir)).rmdir()
+        run_dir.rmdir()

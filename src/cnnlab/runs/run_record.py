@@ -1,0 +1,300 @@
+"""The results that a run writes: its JSON files, its row on the HPARAMS page, and the table at the end."""
+
+import importlib.metadata
+import json
+import math
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig
+
+from cnnlab.callbacks.checkpoint import Checkpoint
+from cnnlab.callbacks.stop_when_learned import StopWhenLearned
+from cnnlab.callbacks.throughput import Throughput
+from cnnlab.data.datamodule import DataModule
+from cnnlab.runs.atomic import write_atomically
+from cnnlab.runs.commands import python, short_path, this_script
+from cnnlab.speed.diagnosis import Run, diagnose
+from cnnlab.speed.fast_loop import FastLoop
+from cnnlab.speed.hardware import Hardware
+
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "numpy",
+    "pillow",
+    "tensorboard",
+    "optuna",
+)
+_GROUPS = ("model", "augment", "optimizer", "scheduler")
+_MAX_COLUMNS = 22
+
+Kind = TypeVar("Kind")
+
+Objective = float | list[float | None] | None
+
+_STAGES = {
+    "data_wait": "data wait",
+    "copy": "copy",
+    "forward_backward": "forward+backward",
+    "optimizer": "optimizer",
+    "overhead": "logging+callbacks",
+    "validation": "validation",
+}
+
+# Numbers of metrics.json that a search may optimise beside what the classifier monitors.
+COUNTABLE = ("num_parameters", "train_seconds", "images_per_second")
+
+
+@rank_zero_only
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
+    """Everything outside the config that a run's numbers may depend on."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "cuda": torch.version.cuda,
+        "device": machine.device,
+        "precision": machine.precision,
+        "num_threads": torch.get_num_threads(),
+        "git": _git_state(Path(__file__).resolve().parents[3]),
+        "command": shlex.join(["python", *sys.argv]),
+        "dataset": data["dataset"],
+        "data_checksums": data["checksums"],
+    }
+
+
+def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict[str, str | int | float | bool]:
+    """At most 22 plain columns that tell runs apart: each group's class, the model's and the optimizer's settings."""
+    columns: dict[str, str | int | float | bool] = {
+        group: config[group]["_target_"].rpartition(".")[2] for group in _GROUPS if config.get(group)
+    }
+    columns |= {
+        "dataset": dataset,
+        "data.batch_size": config.data.get("batch_size", 0),
+        "optimizer.lr": config.optimizer.get("lr", 0.0),
+        "trainer.max_epochs": config.trainer.max_epochs,
+        "seed": config.seed,
+        "precision": machine.precision,
+        "device": machine.device,
+    }
+    for group in ("model", "optimizer"):
+        for name, value in config[group].items():
+            key = f"{group}.{name}"
+            if not str(name).startswith("_") and name != "fused" and key not in columns and len(columns) < _MAX_COLUMNS:
+                columns[key] = value if isinstance(value, bool | int | float) else str(value)
+    return columns
+
+
+def scores(trainer: Trainer) -> dict[str, Any]:
+    """Metrics of the weights in best.ckpt and the time training took.
+
+    Without a Checkpoint callback these are the metrics of the last epoch; best_epoch is None if no validation chose
+    the weights.
+    """
+    checkpoint = trainer.checkpoint_callback
+    best_epoch: int | None
+    if isinstance(checkpoint, Checkpoint) and checkpoint.best_epoch is not None:
+        metrics, best_epoch = checkpoint.best_metrics, checkpoint.best_epoch
+    else:
+        metrics, best_epoch = _logged(trainer), None if isinstance(checkpoint, Checkpoint) else trainer.current_epoch
+        if not _ended_with_a_validation(trainer):
+            metrics = {name: value for name, value in metrics.items() if not name.startswith("val/")}
+    throughput = _throughput(trainer)
+    return (
+        _of_splits(metrics, "train/", "val/")
+        | {
+            "best_epoch": best_epoch,
+            "epochs": trainer.current_epoch,
+            "train_seconds": round(throughput.train_seconds, 6),
+            "images_per_second": round(throughput.images_per_second, 1),
+        }
+        | ({"learnt_after": stop.learnt_after} if (stop := next(_callbacks(trainer, StopWhenLearned), None)) else {})
+    )
+
+
+def write_time(trainer: Trainer, datamodule: DataModule, run_dir: Path) -> None:
+    """Write time.json: each stage's share of the time, how busy the CUDA device or the CPU's core was, and a diagnosis.
+
+    Nothing is written if the shares were not measured.
+    """
+    throughput = _throughput(trainer)
+    if not throughput.shares:
+        return
+    device = trainer.strategy.root_device.type
+    run = Run(
+        throughput.shares,
+        throughput.num_steps,
+        device,
+        datamodule.batch_size,
+        len(datamodule.training),
+        throughput.device_busy,
+        datamodule.in_memory,
+        is_fast=isinstance(trainer.fit_loop.epoch_loop, FastLoop),
+        gpu_unused=device == "cpu" and torch.cuda.is_available(),
+        core_share=throughput.core_share,
+    )
+    shares = {stage: round(share, 4) for stage, share in throughput.shares.items()}
+    busy = {} if run.device_busy is None else {"device_busy": round(run.device_busy, 4)}
+    busy |= {"core_share": round(run.core_share, 4)} if device == "cpu" else {}
+    write_json(run_dir / "time.json", {**shares, **busy, "diagnosis": diagnose(run)})
+
+
+def scores_of(split: str, trainer: Trainer) -> dict[str, float | None]:
+    """Metrics of the validation or test that has just run."""
+    return _of_splits(_logged(trainer), f"{split}/")
+
+
+def log_outcome(trainer: Trainer, metrics: dict[str, Any]) -> None:
+    """Log the numbers of metrics.json by which runs are compared, at the last epoch.
+
+    | tag | meaning |
+    | --- | --- |
+    | best/epoch | the epoch of best.ckpt, counted from 1 |
+    | best/val/…, best/test/… | the scores of best.ckpt; the loss only if there is no other |
+    | cost/num_parameters, cost/train_seconds | the size of the network and the time of its training |
+
+    TensorBoard's HPARAMS page shows a tag's last value, and before one ticks more only the five tags that come first
+    in the alphabet: hence best/, where val/accuracy would be the last epoch's, and names that come before all others.
+    """
+    of_splits = {name: value for name, value in metrics.items() if name.startswith(("val/", "test/"))}
+    chosen = {name: value for name, value in of_splits.items() if not name.endswith("/loss")} or of_splits
+    values = {"best/epoch": metrics["best_epoch"]} | {f"best/{name}": value for name, value in chosen.items()}
+    values |= {f"cost/{name}": metrics[name] for name in ("num_parameters", "train_seconds")}
+    for logger in trainer.loggers:
+        logger.log_metrics({tag: value for tag, value in values.items() if value is not None}, step=metrics["epochs"])
+        logger.finalize("success")
+
+
+def objective(config: DictConfig, metrics: dict[str, Any]) -> Objective:
+    """The numbers that a search optimises: the monitored one, or those that config.objectives names."""
+    names = config.get("objectives")
+    return [metrics.get(name) for name in names] if names else metrics.get(config.monitor)
+
+
+def _throughput(trainer: Trainer) -> Throughput:
+    return next(_callbacks(trainer, Throughput), Throughput())
+
+
+def _callbacks(trainer: Trainer, kind: type[Kind]) -> Iterator[Kind]:
+    return (callback for callback in trainer.callbacks if isinstance(callback, kind))  # type: ignore[attr-defined]
+
+
+def _ended_with_a_validation(trainer: Trainer) -> bool:
+    """Whether the last epoch had one: Lightning counts its batches anew in every epoch."""
+    return trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.completed > 0
+
+
+def _logged(trainer: Trainer) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def _of_splits(metrics: dict[str, float], *splits: str) -> dict[str, float | None]:
+    return {name: rounded(value) for name, value in sorted(metrics.items()) if name.startswith(splits)}
+
+
+def rounded(value: float) -> float | None:
+    """Round to six decimals, the precision of float32 sums. NaN and infinities become None, for JSON lacks them."""
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def table(metrics: dict[str, Any], run_dir: Path) -> str:
+    """The lines at the end of a run: its results, its data and device, and its folder."""
+    rows = [(split, numbers) for split in ("test", "val") if (numbers := _numbers(metrics, f"{split}/"))]
+    if "learnt_after" in metrics:
+        rows.append(("learnt", _learnt(metrics)))
+    rows += [
+        ("best epoch", _best_epoch(metrics)),
+        ("data", str(metrics["dataset"])),
+        ("parameters", f"{metrics['num_parameters']:,}"),
+        ("training", f"{metrics['train_seconds']:.1f} s, {metrics['images_per_second']:,.0f} images/s"),
+        ("device", f"{metrics['device']}, {metrics['precision']}"),
+        *_time_rows(run_dir / "time.json"),
+        ("run folder", short_path(run_dir)),
+        ("TensorBoard", tensorboard_command(run_dir.parent)),
+    ]
+    return "\n".join(f"  {name:<12} {value}" for name, value in rows)
+
+
+def _numbers(metrics: dict[str, Any], prefix: str) -> str:
+    """All numbers of a split in one line, accuracy first."""
+    values = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+    accuracy = values.pop("accuracy", None)
+    shown = [] if accuracy is None else [f"{accuracy:.2%} accuracy"]
+    return ", ".join([*shown, *(f"{name} {_shown(value)}" for name, value in values.items() if value is not None)])
+
+
+def _shown(value: float) -> str:
+    """A score with four decimals, which resolve one image in 5,000, or four digits if it is very large or small."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
+
+
+def _best_epoch(metrics: dict[str, Any]) -> str:
+    if metrics["best_epoch"] is None:
+        return f"none of {metrics['epochs']}: no validation; the weights are the last ones"
+    return f"{metrics['best_epoch']} of {metrics['epochs']}"
+
+
+def _learnt(metrics: dict[str, Any]) -> str:
+    if metrics["learnt_after"] is None:
+        return f"no, not after {metrics['epochs']} epochs: look for a mistake in the model, the labels or optimizer.lr"
+    return f"yes, by heart after {metrics['learnt_after']} epochs"
+
+
+def _time_rows(path: Path) -> list[tuple[str, str]]:
+    if not path.is_file():
+        return []
+    time = json.loads(path.read_text(encoding="utf-8"))
+    shares = ", ".join(f"{words} {time[stage]:.0%}" for stage, words in _STAGES.items())
+    return [("time", shares), ("", time["diagnosis"])]
+
+
+def tensorboard_command(logdir: Path) -> str:
+    found = shutil.which("tensorboard")
+    is_ours = found is not None and Path(found).parent == Path(sys.executable).parent
+    program = "tensorboard" if is_ours else f"{python()} -m tensorboard.main"
+    return f"{program} --logdir {shlex.quote(short_path(logdir))}"
+
+
+def resume_command(run_dir: Path) -> str:
+    return this_script([f"resume={short_path(run_dir)}"])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_state(project: Path) -> dict[str, Any] | None:
+    """Commit and whether files differ from it; None without git or where the project is not the repository itself."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(project), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != project:
+            return None
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

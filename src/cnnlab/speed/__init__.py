@@ -1,0 +1,1 @@
+"""Device and precision, a leaner training loop, and where the time of a step goes."""

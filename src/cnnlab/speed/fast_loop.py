@@ -1,0 +1,133 @@
+"""trainer=fast: the same training with fewer Python calls a step."""
+
+import logging
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import nn
+from torch.optim import LBFGS
+
+from cnnlab.speed import lightning_internals
+from cnnlab.speed.cuda_graph import GraphedForward
+from cnnlab.speed.lightning_internals import EpochLoop
+from cnnlab.speed.step import Step
+from cnnlab.speed.stopwatch import Stopwatch
+
+log = logging.getLogger(__name__)
+
+# Where a module takes a part of the step into its own hands, Lightning's loop stays.
+_OWN_STEP = ("on_train_batch_start", "optimizer_step", "optimizer_zero_grad", "backward", "lr_scheduler_step")
+# Callbacks that change accumulation, schedules or the backward pass from an epoch on.
+_CHANGE_THE_LOOP = (GradientAccumulationScheduler, StochasticWeightAveraging)
+
+
+class FastLoop(EpochLoop):
+    """Lightning's loop over an epoch's batches with the calls left out that do nothing in this run.
+
+    A step computes what it would compute in Lightning's loop, to the bit: one batch, one optimizer step, every hook
+    that a callback or the module has, schedules and counters. What is left out are hooks nobody has, closures, contexts
+    and look-ups. Where a run needs more than that, Lightning's own loop runs it and the reason is logged. With
+    `cuda_graph` the network's forward and backward are launched as one CUDA graph each, see GraphedForward.
+    """
+
+    def __init__(self, trainer: Trainer, cuda_graph: bool = False) -> None:
+        loop = trainer.fit_loop.epoch_loop
+        super().__init__(trainer, loop.min_steps, loop.max_steps)
+        self._wants_graph = cuda_graph
+        self._graph: GraphedForward | None = None
+        self._step: Step | None = None
+        self._prepared = False
+
+    @property
+    def done(self) -> bool:
+        if self._step is None or self.restarting or self.max_steps != -1 or self.trainer.should_stop:
+            return super().done
+        return self.has_all_batches
+
+    def on_run_start(self, data_fetcher: Any) -> None:
+        super().on_run_start(data_fetcher)
+        if not self._prepared:
+            self._prepared = True
+            if reason := why_not(self.trainer):
+                log.info("trainer=fast: Lightning's own loop is used, because %s", reason)
+            else:
+                self._step = Step(self, self.trainer, self._capture)
+        if self._step is not None:
+            profiler = self.trainer.profiler
+            if isinstance(profiler, Stopwatch):
+                waiting = profiler.profile(f"[{type(self).__name__}].train_dataloader_next")
+                lightning_internals.time_fetching(data_fetcher, waiting)
+
+    def advance(self, data_fetcher: Any) -> None:
+        if self._step is None or self.restarting:
+            super().advance(data_fetcher)
+        else:
+            batch, _, _ = next(data_fetcher)
+            self.batch_progress.is_last_batch = data_fetcher.done
+            self._step(batch, self.batch_idx + 1)
+
+    def _capture(self, batch: Any) -> None:
+        """Make a CUDA graph of the network, if one is wanted and it can be; `batch` is the first, on its device."""
+        if not self._wants_graph:
+            return
+        self._wants_graph = False
+        model, device = getattr(self.trainer.lightning_module, "model", None), self.trainer.strategy.root_device
+        if device.type != "cuda" or not isinstance(model, nn.Module):
+            return
+        try:
+            with self.trainer.precision_plugin.train_step_context():
+                self._graph = GraphedForward(model, batch[0])
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0]
+            log.info("trainer=fast: without a CUDA graph, %s cannot be captured: %s", type(model).__name__, reason)
+
+    def teardown(self) -> None:
+        if self._graph is not None:
+            self._graph.remove()
+            self._graph = None
+        super().teardown()
+
+    def on_advance_end(self, data_fetcher: Any) -> None:
+        trainer = self.trainer
+        is_ordinary = self._step is not None and self._step.validates_at_the_end and not trainer.should_stop
+        if is_ordinary and not self.batch_progress.is_last_batch and not trainer.received_sigterm:
+            self.count_step()
+        else:
+            super().on_advance_end(data_fetcher)
+
+
+def apply(trainer: Trainer, cuda_graph: bool = False) -> None:
+    """Let a FastLoop run the training epochs, unless the installed Lightning lacks what it is made of."""
+    if reason := lightning_internals.missing(lightning_internals.FAST_LOOP):
+        log.info("trainer=fast: Lightning's own loop is used, because %s", reason)
+    else:
+        trainer.fit_loop.epoch_loop = FastLoop(trainer, cuda_graph)
+
+
+def why_not(trainer: Trainer) -> str | None:
+    """Say what of a run only Lightning's own loop can do, None if there is nothing."""
+    module = trainer.lightning_module
+    own = [name for name in _OWN_STEP if is_overridden(name, module)]
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    changing = [type(callback).__name__ for callback in callbacks if isinstance(callback, _CHANGE_THE_LOOP)]
+    plain = {"32-true", "bf16-mixed"}
+    return next(
+        (
+            reason
+            for applies, reason in (
+                (not isinstance(trainer.strategy, SingleDeviceStrategy), "the run has several devices"),
+                (trainer.accumulate_grad_batches != 1, "gradients are accumulated over several batches"),
+                (bool(changing), f"{', '.join(changing)} changes what a step is on the way"),
+                (trainer.precision not in plain, f"precision is {trainer.precision}"),
+                (not module.automatic_optimization, f"{type(module).__name__} optimises by itself"),
+                (bool(own), f"{type(module).__name__} has its own {', '.join(own)}"),
+                (len(trainer.optimizers) != 1, f"there are {len(trainer.optimizers)} optimizers"),
+                (any(isinstance(it, LBFGS) for it in trainer.optimizers), "LBFGS evaluates a step several times"),
+            )
+            if applies
+        ),
+        None,
+    )

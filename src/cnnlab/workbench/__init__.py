@@ -1,0 +1,1 @@
+"""Tools for finished runs. They import the template; no module of the template imports them."""

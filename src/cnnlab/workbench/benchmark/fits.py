@@ -1,0 +1,64 @@
+"""train.py's own training, timed."""
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from omegaconf import DictConfig, open_dict
+
+from cnnlab import building, training
+from cnnlab.trainer import build_trainer
+from cnnlab.workbench.benchmark.bench import Bench, compose_config
+
+
+def template(bench: Bench, steps: int) -> float:
+    """Seconds of so many steps with callbacks, TensorBoard and schedule; as many before them warm up.
+
+    The run is told that it lasts as long as the real one, so that its curves get their fifty points as sparsely.
+    """
+    config = bench.config.copy()
+    epochs = math.ceil(config.trainer.max_epochs * bench.steps_per_epoch / steps)
+    with open_dict(config):
+        config.trainer.max_epochs = max(2, epochs)
+        config.trainer.limit_train_batches, config.trainer.limit_val_batches = steps, 1
+    second = _SecondEpoch(bench.clock)
+    fit(bench, config, second)
+    return second.seconds
+
+
+def fit(bench: Bench, config: DictConfig, callback: Callback) -> None:
+    """Train as train.py would, in a folder that is gone afterwards, with one more callback."""
+    classifier = building.build_classifier(config, bench.model(), bench.data)
+    with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
+        trainer = build_trainer(config, Path(folder), bench.machine, classifier)
+        trainer.callbacks.append(callback)  # type: ignore[attr-defined]
+        trainer.fit(classifier, datamodule=bench.data)
+
+
+def train(overrides: Sequence[str]) -> dict[str, Any]:
+    """A whole run in this process; what its metrics.json says."""
+    with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
+        training.train(compose_config(overrides), Path(folder))
+        metrics: dict[str, Any] = json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))
+    return metrics
+
+
+class _SecondEpoch(Callback):
+    """Seconds of the steps of the second epoch, after which the run ends."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.seconds = self._began = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._began = self.clock()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.seconds = self.clock() - self._began
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = trainer.current_epoch >= 1

@@ -1,0 +1,66 @@
+"""What a step costs above the same step in a bare loop; a small network shows a cost that any network pays."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cnnlab.workbench.benchmark import figures, variants
+from cnnlab.workbench.benchmark.measuring import Cell, Settings
+from cnnlab.workbench.benchmark.report import Aim, aims, by_repeat, section, spread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLE = "Microseconds per step of the bare loop, and what the others take more"
+VARIANTS = ("bare", "barebones", "template", "fast")
+ABOVE = VARIANTS[1:]
+_AIMS = {"template": 400.0, "fast": 150.0}  # µs at batch 32
+_SHARE_AIM = 5.0  # % of tinyvgg's bare step from batch 128 on
+
+
+def cells(settings: Settings) -> list[Cell]:
+    device = settings.devices[0]
+    return [
+        Cell(
+            {"device": device, "model": model, "batch_size": batch_size},
+            partial(variants.measure, settings, device, VARIANTS, [f"model={model}", f"data.batch_size={batch_size}"]),
+        )
+        for model in settings.models_or("linear", "tinyvgg")
+        for batch_size in settings.batch_sizes_or(32, 64, 128, 256, 512)
+    ]
+
+
+def above(cell: "pd.DataFrame") -> "pd.DataFrame":
+    """Microseconds above the bare loop, one column per variant."""
+    micros = 1e6 * by_repeat(cell, "per_step")
+    return micros[[name for name in ABOVE if name in micros]].sub(micros["bare"], axis=0)
+
+
+def share_above(cell: "pd.DataFrame") -> "pd.DataFrame":
+    """The same in percent of the bare step."""
+    return above(cell).div(1e4 * by_repeat(cell, "per_step")["bare"], axis=0)
+
+
+def table(rows: "pd.DataFrame") -> str:
+    lines = []
+    for (device, model, batch_size), cell in rows.groupby(["device", "model", "batch_size"]):
+        micros, more = 1e6 * by_repeat(cell, "per_step"), above(cell)
+        share = share_above(cell)["template"]
+        wanted = [Aim(name, "≤", limit, " µs", more[name].median()) for name, limit in _AIMS.items() if name in more]
+        wanted = wanted if batch_size == 32 else []
+        if model == "tinyvgg" and batch_size >= 128:
+            wanted.append(Aim("template", "≤", _SHARE_AIM, " %", share.median()))
+        line = {"device": device, "model": model, "batch size": batch_size, "bare, µs": spread(micros["bare"])}
+        line |= {f"{name}, µs more": spread(more[name]) for name in more}
+        lines.append(line | {"template, % more": spread(share, 1), "aim": aims(*wanted)})
+    return section(TITLE, lines)
+
+
+def draw(rows: "pd.DataFrame") -> bytes:
+    panels = []
+    for model, some in rows.groupby("model"):
+        unit, values, aimed = "µs", above, {f"{name}: {limit:g} at 32": limit for name, limit in _AIMS.items()}
+        if model != "linear":  # microseconds of a long step are lost in its noise
+            unit, values, aimed = "%", share_above, {f"template: {_SHARE_AIM:g} from 128 on": _SHARE_AIM}
+        drawn = figures.lines(some, "batch_size", values)
+        panels.append(figures.Panel(model, "batch size", f"{unit} of a step above the bare loop", drawn, False, aimed))
+    return figures.draw_lines(panels, columns=min(2, len(panels)))

@@ -1,0 +1,96 @@
+"""Numbers as text: spreads, ratios, aims, Markdown, and the block of RESULTS.md."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnnlab.errors import UserError
+from cnnlab.runs.atomic import write_atomically
+from cnnlab.workbench.notation import markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Aim(NamedTuple):
+    """What was to be reached, and what was measured.
+
+    Attributes:
+        sign: ≤ or ≥.
+    """
+
+    what: str
+    sign: str
+    limit: float
+    unit: str
+    measured: float
+
+    @property
+    def reached(self) -> bool:
+        return self.measured <= self.limit if self.sign == "≤" else self.measured >= self.limit
+
+    @property
+    def bound(self) -> str:
+        return f"{self.sign} {self.limit:g}{self.unit}"
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.bound}: {'yes' if self.reached else 'no'}".strip()
+
+
+def aims(*reached: Aim | None) -> str:
+    """A cell of the last column; empty where nothing was aimed at."""
+    return ", ".join(map(str, filter(None, reached)))
+
+
+def spread(values: "pd.Series", decimals: int = 0) -> str:
+    """median (smallest–largest), the median alone of a single value, – of none."""
+    values = values.dropna()
+    if values.empty:
+        return "–"
+    low, middle, high = (f"{value:,.{decimals}f}" for value in (values.min(), values.median(), values.max()))
+    return middle if len(values) == 1 else f"{middle} ({low}–{high})"
+
+
+def mean_sd(values: "pd.Series", decimals: int) -> str:
+    """mean ± sample standard deviation."""
+    mean = f"{values.mean():,.{decimals}f}"
+    return mean if len(values) == 1 else f"{mean} ± {values.std():,.{decimals}f}"
+
+
+def by_repeat(cell: "pd.DataFrame", value: str) -> "pd.DataFrame":
+    """One column per variant, one line per repeat: `seconds`, `per_step` or `rate` (images/s)."""
+    if value == "rate":
+        values = cell["images"] / cell["seconds"]
+    else:
+        values = cell["seconds"] / (cell["steps"] if value == "per_step" else 1)
+    return cell.assign(value=values).pivot(index="repeat", columns="variant", values="value")
+
+
+def section(title: str, rows: Sequence[dict[str, Any]]) -> str:
+    """A table with a title; nothing where there are no rows."""
+    return f"{title}\n\n{markdown([rows[0], *(row.values() for row in rows)])}\n" if rows else ""
+
+
+def update_results(path: Path, part: str, text: str) -> None:
+    """Put the text between the part's two markers.
+
+    Raises:
+        UserError: if the file has no such markers.
+    """
+    before, after = around(path, part)
+    write_atomically(path, f"{before}\n{text.strip()}\n{after}".encode())
+
+
+def around(path: Path, part: str) -> tuple[str, str]:
+    """What stands up to and including the part's first marker, and what from its second on.
+
+    Raises:
+        UserError: if the file has no such markers.
+    """
+    begin, end = f"<!-- bench {part}: begin -->", f"<!-- bench {part}: end -->"
+    content = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, found_begin, rest = content.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise UserError(f"{path} holds no {begin} … {end}: put the two lines where the table is to be")
+    return before + begin, end + after

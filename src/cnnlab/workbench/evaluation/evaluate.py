@@ -1,0 +1,156 @@
+"""One evaluation, from a run folder to <run>/evaluation/<split>."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, open_dict
+
+from cnnlab.building import build_classifier
+from cnnlab.callbacks.confusion_counts import write_counts
+from cnnlab.callbacks.outputs import Outputs
+from cnnlab.data.datamodule import DataModule
+from cnnlab.errors import UserError, did_you_mean
+from cnnlab.loggers.event_files import add_images
+from cnnlab.runs import run_record
+from cnnlab.runs.atomic import write_atomically
+from cnnlab.runs.commands import short_path
+from cnnlab.saved_run import SavedModel, load_data, load_model
+from cnnlab.speed import hardware
+from cnnlab.trainer import build_trainer
+from cnnlab.workbench.evaluation import figures
+from cnnlab.workbench.evaluation.scores import Scores
+from cnnlab.workbench.notation import shown_number
+from cnnlab.workbench.run_reports import run_report
+
+_CHOICES = {"split": ("val", "test"), "plots": ("default", "all")}
+_NUM_SHOWN = 24  # samples of a gallery
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        metrics: the content of metrics.json.
+        text: what to print.
+        folder: <run>/evaluation/<split>.
+    """
+
+    metrics: dict[str, Any]
+    text: str
+    folder: Path
+
+
+def evaluate(
+    run: str | Path,
+    split: str = "test",
+    plots: str = "default",
+    accelerator: str = "auto",
+    seed: int = 0,
+    index: int | None = None,
+) -> Evaluation:
+    """Score a run's best epoch on a split of its own data and leave everything in <run>/evaluation/<split>.
+
+    Accuracy and loss are those of the training run, to the digit on the same device: the same code computes them.
+
+    Args:
+        run: a run folder, or latest.
+        split: val or test.
+        plots: default; or all, which adds filters, one sample's way through the network, and robustness.
+        accelerator: auto, cpu, gpu, cuda or mps.
+        seed: of the samples chosen by lot.
+        index: which sample goes through the network; None: the one with the largest loss.
+
+    Raises:
+        UserError: for bad input, in one line.
+    """
+    for name, word in (("split", split), ("plots", plots)):
+        if word not in _CHOICES[name]:
+            choices = " or ".join(_CHOICES[name])
+            raise UserError(f"{name} must be {choices}, got {word!r}{did_you_mean(str(word), _CHOICES[name])}")
+    saved = load_model(run)
+    if plots == "all" and not saved.learns_classes:
+        raise UserError(
+            f"plots=all draws answers to classes, but {short_path(saved.folder)} learns values; leave it out"
+        )
+    datamodule = load_data(saved)
+    folder = saved.folder / "evaluation" / split
+    metrics, outputs = _scored(saved, datamodule, split, accelerator, seed)
+    if outputs is None:
+        run_record.write_json(folder / "metrics.json", metrics)
+        return Evaluation(metrics, _summary(saved.folder, metrics, [folder / "metrics.json"]), folder)
+    scores = Scores(outputs, datamodule.class_names)
+    metrics |= scores.metrics(split)
+    shown = figures.Subject(saved, datamodule, scores, split, seed, index)
+    files = figures.galleries(shown)
+    if plots == "all":
+        files |= figures.filters(shown) | figures.through_the_net(shown) | figures.robustness(shown)
+    files |= {
+        "predictions.csv": scores.predictions(),
+        "per_class.csv": scores.per_class.to_csv(index_label="class").encode(),
+    }
+    write_counts(scores.counts, scores.class_names, folder)
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    run_record.write_json(folder / "metrics.json", metrics)
+    confusion, reported = run_report.write_split(saved.folder, folder)
+    pictures = {path.stem: path.read_bytes() for path in [folder / "confusion_matrix.png", *_png(folder, files)]}
+    images = {f"evaluation/{split}/{name}": picture for name, picture in pictures.items()}
+    add_images(saved.folder, f"evaluation-{split}", images, step=0)
+    paths = [folder / "metrics.json", *reported, *sorted(folder / name for name in files)]
+    return Evaluation(metrics, f"{confusion}\n\n{_summary(saved.folder, metrics, paths)}", folder)
+
+
+def _scored(
+    saved: SavedModel, datamodule: DataModule, split: str, accelerator: str, seed: int
+) -> tuple[dict[str, Any], Outputs | None]:
+    """The numbers that training writes, computed by the same code; the outputs too if the task is to tell classes."""
+    config = saved.config.copy()
+    machine = hardware.choose(accelerator, config.trainer.precision, config.trainer.num_threads, "accelerator")
+    hardware.apply(machine)
+    datamodule.accelerator = machine.accelerator
+    classifier = build_classifier(config, saved.model, datamodule)
+    trainer = build_trainer(_alone(config, seed, datamodule.targets == "classes"), saved.folder, machine, classifier)
+    score = trainer.test if split == "test" else trainer.validate
+    try:
+        score(classifier, datamodule=datamodule, verbose=False)
+    except torch.OutOfMemoryError as error:
+        raise UserError("out of GPU memory; accelerator=cpu evaluates in the computer's") from error
+    saved.model.float()  # precision=64-true and its like convert the weights; what follows draws in float32
+    metrics = {
+        "dataset": datamodule.dataset,
+        "split": split,
+        "model": type(saved.model).__name__,
+        **run_record.scores_of(split, trainer),
+        "device": machine.device,
+        "precision": machine.precision,
+    }
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return metrics, next((callback for callback in callbacks if isinstance(callback, Outputs)), None)
+
+
+def _alone(config: DictConfig, seed: int, is_classification: bool) -> DictConfig:
+    """The run's config in one process, without its loggers and callbacks but with one that collects the outputs."""
+    with open_dict(config):
+        config.logger = None
+        config.callbacks = {"progress": {"_target_": "cnnlab.callbacks.progress.Progress"}}
+        if is_classification:
+            target = "cnnlab.callbacks.outputs.Outputs"
+            config.callbacks.outputs = {"_target_": target, "num_kept": _NUM_SHOWN, "seed": seed}
+        config.trainer.update(devices=1, num_nodes=1, strategy="auto")
+    return config
+
+
+def _png(folder: Path, files: dict[str, bytes]) -> list[Path]:
+    return [folder / name for name in files if name.endswith(".png")]
+
+
+def _summary(run_dir: Path, metrics: dict[str, Any], paths: list[Path]) -> str:
+    """The numbers and the files."""
+    numbers = {name.partition("/")[2] or name: value for name, value in metrics.items() if isinstance(value, float)}
+    shown = {name: f"{value:.2%}" if name == "accuracy" else shown_number(value) for name, value in numbers.items()}
+    shown |= {"device": f"{metrics['device']}, {metrics['precision']}", "data": metrics["dataset"]}
+    lines = [f"{name.replace('_', ' '):<26} {value}" for name, value in shown.items()]
+    return "\n  ".join([f"{short_path(run_dir)}, {metrics['split']}", *lines, "\nWritten", *map(short_path, paths)])

@@ -1,0 +1,174 @@
+"""Figures of an evaluation, each as a file's name and content."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from cnnlab.callbacks.outputs import Kept
+from cnnlab.data.datamodule import DataModule
+from cnnlab.data.loading.normalisation import Normalise
+from cnnlab.errors import UserError
+from cnnlab.saved_run import SavedModel
+from cnnlab.workbench.evaluation import gallery, robustness_figure as drawn_robustness
+from cnnlab.workbench.evaluation.corruptions import CORRUPTIONS, severities
+from cnnlab.workbench.evaluation.gallery import Answered
+from cnnlab.workbench.evaluation.scores import Scores
+from cnnlab.workbench.inspection import filters_figure as drawn_filters, through_the_net as drawn_way
+from cnnlab.workbench.inspection.activations import activations, weights
+from cnnlab.workbench.notation import csv_bytes, shortened
+from cnnlab.workbench.run_reports.run_report import shown_name
+
+_NUM_SPOILT = 2_000  # images behind each point of the robustness figure
+_SAMPLES_PER_BATCH = 500
+
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the figures are about.
+
+    Attributes:
+        split: val or test.
+        seed: of the samples chosen by lot, and of their corruption.
+        index: which sample goes through the network; None: the one with the largest loss.
+    """
+
+    saved: SavedModel
+    datamodule: DataModule
+    scores: Scores
+    split: str
+    seed: int
+    index: int | None
+
+    @property
+    def name(self) -> str:
+        return f"{shown_name(self.saved.folder)}, {self.split}"
+
+    @property
+    def is_ink(self) -> bool:
+        return self.datamodule.preprocessing == "digits"
+
+    def samples(self, indices: Sequence[int]) -> Tensor:
+        """Samples of the split as the network is fed with them, (K, C, *spatial), in the order of the split."""
+        loader = self.datamodule.test_dataloader() if self.split == "test" else self.datamodule.val_dataloader()
+        wanted, found, first = torch.tensor(sorted(indices)), [], 0
+        for inputs, _ in loader:
+            here = wanted[(wanted >= first) & (wanted < first + len(inputs))] - first
+            found.append(inputs.cpu()[here])
+            first += len(inputs)
+            if first > wanted[-1]:
+                break
+        return torch.cat(found)
+
+    def as_stored(self, inputs: Tensor) -> Tensor:
+        """Undo the normalisation; images then lie in [0, 1]."""
+        shape = (1, -1) + (1,) * (inputs.dim() - 2)
+        mean, std = (torch.tensor(values).reshape(shape) for values in (self.datamodule.mean, self.datamodule.std))
+        return inputs.cpu() * std + mean
+
+
+def galleries(subject: Subject) -> Files:
+    """The samples with the largest loss, and some chosen by lot."""
+    scores, outputs = subject.scores, subject.scores.outputs
+    total, wrong = len(scores.labels), int((scores.predicted != scores.labels).sum())
+    titles = {
+        "most_wrong": (
+            f"{subject.name}: most wrong",
+            f"The {len(outputs.most_wrong.indices)} largest losses of {total:,}; {wrong:,} taken for another class. "
+            "Model error or label error? #: place in the split.",
+        ),
+        "random_predictions": (
+            f"{subject.name}: chosen by lot",
+            f"{len(outputs.random.indices)} of {total:,}, seed {subject.seed}; green ✓: right, red ✗: wrong. "
+            "#: place in the split.",
+        ),
+    }
+    kept = {"most_wrong": outputs.most_wrong, "random_predictions": outputs.random}
+    return {
+        f"{name}.png": gallery.draw(_answered(subject, kept[name]), *titles[name], subject.is_ink) for name in titles
+    }
+
+
+def filters(subject: Subject) -> Files:
+    """The kernels of the convolutions; nothing for a network that has none and no fully connected first layer."""
+    layers = weights(subject.saved.model, subject.datamodule.input_shape)
+    if not layers:
+        return {}
+    return {"filters.png": drawn_filters.draw(layers, f"{shown_name(subject.saved.folder)}: learnt kernels")}
+
+
+def through_the_net(subject: Subject) -> Files:
+    """One sample laid out through the network."""
+    scores, index = subject.scores, subject.index
+    if index is None:
+        index = int(subject.scores.outputs.most_wrong.indices[0])
+    if not 0 <= index < len(scores.labels):
+        raise UserError(f"index must be from 0 to {len(scores.labels) - 1}, the samples of the split, got {index}")
+    (sample,) = subject.samples([index])
+    predicted = int(scores.predicted[index])
+    title = (
+        f"{subject.name} #{index}: true {scores.class_names[int(scores.labels[index])]}, "
+        f"predicted {scores.class_names[predicted]} ({scores.probabilities[index, predicted]:.1%})"
+    )
+    seen, probabilities = activations(subject.saved.model.cpu(), sample), scores.probabilities[index].numpy()
+    return {"through_the_net.png": drawn_way.draw(sample.numpy(), seen, probabilities, scores.class_names, title)}
+
+
+def robustness(subject: Subject) -> Files:
+    """Accuracy under corruptions of rising severity, for images; nothing for other data."""
+    data, scores = subject.datamodule, subject.scores
+    if len(data.input_shape) != 3 or data.scale != 1 / 255:
+        return {}
+    lots = np.random.default_rng(subject.seed).permutation(len(scores.labels))
+    chosen = np.sort(lots[:_NUM_SPOILT])
+    images = subject.as_stored(subject.samples(chosen.tolist())).clamp(0, 1)
+    labels = scores.labels[torch.from_numpy(chosen)]
+    example = int(images.flatten(1).std(dim=1).median(dim=0).indices)  # neither empty nor a blot
+    unspoilt = float((scores.predicted[torch.from_numpy(chosen)] == labels).float().mean())
+    accuracies = {name: [unspoilt] for name in CORRUPTIONS}
+    examples = {name: [images[example].numpy()] for name in CORRUPTIONS}
+    for name in tqdm(CORRUPTIONS, desc="robustness", leave=False, disable=not sys.stderr.isatty()):
+        for spoilt in severities(images, name, subject.seed):
+            accuracies[name].append(_accuracy(subject, spoilt, labels))
+            examples[name].append(spoilt[example].numpy().copy())  # a view would keep all of them
+    strengths = {name: f"{c.strengths[0]:g} to {c.strengths[-1]:g} {c.unit}" for name, c in CORRUPTIONS.items()}
+    title = f"{subject.name}: accuracy on worse images ({len(labels):,} chosen by lot, seed {subject.seed})"
+    rows: list[list[Any]] = [["corruption", "severity", "strength", "unit", "accuracy"]]
+    for name, values in accuracies.items():
+        corruption = CORRUPTIONS[name]
+        for severity, (strength, value) in enumerate(zip([0, *corruption.strengths], values, strict=True)):
+            rows.append([name, severity, f"{strength:g}", corruption.unit, f"{value:.6f}"])
+    return {
+        "robustness.png": drawn_robustness.draw(accuracies, examples, strengths, title, subject.is_ink),
+        "robustness.csv": csv_bytes(rows),
+    }
+
+
+def _answered(subject: Subject, kept: Kept) -> list[Answered]:
+    scores, answered = subject.scores, []
+    for index, sample in zip(kept.indices.tolist(), subject.as_stored(kept.inputs), strict=True):
+        true, best = int(scores.labels[index]), int(scores.predicted[index])
+        lines = [f"#{index}", f"true {_share(scores, index, true)}", f"predicted {_share(scores, index, best)}"]
+        caption = "\n".join([lines[0], _share(scores, index, best)] if best == true else lines)
+        answered.append(Answered(sample.numpy(), caption, best == true))
+    return answered
+
+
+def _share(scores: Scores, index: int, label: int) -> str:
+    return f"{shortened(scores.class_names[label], 12)}: {scores.probabilities[index, label]:.1%}"
+
+
+def _accuracy(subject: Subject, images: Tensor, labels: Tensor) -> float:
+    data = subject.datamodule
+    normalise = Normalise(data.mean, data.std, 1.0, 2, torch.device("cpu"))
+    model = subject.saved.model.cpu()
+    with torch.no_grad():
+        predicted = [model(normalise(batch)).argmax(dim=1) for batch in torch.split(images, _SAMPLES_PER_BATCH)]
+    return float((torch.cat(predicted) == labels).float().mean())

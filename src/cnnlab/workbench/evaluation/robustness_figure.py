@@ -1,0 +1,55 @@
+"""How fast a network's accuracy falls as its images get worse."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+
+from cnnlab.workbench.canvas import CYCLE, figure, look, png
+from cnnlab.workbench.inspection.sample import Sample, show
+
+_MARKERS = "osD^vPX"
+
+
+def draw(
+    accuracies: Mapping[str, Sequence[float]],
+    examples: Mapping[str, Sequence[Sample]],
+    strengths: Mapping[str, str],
+    title: str,
+    is_ink: bool,
+) -> bytes:
+    """A PNG: accuracy against severity, a line per corruption; beside it one image at each severity.
+
+    Args:
+        accuracies: of severity 0, the images as they are, and up, per corruption.
+        examples: the same image at each severity, (C, H, W) in [0, 1].
+        strengths: what the highest severity is, in words.
+        is_ink: see sample.show.
+    """
+    with look():
+        drawn = figure(4.3, 9.6)
+        drawn.suptitle(title, fontweight="bold")
+        left, right = drawn.subfigures(1, 2, squeeze=False, width_ratios=[1.25, 1])[0]
+        _draw_lines(left.subplots(), accuracies, strengths)
+        _draw_examples(right, examples, is_ink)
+        return png(drawn)
+
+
+def _draw_lines(axes: Axes, accuracies: Mapping[str, Sequence[float]], strengths: Mapping[str, str]) -> None:
+    for (name, values), colour, marker in zip(accuracies.items(), CYCLE, _MARKERS, strict=False):
+        label = f"{name}: {strengths[name]}"
+        axes.plot(range(len(values)), np.multiply(values, 100), marker=marker, color=colour, markersize=4, label=label)
+    axes.set(xlabel="severity (0: as it is)", ylabel="accuracy (%)", ylim=(0, 102))
+    axes.set_xticks(range(max(map(len, accuracies.values()))))
+    axes.legend(loc="lower left", title="strength at severity 1 to 5", title_fontsize=8, frameon=True, framealpha=0.85)
+
+
+def _draw_examples(drawn: SubFigure, examples: Mapping[str, Sequence[Sample]], is_ink: bool) -> None:
+    panels = drawn.subplots(len(examples), max(map(len, examples.values())), squeeze=False)
+    for (name, samples), row in zip(examples.items(), panels, strict=True):
+        for severity, (axes, sample) in enumerate(zip(row, samples, strict=True)):
+            show(axes, sample, is_ink)
+            if row is panels[0]:
+                axes.set_title(str(severity), fontsize=8)
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)

@@ -1,0 +1,42 @@
+"""What the formats that hold a whole network have in common."""
+
+import copy
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+import torch
+from torch.export import Dim
+
+from cnnlab.data.loading.normalisation import Normalise
+from cnnlab.errors import UserError
+from cnnlab.saved_run import SavedModel
+from cnnlab.workbench.export.stored_inputs import StoredInputs
+
+
+def with_normalisation(saved: SavedModel) -> tuple[StoredInputs, dict[str, Any]]:
+    """The run's network for inputs as stored, on the CPU, and how an exporter is to call it: any batch size will do."""
+    shape = saved.data["input_shape"]
+    # A copy, laid out as other programs expect it: training may have put the channels last.
+    model = copy.deepcopy(saved.model).to(memory_format=torch.contiguous_format)
+    data, device = saved.data, torch.device("cpu")
+    network = StoredInputs(model, Normalise(data["mean"], data["std"], data["scale"], len(shape) - 1, device))
+    example = torch.zeros(2, *shape)  # a batch of one would be taken for a constant
+    return network.eval(), {"args": (example,), "dynamic_shapes": ({0: Dim("batch")},)}
+
+
+@contextmanager
+def exporting() -> Iterator[None]:
+    """Spare the user what exporters say of their own insides; tell what they refuse in one line."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except Exception as error:  # exporters raise whatever their many layers raise
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            line = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+            raise UserError(f"this network cannot be exported: {line.strip()}") from error

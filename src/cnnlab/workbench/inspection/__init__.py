@@ -1,0 +1,1 @@
+"""The layers, activations and kernels of a network, and their pictures."""

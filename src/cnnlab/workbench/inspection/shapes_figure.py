@@ -1,0 +1,103 @@
+"""The shapes that a sample takes on its way through a network, as one draws them on a blackboard."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from cnnlab.workbench.canvas import GREY, ORANGE, PALE, SKY, WIDTH, figure, look, png
+from cnnlab.workbench.inspection.layers import Inspection, Layer, by
+from cnnlab.workbench.notation import shortened
+
+_MOST_PER_ROW = 6
+_ROW_HEIGHT = 1.95  # inches
+_LARGEST = 0.66  # inches, of the largest map
+_MOST_BOXES = 24
+_MOST_LINES = 5
+
+
+@dataclass
+class _Box:
+    """A shape and the layers since the last box, as lines of text."""
+
+    shape: tuple[int, ...]
+    made_by: list[str] = field(default_factory=list)
+
+
+def draw(inspection: Inspection, title: str) -> bytes:
+    """A PNG with one box per change of shape; in very long networks per change of the spatial size."""
+    boxes = _boxes(inspection)
+    num_rows = math.ceil(len(boxes) / _MOST_PER_ROW)
+    per_row = math.ceil(len(boxes) / num_rows)
+    height = 0.4 + num_rows * _ROW_HEIGHT
+    cell = WIDTH / per_row
+    largest = max(max(box.shape[1:], default=1) for box in boxes)
+    with look():
+        drawn = figure(height)
+        axes = drawn.subplots()
+        axes.set(xlim=(0, WIDTH), ylim=(0, height))
+        axes.axis("off")
+        axes.text(0.15, height - 0.15, title, va="top", fontweight="bold")
+        previous_edge = 0.0
+        for number, box in enumerate(boxes):
+            row, column = divmod(number, per_row)
+            x, y = (column + 0.5) * cell, height - 0.4 - row * _ROW_HEIGHT - 0.72
+            half = _draw_box(axes, x, y, box.shape, largest, is_input=number == 0)
+            axes.text(x, y + 0.47, by(box.shape), ha="center", va="bottom", fontsize=8.5, fontweight="bold")
+            axes.text(x, y - 0.47, "\n".join(box.made_by), ha="center", va="top", fontsize=7, linespacing=1.25)
+            if number > 0:
+                start = 0.0 if column == 0 else previous_edge + 0.03
+                ends = (start, y), (x - half - 0.03, y)
+                axes.add_patch(
+                    FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=8, color=GREY, shrinkA=0, shrinkB=0)
+                )
+            previous_edge = x + half
+        return png(drawn)
+
+
+def _boxes(inspection: Inspection) -> list[_Box]:
+    boxes = _merged(inspection, by_space=False)
+    return boxes if len(boxes) <= _MOST_BOXES else _merged(inspection, by_space=True)
+
+
+def _merged(inspection: Inspection, by_space: bool) -> list[_Box]:
+    """Layers in a row with the same output belong to one box; the last of them gives its shape."""
+
+    def key(layer: Layer) -> tuple[int, ...]:
+        shape = layer.output_shape
+        return shape[1:] if by_space and len(shape) > 1 else shape
+
+    boxes = [_Box(inspection.input_shape, ["input"])]
+    for _, group in groupby(inspection.layers, key):
+        layers = list(group)
+        counted = Counter(f"{layer.layer} {layer.kernel_size}".strip() for layer in layers)
+        lines = [shortened(f"{n}× {text}" if n > 1 else text, 20) for text, n in counted.items()]
+        if len(lines) > _MOST_LINES:
+            lines = [*lines[: _MOST_LINES - 1], f"… {len(lines) - _MOST_LINES + 1} more"]
+        boxes.append(_Box(layers[-1].output_shape, lines))
+    return boxes
+
+
+def _draw_box(axes: Axes, x: float, y: float, shape: tuple[int, ...], largest: int, is_input: bool) -> float:
+    """Draw a stack of maps, more sheets for more channels, or a bar for a vector, around (x, y).
+
+    Returns:
+        Half of the width.
+    """
+    color = PALE if is_input else SKY if len(shape) > 1 else ORANGE
+    if len(shape) > 1:
+        width = max(0.07, _LARGEST * math.sqrt(shape[-1] / largest))
+        height = max(0.07, _LARGEST * math.sqrt(shape[-2] / largest)) if len(shape) > 2 else 0.14
+        sheets = min(6, 1 + math.ceil(math.log2(shape[0])))
+    else:
+        width, height, sheets = 0.12, min(_LARGEST + 0.1, 0.18 + 0.06 * math.log2(shape[0])), 1
+    shift = 0.035
+    spread = shift * (sheets - 1)
+    for sheet in reversed(range(sheets)):
+        left = x - (width + spread) / 2 + sheet * shift
+        bottom = y - (height + spread) / 2 + sheet * shift
+        axes.add_patch(Rectangle((left, bottom), width, height, facecolor=color, edgecolor="black", linewidth=0.7))
+    return (width + spread) / 2

@@ -1,0 +1,175 @@
+"""One sample on its way through a network: every layer's maps side by side, down to the probabilities."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from cnnlab.workbench.canvas import BLUE, GREY, PALE, figure, look, png
+from cnnlab.workbench.inspection.activations import Activation, Values
+from cnnlab.workbench.notation import shortened
+
+_MOST_MAPS = 10  # rows
+_COLUMN, _MAP = 0.98, 0.56  # inches: a column's width, the side of the largest map
+_GAP = 0.07
+_TOP, _BOTTOM = 1.0, 0.75
+_MOST_CLASSES = 20
+_SIGNED, _UNSIGNED = "PuOr", "Greys"  # white at 0; PuOr is orange below
+
+
+def draw(
+    sample: Values,
+    activations: Sequence[Activation],
+    probabilities: NDArray[np.floating],
+    class_names: Sequence[str],
+    title: str,
+    most_stages: int = 16,
+) -> bytes:
+    """A PNG with a column per layer, from the sample on the left to the probabilities on the right.
+
+    Of more than 10 channels evenly spaced ones are shown; of deep networks only the last layer of each shape.
+
+    Args:
+        sample: (C, *spatial), as the network is fed with it.
+        activations: of a classifier; the last one holds the logits.
+        probabilities: (num_classes,), those of the answer that the title tells of: computed anew, in another batch or
+            precision, they would differ from it.
+        class_names: in the order of the probabilities.
+    """
+    stages = [Activation("input", (1, *sample.shape), sample), *_chosen(activations, most_stages)]
+    rows = max(min(_MOST_MAPS, len(stage.values)) if stage.values.ndim > 1 else 5 for stage in stages)
+    tall = rows * (_MAP + _GAP)
+    width, height = _COLUMN * len(stages) + 2.0, tall + _TOP + _BOTTOM
+    with look():
+        drawn = figure(height, width)
+        drawn.set_layout_engine("none")
+        axes = drawn.add_axes((0, 0, 1, 1))
+        axes.axis("off")
+        largest = max(max(stage.values.shape[1:], default=1) for stage in stages)
+        for number, stage in enumerate(stages):
+            x = (number + 0.5) * _COLUMN
+            _draw_stage(axes, stage, x, _BOTTOM + tall, tall, largest)
+            axes.text(x, _BOTTOM + tall + 0.12, _label(stage), ha="center", va="bottom", fontsize=7.5, linespacing=1.2)
+            axes.text(x, _BOTTOM - 0.08, "x".join(map(str, stage.shape)), ha="center", va="top", fontsize=7.5)
+            if number:
+                axes.annotate(
+                    "",
+                    (x - 0.36, _BOTTOM + tall + 0.06),
+                    (x - 0.62, _BOTTOM + tall + 0.06),
+                    arrowprops={"arrowstyle": "->", "color": GREY, "linewidth": 0.8},
+                )
+        _draw_probabilities(axes, probabilities, class_names, _COLUMN * len(stages) + 0.35, _BOTTOM, tall)
+        axes.text(0.1, height - 0.1, title, va="top", fontweight="bold", fontsize=10)
+        axes.text(
+            0.1,
+            0.1,
+            "Below: shapes, N x C x H x W for maps. Grey maps: 0 is white, larger is darker. Others: white at 0, "
+            "orange below, purple above. Each layer has its own scale."
+            + " Of volumes the middle slice is shown."
+            * (sample.ndim == 4),
+            va="bottom",
+            fontsize=7.5,
+            color="#444444",
+        )
+        axes.set(xlim=(0, width), ylim=(0, height))
+        return png(drawn)
+
+
+def _chosen(activations: Sequence[Activation], most: int) -> list[Activation]:
+    """All layers where there is room, else the last of each run of layers with one shape, else every so many."""
+    *inner, logits = activations
+    if len(inner) > most - 1:
+        inner = [stage for stage in inner if "Norm" not in stage.layer]
+    if len(inner) > most - 1:
+        inner = [list(group)[-1] for _, group in groupby(inner, lambda stage: stage.shape)]
+    if len(inner) > most - 1:
+        inner = [inner[i] for i in np.linspace(0, len(inner) - 1, most - 1).round().astype(int)]
+    return [*inner, logits]
+
+
+def _label(stage: Activation) -> str:
+    name, _, size = stage.layer.partition(" ")
+    shown = stage.values.shape[0]
+    lines = [shortened(name, 14), size]
+    if stage.values.ndim > 1 and shown > _MOST_MAPS:
+        lines.append(f"{_MOST_MAPS} of {shown}")
+    return "\n".join(line for line in lines if line)
+
+
+def _draw_stage(axes: Axes, stage: Activation, x: float, top: float, tall: float, largest: int) -> None:
+    values = stage.values
+    limit = float(np.abs(values).max()) or 1.0
+    is_signed = bool((values < 0).any())
+    scale: dict[str, Any] = {
+        "cmap": _SIGNED if is_signed else _UNSIGNED,
+        "vmin": -limit if is_signed else 0.0,
+        "vmax": limit,
+    }
+    if stage.layer == "input":
+        scale = {"cmap": "gray_r", "vmin": float(values.min()), "vmax": float(values.max()) or 1.0}
+    if values.ndim == 1:
+        half = 0.07
+        axes.imshow(values[:, None], extent=(x - half, x + half, top - tall, top), aspect="auto", **scale)
+        axes.add_patch(Rectangle((x - half, top - tall), 2 * half, tall, fill=False, edgecolor=GREY, linewidth=0.6))
+        return
+    if stage.layer == "input" and len(values) == 3 and values.ndim == 3:
+        _draw_map(axes, _stretched(values).transpose(1, 2, 0), x, top, _MAP, {})
+        return
+    shown = np.linspace(0, len(values) - 1, min(_MOST_MAPS, len(values))).round().astype(int)
+    side = _MAP * max(0.36, np.sqrt(max(values.shape[1:]) / largest))
+    for row, channel in enumerate(shown):
+        _draw_map(axes, _flat(values[channel]), x, top - row * (_MAP + _GAP) - (_MAP - side) / 2, float(side), scale)
+
+
+def _draw_map(
+    axes: Axes, values: NDArray[np.floating], x: float, top: float, side: float, scale: dict[str, Any]
+) -> None:
+    height = side * min(1.0, max(0.25, values.shape[0] / values.shape[1]))
+    width = side * min(1.0, max(0.25, values.shape[1] / values.shape[0]))
+    top -= (side - height) / 2
+    extent = (x - width / 2, x + width / 2, top - height, top)
+    axes.imshow(values, extent=extent, aspect="auto", interpolation="nearest", **scale)
+    axes.add_patch(Rectangle((extent[0], extent[2]), width, height, fill=False, edgecolor=PALE, linewidth=0.5))
+
+
+def _flat(values: Values) -> Values:
+    """A channel as rows and columns: a signal is one row, of a volume the middle slice is shown."""
+    if values.ndim == 1:
+        return values[None]
+    return values if values.ndim == 2 else values[values.shape[0] // 2]
+
+
+def _stretched(values: Values) -> NDArray[np.floating]:
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / ((high - low) or 1.0)
+
+
+def _draw_probabilities(
+    axes: Axes,
+    probabilities: NDArray[np.floating],
+    class_names: Sequence[str],
+    left: float,
+    bottom: float,
+    tall: float,
+) -> None:
+    number = len(probabilities)
+    order = range(number) if number <= _MOST_CLASSES else np.argsort(-probabilities)[:_MOST_CLASSES]
+    best, step = int(probabilities.argmax()), tall / len(order)
+    for row, label in enumerate(order):
+        y = bottom + tall - (row + 0.5) * step
+        is_best = label == best
+        axes.add_patch(
+            Rectangle((left, y - 0.35 * step), max(0.004, 0.75 * probabilities[label]), 0.7 * step, color=BLUE)
+        )
+        weight = "bold" if is_best else "normal"
+        name = shortened(class_names[label], 12)
+        axes.text(left - 0.06, y, name, ha="right", va="center", fontsize=8, fontweight=weight)
+        if probabilities[label] >= 0.001:
+            text = f"{probabilities[label]:.1%}"
+            axes.text(left + 0.75 * probabilities[label] + 0.05, y, text, va="center", fontsize=7.5, fontweight=weight)
+    what = "probabilities" if len(order) == number else f"probabilities,\n{len(order)} of {number} classes"
+    axes.text(left + 0.3, bottom + tall + 0.12, f"Softmax\n{what}", ha="center", va="bottom", fontsize=7.5)

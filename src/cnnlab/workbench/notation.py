@@ -1,0 +1,132 @@
+"""How names and numbers are written in tables and figures."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cnnlab.errors import printable
+
+ABSENT = math.nan  # in tables of parameters: the trial's branch of the space does not have this one
+
+
+def is_absent(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def short_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+    """Each dotted name with as few of its last parts as tell it from the others and from the words already taken."""
+    parts = {name: name.lstrip("+~").split(".") for name in names}
+    kept = dict.fromkeys(parts, 1)
+    while True:
+        short = {name: ".".join(parts[name][-kept[name] :]) for name in parts}
+        words = [*short.values(), *taken]
+        clashing = [name for name in parts if words.count(short[name]) > 1 and kept[name] < len(parts[name])]
+        if not clashing:
+            return short
+        for name in clashing:
+            kept[name] += 1
+
+
+def shown(value: Any) -> str:
+    """A parameter's value as it would be typed, floats to four digits; "" where it is absent."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if is_absent(value):
+        return ""
+    if isinstance(value, float):
+        return shown_number(value)
+    return " ".join(str(value).split())  # in one line
+
+
+def typed(text: str) -> Any:
+    """What was typed, as a number, truth value or null where it is one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return {"null": None, "true": True, "false": False}.get(text, text)
+
+
+def shown_number(value: float) -> str:
+    """Four significant digits without padding, integers below a million in full: 0.004, 64, 10000, 1e-5."""
+    if abs(value) < 1e6 and value == round(value):
+        return str(round(value))
+    mantissa, e, exponent = f"{value:.4g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else mantissa
+
+
+def shown_value(value: float) -> str:
+    """A metric, with four decimals (5,000 validation images resolve 0.0002) where that suits its size."""
+    if is_absent(value):
+        return ""
+    if 1e4 <= abs(value) < 1e12:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else shown_number(value)
+
+
+def shown_seconds(value: float) -> str:
+    return "" if is_absent(value) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def decimals_of(deviations: Iterable[float]) -> int:
+    """How many decimals give the median of these standard deviations two significant digits."""
+    known = sorted(d for d in deviations if math.isfinite(d) and d > 0)
+    return min(8, max(0, 1 - math.floor(math.log10(known[len(known) // 2])))) if known else 4
+
+
+def shown_spread(mean: float, deviation: float, decimals: int) -> str:
+    """mean ± standard deviation; the mean alone where one value has no deviation."""
+    if is_absent(mean):
+        return ""
+    text = f"{mean:,.{decimals}f}"
+    return text if is_absent(deviation) else f"{text} ± {deviation:,.{decimals}f}"
+
+
+def shortened(text: str, length: int) -> str:
+    """At most `length` printable characters; longer texts lose their middle, for choices tend to differ at the ends."""
+    text = printable(text)
+    if len(text) <= length:
+        return text
+    head = (length - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
+
+
+def aligned(rows: list[list[str]], num_names: int = 0) -> str:
+    """Rows of cells, the first being the header, as a table of plain text: numbers to the right, words to the left.
+
+    The first `num_names` columns are words even where all begin with a digit, as names of files may.
+    """
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [i >= num_names and all(_is_number(cell) for cell in column[1:]) for i, column in enumerate(columns)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if r else cell.ljust(width) for cell, width, r in zip(row, widths, right, strict=True)
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown(rows: Iterable[Iterable[Any]]) -> str:
+    """The same as a Markdown table, with a final newline; missing numbers leave their cells empty."""
+    texts = [["" if is_absent(cell) else str(cell) for cell in row] for row in rows]
+    escaped = [[" ".join(cell.replace("|", "\\|").split()) for cell in row] for row in texts]
+    lines = [escaped[0], ["---"] * len(escaped[0]), *escaped[1:]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+    """The same as a CSV file; what UTF-8 cannot hold of a file's name is written as an escape."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode(errors="backslashreplace")
+
+
+def _is_number(cell: str) -> bool:
+    return cell == "" or cell[0].isdigit() or cell[0] == "-"

@@ -1,0 +1,141 @@
+"""One prediction, from pictures to a table, its files and contact sheets."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from cnnlab.errors import UserError, first_of
+from cnnlab.instantiation import check_value
+from cnnlab.runs import run_folder
+from cnnlab.runs.atomic import write_atomically
+from cnnlab.runs.commands import short_path
+from cnnlab.saved_run import load_model
+from cnnlab.workbench.prediction import contact_sheet, pictures
+from cnnlab.workbench.prediction.predictor import Predictor, Seen
+from cnnlab.workbench.prediction.tables import Answers, Estimates
+
+_MOST_EXPLAINED = 20
+
+
+class Prediction(NamedTuple):
+    """What `predict` found.
+
+    Attributes:
+        answers: and what was skipped.
+        text: what to print.
+        folder: where the files lie.
+    """
+
+    answers: Answers | Estimates
+    text: str
+    folder: Path
+
+
+def predict(
+    run: str | Path, images: str | None, explain: bool = False, out: str | None = None, accelerator: str = "auto"
+) -> Prediction:
+    """Say what class pictures are of, or their values; write predictions.csv, predictions.json and contact sheets.
+
+    Args:
+        run: a run folder, or latest.
+        images: a file, a folder, a glob or a zip archive.
+        explain: also draw the way through the network of the first 20.
+        out: where to write; None: a new folder in outputs/predictions.
+        accelerator: auto, cpu, gpu, cuda or mps.
+
+    Raises:
+        UserError: for bad input, or if none of the pictures can be answered.
+    """
+    if not images:
+        raise UserError("images= is missing: name a picture, a folder of them, a glob or a zip archive")
+    hints = {"images": (images, str), "explain": (explain, bool), "out": (out, str | None)}
+    for key, (value, hint) in hints.items():
+        check_value(key, value, hint)
+    saved = load_model(run)
+    predictor = Predictor(saved, accelerator)
+    if explain and not predictor.learns_classes:
+        raise UserError(f"explain=true draws the way to a class, but {short_path(saved.folder)} learns values")
+    found = pictures.find(images)
+    answers, sheets = _answered(predictor, found)
+    if not answers.given:
+        raise UserError(first_of([UserError(reason) for reason in answers.skipped.values()]))
+    about = {"run": str(saved.folder), "dataset": saved.data["dataset"], "images": str(found.folder)}
+    files = {"predictions.csv": answers.as_csv(), "predictions.json": answers.as_json(**about)}
+    files |= dict(zip(_numbered("contact_sheet", len(sheets)), sheets, strict=True))
+    if explain and isinstance(answers, Answers):
+        for number, (name, answer) in enumerate(list(answers.given.items())[:_MOST_EXPLAINED], start=1):
+            files[f"through_the_net/{number:02}_{Path(name).stem}.png"] = predictor.explanation(answer, name)
+    try:
+        folder = Path(out).expanduser().absolute() if out else _claimed(saved.folder)
+        for name, content in files.items():
+            write_atomically(folder / name, content)
+    except OSError as error:
+        where = out or Path("outputs/predictions").absolute()
+        raise UserError(f"out: cannot write to {where} ({error.strerror}); name another folder with out=") from error
+    parts = [answers.as_text()]
+    if found.num_others:
+        kinds = found.kinds_of_others
+        parts.append(f"{found.num_others:,} files that are no pictures by their names were passed over: {kinds}")
+    if explain and len(answers.given) > _MOST_EXPLAINED:
+        parts.append(f"explained the first {_MOST_EXPLAINED} of {len(answers.given):,}")
+    parts.append("\n  ".join(["Written", *_listed(folder, list(files))]))
+    return Prediction(answers, "\n\n".join(parts), folder)
+
+
+def _answered(predictor: Predictor, found: pictures.Pictures) -> tuple[Answers | Estimates, list[bytes]]:
+    """Answers and contact sheets: a page at a time, so that memory holds the pictures of one."""
+    answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names)
+    sheets: list[bytes] = []
+    page: dict[str, Seen] = {}
+
+    def turn_page() -> None:
+        shown = [seen.pixels for seen in page.values()]
+        captions: list[tuple[str, float | None]]
+        if isinstance(answers, Answers):
+            given = predictor.answers(shown)
+            answers.given.update(zip(page, given, strict=True))
+            captions = [(answer.label, answer.probability) for answer in given]
+        else:
+            estimates = predictor.estimates(shown)
+            answers.given.update(zip(page, estimates, strict=True))
+            captions = [(answers.in_words(estimate), None) for estimate in estimates]
+        entries = [
+            contact_sheet.Entry(name, seen.picture, seen.pixels, *caption)
+            for (name, seen), caption in zip(page.items(), captions, strict=True)
+        ]
+        sheets.append(contact_sheet.draw(entries))
+        page.clear()
+
+    bar = tqdm(found.contents(), total=len(found), unit=" pictures", delay=1, disable=not sys.stderr.isatty())
+    for name, source in bar:
+        try:
+            if isinstance(source, UserError):
+                raise source
+            page[name] = predictor.see(source, name)
+        except UserError as error:
+            answers.skipped[name] = str(error)
+        if len(page) == contact_sheet.MOST_ENTRIES:
+            turn_page()
+    if page:
+        turn_page()
+    return answers, sheets
+
+
+def _numbered(name: str, number: int) -> list[str]:
+    digits = len(str(number))
+    return [f"{name}.png"] if number == 1 else [f"{name}_{page:0{digits}}.png" for page in range(1, number + 1)]
+
+
+def _listed(folder: Path, names: list[str]) -> list[str]:
+    """The files' paths, of several contact sheets the first and the last."""
+    sheets = [name for name in names if name.startswith("contact_sheet")]
+    shown = [short_path(folder / name) for name in names if name not in sheets[1:]]
+    return [f"{path} to {sheets[-1]}" if len(sheets) > 1 and path.endswith(sheets[0]) else path for path in shown]
+
+
+def _claimed(run_dir: Path) -> Path:
+    moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return run_folder.claim(Path(f"outputs/predictions/{moment}_{run_dir.name}").absolute())

@@ -1,0 +1,98 @@
+"""The ranking of the trials as text, as Markdown and as CSV."""
+
+from typing import Any
+
+import pandas as pd
+
+from cnnlab.workbench.notation import aligned, is_absent, markdown, short_names, shown, shown_seconds, shown_value
+from cnnlab.workbench.study_reports.sweep_folder import Sweep
+from cnnlab.workbench.study_reports.trial_table import value_columns
+
+
+def rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, reasons: bool = False) -> list[list[str]]:
+    """Cells of the trials in `table`, after a header: parameters that none of these trials has are left out.
+
+    Args:
+        sweep: the study.
+        table: the trials to show, rows of `trial_table`.
+        params: `param_table`.
+        reasons: also a column that says why trials failed or were pruned.
+    """
+    params = params.loc[table.index]
+    params = params.loc[:, [not all(map(is_absent, params[name])) for name in params]]
+    values = value_columns(sweep)
+    header = ["rank", "trial", "state", *(sweep.metrics if sweep.several else ["value"]), "best epoch", "seconds"]
+    short = short_names(params, taken=[*header, "reason"])
+    cells = [[*header, *(short[name] for name in params), *(["reason"] if reasons else [])]]
+    for number, row in table.to_dict("index").items():
+        cells.append(
+            [
+                _whole(row["rank"]) + ("*" if row.get("pareto") else ""),
+                f"{number} (defaults)" if row["source"] == "defaults" else str(number),
+                row["state"],
+                *(shown_value(row[column]) for column in values),
+                _whole(row["best_epoch"]),
+                shown_seconds(float(row["seconds"])),
+                *(shown(params.at[number, name]) for name in params),
+                *(["" if pd.isna(row["reason"]) else str(row["reason"])] if reasons else []),
+            ]
+        )
+    return cells
+
+
+def fitted(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, width: int) -> tuple[list[list[str]], list[str]]:
+    """The cells with as many parameters as fit into `width` characters, and the short names of the others.
+
+    Those go first that are the same in all these trials, then those that are wide.
+    """
+    cells = rows(sweep, table, params)
+    first = len(cells[0]) - sum(not all(map(is_absent, params.loc[table.index, name])) for name in params)
+    hidden = []
+    while len(cells[0]) > first and max(map(len, aligned(cells).splitlines())) > width:
+        columns = [[row[i] for row in cells] for i in range(first, len(cells[0]))]
+        differs = [len(set(column[1:])) > 1 for column in columns]
+        widest = [max(map(len, column)) for column in columns]
+        out = first + min(range(len(columns)), key=lambda i: (differs[i], -widest[i], -i))
+        hidden.append(cells[0][out])
+        cells = [row[:out] + row[out + 1 :] for row in cells]
+    return cells, hidden
+
+
+def finished(table: pd.DataFrame) -> pd.DataFrame:
+    """The trials that count as finished: COMPLETE, PRUNED and FAIL."""
+    return table[table["state"].isin(("COMPLETE", "PRUNED", "FAIL"))]
+
+
+def ranked(table: pd.DataFrame) -> pd.DataFrame:
+    """The trials that have a place in the ranking: the finished and the running ones."""
+    return table[table["state"].isin(("COMPLETE", "PRUNED", "FAIL", "RUNNING"))]
+
+
+def as_markdown(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame) -> str:
+    """All finished trials under a heading."""
+    note = "\\* Pareto-optimal\n" if sweep.several else "PRUNED trials count with the best value they reported.\n"
+    body = markdown(rows(sweep, finished(table), params, reasons=True))
+    return f"# {sweep.name}\n\nTo {sweep.aims}.\n\n{body}\n{note}"
+
+
+def as_csv(table: pd.DataFrame, params: pd.DataFrame) -> str:
+    """All trials with all columns; parameters are named and written as on the command line, numbers in full."""
+    searched = params.loc[table.index].map(_typed).rename(columns=lambda name: _free(name, table))
+    after = table.columns.get_loc("seconds") + 1
+    joined = pd.concat([table.iloc[:, :after], searched, table.iloc[:, after:]], axis=1)
+    ahead = ["rank", "trial"]
+    joined = joined.rename_axis("trial").reset_index()
+    return str(joined[[*ahead, *(c for c in joined if c not in ahead)]].to_csv(index=False, lineterminator="\n"))
+
+
+def _typed(value: Any) -> Any:
+    return shown(value) if value is None or isinstance(value, bool) or is_absent(value) else value
+
+
+def _free(name: str, table: pd.DataFrame) -> str:
+    """The parameter's name, told from a column of the table that happens to have the same one."""
+    return f"params_{name}" if name in table or name == "trial" else name
+
+
+def _whole(value: Any) -> str:
+    return "" if pd.isna(value) else str(int(value))

@@ -1,0 +1,132 @@
+"""One row a trial: what it was given, what came out, and its place in the ranking."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from cnnlab.workbench.notation import ABSENT, shown_value, typed
+from cnnlab.workbench.study_reports.sweep_folder import Sweep, run_metrics, state
+
+_RANKING = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")  # the others are not ranked
+_ATTRIBUTES = ("source", "retry_of", "slot", "reason")
+_FIRST_METRICS = ("train_seconds", "images_per_second", "num_parameters")
+
+
+def value_columns(sweep: Sweep) -> list[str]:
+    """`value`, or `values_<metric>` for each of several objectives."""
+    return [f"values_{metric}" for metric in sweep.metrics] if sweep.several else ["value"]
+
+
+def trial_table(sweep: Sweep) -> pd.DataFrame:
+    """All trials, indexed by number, the best first, the unranked ones (INTERRUPTED, WAITING) last.
+
+    Columns: rank (COMPLETE and PRUNED only), state, value(s) (of PRUNED trials the best reported), pareto (with several
+    objectives), best_epoch, epochs, seconds (wall), all of metrics.json, source, retry_of, slot, reason, folder,
+    started, completed.
+    """
+    rows = pd.DataFrame([_row(sweep, trial) for trial in sweep.trials], index=[t.number for t in sweep.trials])
+    columns = value_columns(sweep)
+    first = ["rank", "state", *columns, *(["pareto"] if sweep.several else []), "best_epoch", "epochs", "seconds"]
+    first += [column for column in _FIRST_METRICS if column in rows]
+    last = [*_ATTRIBUTES, "folder", "started", "completed"]
+    rows = rows.reindex(columns=[*first, *(c for c in rows if c not in {*first, *last}), *last])
+    if sweep.several:
+        rows["pareto"] = rows.index.isin([trial.number for trial in sweep.study.best_trials])
+    places = {number: _place(row, number, sweep) for number, row in rows.to_dict("index").items()}
+    rows = rows.loc[sorted(places, key=places.__getitem__)]
+    has_place = rows["state"].isin(("COMPLETE", "PRUNED"))
+    rows["rank"] = has_place.cumsum().where(has_place).astype("Int64")
+    for column in ("best_epoch", "epochs", "retry_of", "slot", "num_parameters"):
+        if column in rows:
+            rows[column] = pd.to_numeric(rows[column], errors="coerce").round().astype("Int64")
+    return rows.rename_axis("trial")
+
+
+def param_table(sweep: Sweep) -> pd.DataFrame:
+    """The searched parameters as the trials got them, indexed by number.
+
+    Where a trial's branch of the space has no such parameter, the value that it was given all the same, as a fixed
+    override, or else ABSENT.
+    """
+    names = dict.fromkeys(name for trial in sweep.trials for name in trial.params)
+    rows = []
+    for trial in sweep.trials:
+        given = {name: trial.params[name] for name in names if name in trial.params}
+        if len(given) < len(names):
+            fixed = assignments(trial)
+            given |= {
+                name: typed(fixed[name.lstrip("+")])
+                for name in names
+                if name not in given and name.lstrip("+") in fixed
+            }
+        rows.append([given.get(name, ABSENT) for name in names])
+    return pd.DataFrame(
+        np.array(rows, dtype=object).reshape(len(rows), len(names)),
+        index=[trial.number for trial in sweep.trials],
+        columns=list(names),
+        dtype=object,
+    )
+
+
+def assignments(trial: FrozenTrial) -> dict[str, str]:
+    """The values, as text, of all overrides the trial was given, by key."""
+    pairs = (str(override).lstrip("+").partition("=") for override in trial.user_attrs.get("overrides", ()))
+    return {key: value for key, equals, value in pairs if equals}
+
+
+def counts(table: pd.DataFrame) -> dict[str, int]:
+    """How many trials are in each state, COMPLETE first; states without trials are left out."""
+    found = table["state"].value_counts()
+    return {name: int(found[name]) for name in (*_RANKING, "WAITING", "INTERRUPTED") if name in found}
+
+
+def scores(sweep: Sweep, trial: FrozenTrial) -> str:
+    """A complete trial's values by name, as in `val/accuracy 0.9876`."""
+    return ", ".join(f"{name} {shown_value(value)}" for name, value in zip(sweep.metrics, trial.values, strict=True))
+
+
+def best_reported(trial: FrozenTrial, maximize: bool) -> tuple[int, float] | None:
+    """Step and value of the best intermediate report; None without a finite one."""
+    reports = [(step, value) for step, value in trial.intermediate_values.items() if math.isfinite(value)]
+    if not reports:
+        return None
+    return max(reports, key=lambda report: (report[1] if maximize else -report[1], -report[0]))
+
+
+def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:
+    folder = sweep.trial_dir(trial)
+    metrics = {k: v for k, v in run_metrics(folder).items() if isinstance(v, str | int | float | bool)}
+    best = best_reported(trial, sweep.maximize[0])
+    row: dict[str, Any] = {name: value for name, value in metrics.items() if name not in trial.params}
+    row["state"] = state(trial)
+    row |= dict(zip(value_columns(sweep), _values(trial, best), strict=False))
+    row["best_epoch"] = metrics.get("best_epoch", best[0] if best else None)
+    row["epochs"] = metrics.get("epochs", max(trial.intermediate_values, default=None))
+    row["seconds"] = trial.user_attrs.get("seconds", _seconds(trial))
+    row |= {name: trial.user_attrs.get(name) for name in _ATTRIBUTES}
+    row["folder"] = folder.relative_to(sweep.folder).as_posix() if folder.is_relative_to(sweep.folder) else str(folder)
+    return row | {"started": trial.datetime_start, "completed": trial.datetime_complete}
+
+
+def _values(trial: FrozenTrial, best: tuple[int, float] | None) -> Sequence[float]:
+    """What a trial counts with: a failed one with nothing, whatever it had reached."""
+    if trial.state is TrialState.COMPLETE:
+        return list(trial.values)
+    return [best[1]] if best and trial.state is not TrialState.FAIL else []
+
+
+def _seconds(trial: FrozenTrial) -> float:
+    """Wall time, read off the storage's times; nan before the end."""
+    return trial.duration.total_seconds() if trial.duration else math.nan
+
+
+def _place(row: Mapping[str, Any], number: int, sweep: Sweep) -> tuple[int, bool, float, int]:
+    """What the ranking sorts by: state, then Pareto-optimal ones first, then the first value, then age."""
+    group = _RANKING.index(row["state"]) if row["state"] in _RANKING else len(_RANKING)
+    value = row[value_columns(sweep)[0]] if group < 2 else math.nan
+    cost = math.inf if math.isnan(value) else -value if sweep.maximize[0] else value
+    return group, not row.get("pareto", False), cost, number

@@ -1,0 +1,89 @@
+"""A trial's config, composed in two steps, is what Hydra makes of the same overrides."""
+
+from pathlib import Path
+
+import pytest
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from hydra.version import Version
+from omegaconf import OmegaConf
+
+from async_optuna.errors import SearchError
+from async_optuna.hydra_app import sweep
+from async_optuna.hydra_app.job import HydraJob
+from async_optuna.worker import Job
+from conftest import PROJECT
+
+OVERRIDES = [
+    [],
+    ["data.batch_size=64", "optimizer.lr=0.01"],
+    ["model=lenet5", "data.batch_size=64"],
+    ["data.batch_size=64", "model=resnet", "trainer.max_epochs=3"],
+    ["experiment=resnet_mnist", "seed=1"],
+    ["+optimizer@second=sgd", "second.lr=1.0"],
+    ["optimizer=sgd", "++optimizer.nesterov=false", "+extra=1"],
+    ["~scheduler", "seed=3"],
+    ["~trainer.max_epochs"],
+    ["data.root='a, b=c'", "hydra.job.name=other"],
+    ["hydra/job_logging=disabled", "seed=2"],
+]
+
+
+@pytest.fixture
+def job() -> HydraJob:
+    GlobalHydra.instance().clear()
+    hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(PROJECT / "conf")))
+    config = hydra.compose_config("train", ["hydra/sweeper=async_optuna"], run_mode=RunMode.MULTIRUN)
+    return HydraJob(print, hydra.config_loader, config, Version("1.3"), "train.py")
+
+
+def text(config: object) -> str:
+    return OmegaConf.to_yaml(config, resolve=False)
+
+
+@pytest.mark.parametrize("overrides", OVERRIDES, ids=" ".join)
+def test_same_as_hydra(overrides: list[str], job: HydraJob) -> None:
+    job.compose(["seed=7", *overrides])  # nothing of an earlier trial may remain
+    expected = text(job.config_loader.load_sweep_config(job.config, overrides))
+    assert text(job.compose(overrides)) == expected
+    bound = job.bound(Job(0, overrides, Path("0")))
+    assert bound.is_composed
+    assert text(bound.config) == expected
+
+
+def test_what_cannot_be_composed_is_left_to_the_trial(job: HydraJob) -> None:
+    assert not job.bound(Job(0, ["no_such_key=1"], Path("0"))).is_composed
+
+
+@pytest.mark.parametrize(
+    ("overrides", "metric", "directions"),
+    [
+        ([], "val/accuracy", ["maximize"]),
+        (["monitor=val/loss"], "val/loss", ["minimize"]),
+        (["monitor=val/quality", "mode=min"], "val/quality", ["minimize"]),
+        (["hydra.sweeper.direction=${mode}imize"], None, ["maximize"]),
+        (["sweep=tinyvgg", "monitor=val/loss"], "val/loss", ["minimize"]),
+        (["sweep=tradeoff"], ["val/accuracy", "num_parameters"], ["maximize", "minimize"]),
+        (["sweep=tradeoff", "monitor=val/loss"], ["val/loss", "num_parameters"], ["minimize", "minimize"]),
+        (["~monitor"], None, ["minimize"]),
+    ],
+)
+def test_a_search_goes_where_monitor_and_mode_say(
+    overrides: list[str], metric: str | list[str] | None, directions: list[str]
+) -> None:
+    GlobalHydra.instance().clear()
+    hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(PROJECT / "conf")))
+    config = hydra.compose_config("train", ["hydra/sweeper=async_optuna", *overrides], run_mode=RunMode.MULTIRUN)
+    sweep._settle_mode(config)
+    assert sweep._objectives(config) == (metric, directions)
+
+
+def test_a_direction_that_contradicts_its_metric_is_refused() -> None:
+    assert sweep._metric_names(None, ["minimize"]) == ["value"]
+    assert sweep._metric_names("val/quality", ["minimize"]) == ["val/quality"]
+    with pytest.raises(SearchError, match="hydra.sweeper.direction=minimize contradicts val/accuracy"):
+        sweep._metric_names("val/accuracy", ["minimize"])
+    with pytest.raises(SearchError, match="hydra.sweeper.direction=maximize contradicts num_parameters"):
+        sweep._metric_names(OmegaConf.create(["val/accuracy", "num_parameters"]), ["maximize", "maximize"])

@@ -1,0 +1,435 @@
+"""The accounts of a search: exactly as many trials as asked for, whoever dies meanwhile."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from app_runs import states
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.pruners import ThresholdPruner
+from optuna.samplers import RandomSampler
+
+from async_optuna.distinct_sampler import DistinctSampler
+from async_optuna.errors import SearchError
+from async_optuna.files import FileLock
+from async_optuna.ledger import Claim, Ledger
+from async_optuna.outcome import Outcome
+from async_optuna.space import Branch, Parameter, Space
+from async_optuna.storage import open_storage
+
+CONTINUOUS = Space((Parameter("x", FloatDistribution(-5, 5)),), {"y": "y=1"})
+FINITE = Space((Parameter("z", CategoricalDistribution(["a", "b", "c"])),))
+
+
+class Sweeps:
+    """Ledgers on one study in one folder, as several processes would have them."""
+
+    def __init__(self, folder: Path) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.folder = folder
+
+    def ledger(
+        self,
+        n_trials: int,
+        space: Space = CONTINUOUS,
+        *,
+        is_grid: bool = False,
+        on: str = "",
+        seed: int = 0,
+        directions: tuple[str, ...] = ("minimize",),
+        pruner: optuna.pruners.BasePruner | None = None,
+        **settings: Any,
+    ) -> Ledger:
+        study = optuna.create_study(
+            study_name="s",
+            storage=open_storage(None, self.folder),
+            load_if_exists=True,
+            directions=list(directions),
+            pruner=pruner or optuna.pruners.NopPruner(),
+        )
+        (self.folder / on).mkdir(exist_ok=True)
+        ledger = Ledger(study, space, self.folder / on, n_trials, **settings)
+        make = None if is_grid else (lambda trial_seed: RandomSampler(seed=trial_seed))
+        study.sampler = DistinctSampler(make, seed, space, ledger.is_seen)
+        return ledger
+
+    def trials(self) -> list[optuna.trial.FrozenTrial]:
+        return optuna.load_study(study_name="s", storage=open_storage(None, self.folder)).trials
+
+
+@pytest.fixture
+def sweeps(tmp_path: Path) -> Sweeps:
+    return Sweeps(tmp_path)
+
+
+def die(ledger: Ledger) -> None:
+    """End a ledger as a kill of its process would: the system takes its lock away, nobody cleans up."""
+    ledger._owner._lock.release()
+
+
+def complete(ledger: Ledger, claim: Claim | None, value: float = 1.0) -> None:
+    assert claim is not None
+    ledger.finish(claim.number, Outcome("COMPLETE", [value], seconds=0.5))
+
+
+def claims(ledger: Ledger) -> list[Claim]:
+    """All that can be had now."""
+    return list(iter(ledger.claim, None))
+
+
+# --- Claims -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_is_a_point_its_overrides_and_a_folder(sweeps: Sweeps) -> None:
+    claim = sweeps.ledger(1).claim()
+    assert claim is not None
+    assert claim.number == 0
+    assert claim.overrides == ["y=1", f"x={claim.point['x']}"]
+    assert claim.folder == sweeps.folder / "0"
+    assert claim.folder.is_dir()
+    (trial,) = sweeps.trials()
+    assert (trial.state.name, trial.params) == ("RUNNING", claim.point)
+    assert (trial.user_attrs["overrides"], trial.user_attrs["folder"]) == (claim.overrides, "0")
+
+
+def test_no_more_are_given_out_than_asked_for(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(3)
+    given = claims(ledger)
+    assert [claim.number for claim in given] == [0, 1, 2]
+    ledger.finish(0, Outcome("COMPLETE", [1.0]))
+    ledger.finish(1, Outcome("PRUNED", reason="too slow"))
+    ledger.finish(2, Outcome("FAIL", reason="RuntimeError: no"))
+    assert claims(ledger) == []
+    assert (ledger.counts.complete, ledger.counts.pruned, ledger.counts.failed) == (1, 1, 1)
+    assert states(ledger.study) == ["COMPLETE", "PRUNED", "FAIL"]
+    assert [trial.user_attrs.get("reason") for trial in sweeps.trials()] == [None, "too slow", "RuntimeError: no"]
+
+
+def test_two_controllers_share_the_trials(sweeps: Sweeps) -> None:
+    one, other = sweeps.ledger(5), sweeps.ledger(5)
+    given = [one.claim(), other.claim(), other.claim(), one.claim(), other.claim()]
+    assert [claim.number for claim in given if claim] == [0, 1, 2, 3, 4]
+    assert one.claim() is None
+    for claim in given:
+        complete(one, claim)
+    assert other.claim() is None
+    assert other.counts.complete == 5
+    assert len({trial.params["x"] for trial in sweeps.trials()}) == 5
+
+
+def test_a_larger_number_adds_the_difference(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(2)
+    for claim in claims(ledger):
+        complete(ledger, claim)
+    ledger.leave()
+    assert claims(sweeps.ledger(2)) == []
+    assert [claim.number for claim in claims(sweeps.ledger(5))] == [2, 3, 4]
+
+
+def test_a_folder_that_is_there_is_never_taken(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(3)
+    (sweeps.folder / "1").mkdir()
+    complete(ledger, ledger.claim())
+    with pytest.raises(SearchError, match="1 already exists, but trial 1 is new: the folder belongs to another study"):
+        ledger.claim()
+    assert states(ledger.study) == ["COMPLETE", "FAIL"]
+    assert [claim.number for claim in claims(sweeps.ledger(3))] == [2, 3]
+
+
+def test_a_finite_space_ends_a_search(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(10, FINITE)
+    given = claims(ledger)
+    assert sorted(claim.point["z"] for claim in given) == ["a", "b", "c"]
+    assert ledger.is_exhausted()
+    for claim in given:
+        complete(ledger, claim)
+    again = sweeps.ledger(10, FINITE)
+    assert claims(again) == []
+    assert again.is_exhausted()
+
+
+def test_a_space_without_parameters_has_one_point(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(5, Space((), {"y": "y=1"}))
+    (claim,) = claims(ledger)
+    assert ledger.lose(claim.number, "killed", uses_a_retry=True)
+    (again,) = claims(ledger)
+    assert (again.point, again.overrides, again.restart_from) == ({}, ["y=1"], claim.folder)
+    complete(ledger, again)
+    ledger.leave()
+    assert claims(sweeps.ledger(5, Space((), {"y": "y=1"}))) == []
+
+
+def test_a_space_that_an_app_adds_to_is_never_exhausted(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(5, FINITE, extend=lambda trial: trial.suggest_float("+w", 0, 1))
+    given = claims(ledger)
+    assert len(given) == 5
+    for claim in given:
+        assert claim.overrides == [f"z={claim.point['z']}", f"+w={claim.point['+w']}"]
+
+
+@pytest.mark.parametrize("error", [KeyError("no such parameter"), KeyboardInterrupt()])
+def test_an_addition_that_fails_leaves_no_running_trial(error: BaseException, sweeps: Sweeps) -> None:
+    def extend(trial: optuna.Trial) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        sweeps.ledger(2, extend=extend).claim()
+    assert [trial.state.name for trial in sweeps.trials()] == ["FAIL"]
+    assert [claim.number for claim in claims(sweeps.ledger(2))] == [1, 2]
+
+
+# --- Points that come first -------------------------------------------------------------------------------------------
+
+
+def test_enqueued_points_come_first_and_once(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(4)
+    for _ in range(2):
+        ledger.enqueue([({"x": 1.0}, "defaults"), ({"x": 2.0}, "enqueued"), ({"x": 1.0}, "enqueued")])
+    given = claims(ledger)
+    assert [claim.point["x"] for claim in given][:2] == [1.0, 2.0]
+    assert 1.0 not in [claim.point["x"] for claim in given][2:]
+    assert [trial.user_attrs.get("source") for trial in sweeps.trials()] == ["defaults", "enqueued", None, None]
+    assert len(given) == 4
+
+
+def test_another_call_does_not_enqueue_again(sweeps: Sweeps) -> None:
+    first = sweeps.ledger(3)
+    first.enqueue([({"x": 1.0}, "defaults"), ({"x": 2.0}, "enqueued")])
+    complete(first, first.claim())
+    first.leave()
+    second = sweeps.ledger(3)
+    second.enqueue([({"x": 1.0}, "defaults"), ({"x": 2.0}, "enqueued"), ({"x": 3.0}, "enqueued")])
+    assert [claim.point["x"] for claim in claims(second)] == [2.0, 3.0]
+
+
+# --- Lost trials ------------------------------------------------------------------------------------------------------
+
+
+def test_a_trial_whose_process_dies_is_run_again_and_then_fails(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(1, max_retries=2)
+    points = []
+    for attempt in range(3):
+        (claim,) = claims(ledger)
+        points.append(claim.point)
+        assert claim.folder == sweeps.folder / str(attempt)
+        assert claim.restart_from == (sweeps.folder / str(attempt - 1) if attempt else None)
+        assert ledger.lose(claim.number, "killed by signal 9", uses_a_retry=True) is (attempt < 2)
+    assert points == [points[0]] * 3
+    assert claims(ledger) == []
+    assert (ledger.counts.failed, ledger.counts.interrupted) == (1, 2)
+    assert ledger.first_failure is not None
+    assert ledger.first_failure.user_attrs["reason"] == "killed by signal 9 (3 times; no retry left)"
+    assert [trial.user_attrs.get("retry_of") for trial in sweeps.trials()] == [None, 0, 1]
+
+
+def test_without_retries_it_fails_at_once(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(2, max_retries=0)
+    first, second = claims(ledger)
+    assert not ledger.lose(first.number, "killed", uses_a_retry=True)
+    complete(ledger, second)
+    assert claims(ledger) == []
+    assert ledger.counts.failed == 1
+
+
+def test_being_stopped_uses_no_retry_up(sweeps: Sweeps) -> None:
+    for attempt in range(4):
+        ledger = sweeps.ledger(1, max_retries=1)
+        (claim,) = claims(ledger)
+        assert claim.number == attempt
+        ledger.lose(claim.number, "the search was stopped", uses_a_retry=False)
+        assert [trial.state.name for trial in sweeps.trials()] == ["FAIL"] * (attempt + 1) + ["WAITING"]
+        ledger.leave()
+    assert len({trial.params["x"] for trial in sweeps.trials() if trial.params}) == 1
+
+
+def test_a_lost_point_of_a_finite_space_comes_back(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(3, FINITE, is_grid=True)
+    given = claims(ledger)
+    complete(ledger, given[0])
+    complete(ledger, given[2])
+    ledger.lose(1, "killed", uses_a_retry=True)
+    assert not ledger.is_exhausted()
+    (again,) = claims(ledger)
+    assert again.point == {"z": "b"}
+    assert ledger.is_exhausted()
+
+
+def test_trials_of_a_dead_controller_are_run_again_by_another(sweeps: Sweeps) -> None:
+    dead, living = sweeps.ledger(4), sweeps.ledger(4)
+    lost, kept = dead.claim(), living.claim()
+    assert lost is not None
+    assert kept is not None
+    die(dead)
+    given = claims(living)
+    assert [claim.point["x"] == lost.point["x"] for claim in given] == [True, False, False]
+    assert given[0].restart_from == lost.folder
+    for claim in [kept, *given]:
+        complete(living, claim)
+    assert claims(living) == []
+    assert living.counts.finished == 4
+    assert sorted(trial.state.name for trial in sweeps.trials()) == ["COMPLETE"] * 4 + ["FAIL"]
+    assert sweeps.trials()[0].user_attrs["reason"] == "its controller was gone"
+
+
+def test_a_controllers_death_uses_no_retry_up(sweeps: Sweeps) -> None:
+    for attempt in range(4):
+        ledger = sweeps.ledger(1, max_retries=1)
+        (claim,) = claims(ledger)
+        assert claim.number == attempt
+        die(ledger)
+
+
+def test_what_a_dead_controllers_trial_had_written_down_counts(sweeps: Sweeps) -> None:
+    dead = sweeps.ledger(3)
+    for claim, outcome in zip(
+        claims(dead), [Outcome("COMPLETE", [7.0]), Outcome("PRUNED", reason="slow"), Outcome("FAIL")], strict=True
+    ):
+        outcome.write(claim.folder)
+    die(dead)
+    living = sweeps.ledger(3)
+    assert claims(living) == []
+    assert (living.counts.complete, living.counts.pruned, living.counts.failed) == (1, 1, 1)
+    assert living.best is not None
+    assert living.best.value == 7.0
+
+
+def test_a_process_on_its_way_out_is_waited_for(sweeps: Sweeps) -> None:
+    dead = sweeps.ledger(1)
+    (claim,) = claims(dead)
+    die(dead)
+    living = sweeps.ledger(1)
+    with FileLock(claim.folder):
+        assert claims(living) == []
+        assert states(living.study) == ["RUNNING"]
+        Outcome("COMPLETE", [7.0]).write(claim.folder)
+    assert claims(living) == []
+    assert states(living.study) == ["COMPLETE"]
+
+
+@pytest.mark.parametrize("step", ["ask", "enqueued", "folder"])
+def test_a_controller_may_die_in_the_middle_of_a_claim(
+    step: str, sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    dead = sweeps.ledger(2)
+    if step == "enqueued":
+        dead.enqueue([({"x": 4.0}, "enqueued")])
+    ask = dead.study.ask
+    if step == "folder":
+        monkeypatch.setattr("pathlib.Path.mkdir", kill)
+    else:
+        monkeypatch.setattr(dead.study, "ask", lambda: kill(ask()))
+    with pytest.raises(Killed):
+        dead.claim()
+    monkeypatch.undo()
+    assert states(dead.study) == ["RUNNING"]
+    die(dead)
+    living = sweeps.ledger(2)
+    given = claims(living)
+    for claim in given:
+        complete(living, claim)
+    assert claims(living) == []
+    assert living.counts.finished == len(given) == 2
+    assert sorted(states(living.study)) == ["COMPLETE", "COMPLETE", "FAIL"]
+    assert (4.0 in [claim.point["x"] for claim in given]) is (step == "enqueued")
+
+
+def test_who_is_late_does_not_change_what_is_settled(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(1)
+    (claim,) = claims(ledger)
+    complete(ledger, claim, 1.0)
+    complete(ledger, claim, 2.0)
+    assert not ledger.lose(claim.number, "killed", uses_a_retry=True)
+    assert "took this one for dead" in str(ledger.report(claim, 1.0, 1))
+    ledger.refresh()
+    assert ledger.best is not None
+    assert (ledger.best.value, states(ledger.study)) == (1.0, ["COMPLETE"])
+
+
+# --- Several machines -------------------------------------------------------------------------------------------------
+
+
+def test_of_two_that_take_the_last_trial_at_once_one_gives_it_back(sweeps: Sweeps) -> None:
+    """No lock reaches another machine: the higher number yields."""
+    one, other = (sweeps.ledger(1, on=machine, is_shared=True) for machine in ("one", "other"))
+    ask = one.study.ask
+    one.study.ask = lambda: (other.claim(), ask())[1]  # type: ignore[method-assign]
+    assert one.claim() is None
+    assert [(trial.state.name, trial.user_attrs.get("interrupted")) for trial in sweeps.trials()] == [
+        ("RUNNING", None),
+        ("FAIL", True),
+    ]
+    complete(other, Claim(other.study.get_trials()[0], {}, [], sweeps.folder))  # type: ignore[arg-type]
+    assert one.claim() is None
+    assert one.counts.finished == 1
+
+
+# --- Reports ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_pruner_decides_on_reports(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(1, pruner=ThresholdPruner(upper=5))
+    (claim,) = claims(ledger)
+    assert ledger.report(claim, 4.0, 1) is None
+    assert ledger.report(claim, 6.0, 2) == "ThresholdPruner after step 2: value 6"
+    assert sweeps.trials()[0].intermediate_values == {1: 4.0, 2: 6.0}
+
+
+def test_a_step_that_was_reported_is_not_reported_again(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(1)
+    (claim,) = claims(ledger)
+    for value in (4.0, 5.0):
+        assert ledger.report(claim, value, 1) is None
+    assert sweeps.trials()[0].intermediate_values == {1: 4.0}
+
+
+def test_a_trial_that_is_run_again_from_a_checkpoint_keeps_its_earlier_reports(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(1)
+    (claim,) = claims(ledger)
+    for step in (1, 2, 3):
+        ledger.report(claim, float(step), step)
+    ledger.lose(0, "killed", uses_a_retry=True)
+    (again,) = claims(ledger)
+    ledger.report(again, 33.0, 3)
+    assert sweeps.trials()[1].intermediate_values == {1: 1.0, 2: 2.0, 3: 33.0}
+
+
+def test_several_objectives_have_no_reports(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(1, directions=("minimize", "maximize"))
+    (claim,) = claims(ledger)
+    assert ledger.report(claim, 4.0, 1) is None
+    ledger.finish(0, Outcome("COMPLETE", [1.0, 2.0]))
+    assert sweeps.trials()[0].values == [1.0, 2.0]
+
+
+# --- The best ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("direction", "best"), [("minimize", 1), ("maximize", 2)])
+def test_the_best_is_the_first_of_equals(direction: str, best: int, sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(5, directions=(direction,))
+    for claim, value in zip(claims(ledger), [2.0, 1.0, 3.0, 1.0, 3.0], strict=True):
+        complete(ledger, claim, value)
+    ledger.refresh()
+    assert ledger.best is not None
+    assert ledger.best.number == best
+
+
+# --- Conditional spaces -----------------------------------------------------------------------------------------------
+
+
+def test_lost_points_of_a_branch_come_back_whole(sweeps: Sweeps) -> None:
+    branch = Branch((("z", "a"),), (Parameter("dropout", FloatDistribution(0, 1)),), {"norm": "norm=true"})
+    space = Space((Parameter("z", CategoricalDistribution(["a"])),), branches=(branch,))
+    ledger = sweeps.ledger(1, space)
+    (claim,) = claims(ledger)
+    ledger.lose(0, "killed", uses_a_retry=True)
+    (again,) = claims(ledger)
+    assert set(again.point) == {"z", "dropout"}
+    assert (again.point, again.overrides) == (claim.point, claim.overrides)

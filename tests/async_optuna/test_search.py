@@ -1,0 +1,294 @@
+"""The loop: when a search ends, what it says, and what it leaves when it is cut short."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import trial_tasks
+from app_runs import finished, load, results, states, stop_forkserver
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.samplers import RandomSampler
+
+from async_optuna.distinct_sampler import DistinctSampler
+from async_optuna.errors import SearchError
+from async_optuna.executors import Executor, InlineExecutor, ProcessExecutor
+from async_optuna.ledger import Ledger
+from async_optuna.results import Results
+from async_optuna.search import STOP_FILE, Limits, Search, Stopped
+from async_optuna.slots import Slot
+from async_optuna.space import Parameter, Space
+from async_optuna.storage import open_storage
+from async_optuna.worker import Job
+
+POINTS = Space((Parameter("x", FloatDistribution(0, 1)),))
+THREE = Space((Parameter("z", CategoricalDistribution(["a", "b", "c"])),))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_forkserver() -> Iterator[None]:
+    stop_forkserver()
+    yield
+    stop_forkserver()
+
+
+class Searches:
+    """Searches in one folder; `run` makes one call of the command."""
+
+    def __init__(self, folder: Path) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.folder = folder
+
+    def run(
+        self,
+        n_trials: int,
+        task: Callable[[Job], Any] | Executor,
+        *,
+        space: Space = POINTS,
+        overrides: Sequence[str] = (),
+        max_retries: int = 2,
+        pruner: optuna.pruners.BasePruner | None = None,
+        **limits: Any,
+    ) -> None:
+        storage = open_storage(None, self.folder)
+        study = optuna.create_study(
+            study_name="s", storage=storage, load_if_exists=True, pruner=pruner or optuna.pruners.NopPruner()
+        )
+        ledger = Ledger(study, space, self.folder, n_trials, max_retries)
+        study.sampler = DistinctSampler(lambda seed: RandomSampler(seed=seed), 0, space, ledger.is_seen)
+        executor = task if isinstance(task, ProcessExecutor | InlineExecutor) else InlineExecutor(task)
+        results = Results(ledger, "study.journal", ["value"])
+        Search(ledger, executor, results, Limits(**limits), lambda claim, slot: overrides or claim.overrides).run()
+
+    @property
+    def study(self) -> optuna.Study:
+        return load(self.folder, "s")
+
+    def check_nothing_is_open(self) -> None:
+        assert not {"RUNNING", "WAITING"} & set(states(self.study))
+        assert not (self.folder / ".controllers").exists()
+
+
+@pytest.fixture
+def searches(tmp_path: Path) -> Searches:
+    return Searches(tmp_path)
+
+
+def forked(slots: int = 2) -> ProcessExecutor:
+    return ProcessExecutor(trial_tasks.do, [Slot(index) for index in range(slots)])
+
+
+def x_of(job: Job) -> float:
+    return float(job.overrides[0].partition("=")[2])
+
+
+# --- The end ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_search_runs_its_trials_and_tells_of_each(searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:
+    searches.run(4, x_of)
+    searches.check_nothing_is_open()
+    values = [trial.value for trial in searches.study.trials]
+    assert values == [trial.params["x"] for trial in searches.study.trials]
+    assert results(searches.folder)["best_value"] == min(values)  # type: ignore[type-var]
+    out = capsys.readouterr().out
+    assert [line.split()[:2] for line in out.splitlines()] == [["trial", str(number)] for number in range(4)]
+    assert f"trial 0  {values[0]:.6g}  best so far: x=" in out
+
+
+def test_a_finished_search_adds_nothing_and_a_larger_number_the_difference(searches: Searches) -> None:
+    for n_trials, expected in ((3, 3), (3, 3), (2, 3), (5, 5)):
+        searches.run(n_trials, x_of)
+        assert len(searches.study.trials) == expected
+    assert len({trial.params["x"] for trial in searches.study.trials}) == 5
+
+
+def test_the_end_of_a_finite_space_is_one_line(searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        searches.run(10, lambda job: 1.0, space=THREE)
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last == "all 3 points of the space have been run: there is nothing left to try"
+        assert states(searches.study) == ["COMPLETE"] * 3
+
+
+def test_the_time_budget_ends_it_in_order(
+    searches: Searches, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+
+    def take_ten_seconds(job: Job) -> float:
+        nonlocal now
+        now += 10
+        return 1.0
+
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    searches.run(100, take_ten_seconds, timeout_seconds=15)
+    assert states(searches.study) == ["COMPLETE"] * 2
+    out = capsys.readouterr().out
+    assert "the time budget of 15 s is used up; the same command goes on" in out
+    assert "about 16 min 40 s in all" in out  # told after the first of the 100
+    searches.check_nothing_is_open()
+
+
+def test_the_stop_file_ends_it_in_order(searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop_at_two(job: Job) -> float:
+        if job.number == 2:
+            (searches.folder / STOP_FILE).touch()
+        return 1.0
+
+    searches.run(100, stop_at_two)
+    assert states(searches.study) == ["COMPLETE"] * 3
+    assert f"stopped by the file {searches.folder / STOP_FILE}; remove it to go on" in capsys.readouterr().out
+    searches.check_nothing_is_open()
+
+
+def test_running_trials_may_finish_when_the_time_is_up(searches: Searches) -> None:
+    searches.run(100, forked(), overrides=["wait", "0.6"], timeout_seconds=0.1)
+    assert set(states(searches.study)) == {"COMPLETE"}
+    assert len(searches.study.trials) <= 2
+
+
+# --- Failures ---------------------------------------------------------------------------------------------------------
+
+
+def fail_from(number: int) -> Callable[[Job], float]:
+    def task(job: Job) -> float:
+        if job.number >= number:
+            raise RuntimeError("no more")
+        return 1.0
+
+    return task
+
+
+def test_by_default_not_one_may_fail(searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SearchError) as told:
+        searches.run(9, fail_from(2))
+    assert str(told.value) == (
+        "1 of 3 trials failed, more than hydra.sweeper.max_failure_rate=0 allows; "
+        f"the first: trial 2: RuntimeError: no more ({searches.folder / '2'})"
+    )
+    assert "Traceback" in capsys.readouterr().err
+    assert states(searches.study) == ["COMPLETE", "COMPLETE", "FAIL"]
+    assert results(searches.folder)["counts"]["failed"] == 1
+    searches.check_nothing_is_open()
+
+
+@pytest.mark.parametrize(("rate", "first_failure", "expected"), [(0.5, 2, 10), (0.5, 8, 17), (0.9, 2, 20)])
+def test_the_rate_is_looked_at_from_the_tenth_trial_on(
+    rate: float, first_failure: int, expected: int, searches: Searches
+) -> None:
+    if expected < 20:
+        with pytest.raises(SearchError, match=f"{expected - first_failure} of {expected} trials failed, more than"):
+            searches.run(20, fail_from(first_failure), max_failure_rate=rate)
+    else:
+        searches.run(20, fail_from(first_failure), max_failure_rate=rate)
+    assert len(searches.study.trials) == expected
+
+
+def test_an_all_failed_search_is_an_error(searches: Searches) -> None:
+    with pytest.raises(SearchError, match="all 3 trials failed; the first: trial 0: RuntimeError: no more"):
+        searches.run(3, fail_from(0), max_failure_rate=1.0)
+    searches.check_nothing_is_open()
+
+
+def test_too_many_failures_end_what_else_is_running(searches: Searches) -> None:
+    def describe(claim: Any, slot: Slot) -> list[str]:
+        return ["fail"] if claim.number == 1 else ["wait"]
+
+    study = optuna.create_study(study_name="s", storage=open_storage(None, searches.folder))
+    ledger = Ledger(study, POINTS, searches.folder, 5)
+    study.sampler = DistinctSampler(lambda seed: RandomSampler(seed=seed), 0, POINTS, ledger.is_seen)
+    with pytest.raises(SearchError, match="1 of 1 trials failed"):
+        Search(ledger, forked(), Results(ledger, "", ["value"]), Limits(), describe).run()
+    assert sorted(states(searches.study)) == ["FAIL", "FAIL", "WAITING"]  # the other one's point waits for a next call
+    assert [trial.number for trial in finished(searches.study)] == [1]
+
+
+def test_a_dying_process_is_retried_while_the_other_slot_goes_on(
+    searches: Searches, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SearchError, match="all 2 trials failed"):
+        searches.run(2, forked(), overrides=["kill"], max_failure_rate=1.0, max_retries=1)
+    assert states(searches.study) == ["FAIL"] * 4
+    assert [trial.user_attrs.get("retry_of") for trial in searches.study.trials[2:]] in ([0, 1], [1, 0])
+    points = [trial.params["x"] for trial in searches.study.trials]
+    assert sorted(points[:2]) == sorted(points[2:])
+    assert {trial.user_attrs["reason"] for trial in finished(searches.study)} == {
+        "its process was killed by signal 9 (2 times; no retry left)"
+    }
+    out = capsys.readouterr().out
+    assert out.count("its process was killed by signal 9; will be run again") == 2
+    assert out.count("no retry left") == 2
+
+
+def test_a_senseless_report_fails_its_trial_alone(searches: Searches) -> None:
+    with pytest.raises(SearchError, match="all 2 trials failed; the first: trial .: ValueError: could not convert"):
+        searches.run(2, forked(), overrides=["report", "abc"], max_failure_rate=1.0)
+
+
+def test_reports_prune(searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:
+    pruner = optuna.pruners.ThresholdPruner(upper=5)
+    searches.run(2, forked(), overrides=["report", "4", "6", "1"], pruner=pruner)
+    for trial in searches.study.trials:
+        assert (trial.state.name, trial.intermediate_values) == ("PRUNED", {1: 4.0, 2: 6.0})
+        assert trial.user_attrs["reason"] == "ThresholdPruner after step 2: value 6"
+    assert "pruned: ThresholdPruner after step 2: value 6" in capsys.readouterr().out
+
+
+# --- Signals ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_a_trial_of_this_process(signum: signal.Signals, searches: Searches) -> None:
+    def task(job: Job) -> float:
+        if job.number == 1:
+            os.kill(os.getpid(), signum)
+            time.sleep(5)
+        return 1.0
+
+    before = signal.getsignal(signum)
+    if before == signal.SIG_IGN:
+        pytest.skip("under nohup")
+    with pytest.raises(Stopped) as stopped:
+        searches.run(3, task)
+    assert stopped.value.signum == signum
+    assert signal.getsignal(signum) is before
+    assert states(searches.study) == ["COMPLETE", "FAIL", "WAITING"]
+    assert searches.study.trials[1].user_attrs["reason"] == "the search was stopped"
+    searches.run(3, lambda job: 1.0)
+    searches.check_nothing_is_open()
+    assert len(finished(searches.study)) == 3
+    assert searches.study.trials[2].params == searches.study.trials[1].params
+
+
+@pytest.mark.parametrize("task", ["wait", "untidy"])
+def test_a_signal_while_processes_run(task: str, searches: Searches) -> None:
+    def interrupt() -> None:
+        while not (searches.folder / "1" / trial_tasks.LEFT).exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        searches.run(3, forked(), overrides=[task])
+    thread.join()
+    assert time.monotonic() - began < 10
+    assert sorted(states(searches.study)) == ["FAIL", "FAIL", "WAITING", "WAITING"]
+    assert finished(searches.study) == []
+
+
+# --- What a claim that goes wrong leaves ------------------------------------------------------------------------------
+
+
+def test_a_folder_in_the_way_ends_it_without_a_running_trial(searches: Searches) -> None:
+    (searches.folder / "1").mkdir()
+    with pytest.raises(SearchError, match="1 already exists, but trial 1 is new"):
+        searches.run(3, x_of)
+    searches.check_nothing_is_open()

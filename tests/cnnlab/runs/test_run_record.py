@@ -1,0 +1,52 @@
+"""Records a reader can rely on, wherever the project lies."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cnnlab.runs import run_record
+
+
+def test_git_state_is_the_projects_own(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    assert run_record._git_state(project) is None
+
+    def git(*arguments: str, cwd: Path = project) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True)
+
+    git("init", cwd=tmp_path)
+    assert run_record._git_state(project) is None, "a repository around the project is not the project's"
+    git("init")
+    (project / "file").write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    state = run_record._git_state(project)
+    assert state is not None
+    assert state["dirty"] is False
+    assert len(state["commit"]) == 40
+    (project / "file").write_text("2")
+    assert run_record._git_state(project) == {"commit": state["commit"], "dirty": True}
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.98839998, 0.9884), (float("nan"), None), (float("inf"), None)])
+def test_numbers_that_json_can_hold(value: float, expected: float | None) -> None:
+    assert run_record.rounded(value) == expected
+
+
+def test_commands_to_copy_survive_odd_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["my train.py"])
+    assert run_record.resume_command(tmp_path / "a b").endswith("'my train.py' 'resume=a b'")
+    assert run_record.tensorboard_command(tmp_path / "a b").endswith("--logdir 'a b'")
+
+
+def test_the_table_shows_every_number_of_a_split(tmp_path: Path) -> None:
+    metrics = {"val/mse": 0.25, "val/mae": 12345.6, "val/none": None, "test/accuracy": 0.975, "test/loss": 0.1}
+    metrics |= {"best_epoch": 2, "epochs": 3, "dataset": "values", "num_parameters": 7, "train_seconds": 1.0}
+    metrics |= {"images_per_second": 10.0, "device": "CPU", "precision": "32-true"}
+    lines = run_record.table(metrics, tmp_path).splitlines()
+    assert lines[0] == "  test         97.50% accuracy, loss 0.1000"
+    assert lines[1] == "  val          mse 0.2500, mae 12,346"

@@ -1,0 +1,52 @@
+"""Overrides survive Hydra's grammar, and rewriting twice is rewriting once."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from cnnlab.overrides import for_hydra, value_of
+
+PATHS = [
+    "plain",
+    "a b",
+    "a,b",
+    "a=b",
+    "(1)",
+    "é ü",
+    "it's",
+    'a "b"',
+    "a\\b",
+    "end\\",
+    "end\\'",
+    "[x]",
+    "{y}",
+    "~z",
+    "#",
+    "12",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_hydra_reads_back_the_same_string(path: str) -> None:
+    (argument,) = for_hydra([f"images={path}"])
+    override = OverridesParser.create().parse_override(argument)
+    assert override.value() == path
+    assert not override.is_sweep_override()
+    assert value_of("images", [argument]) == path
+    assert for_hydra([argument]) == [argument]
+
+
+def test_run_folders_and_data_folders_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert for_hydra(["data.root=data"]) == [f"++data.root='{tmp_path}/data'"]
+    assert for_hydra(["resume=~/run"]) == ["resume='/home/someone/run'"]
+    assert for_hydra(["resume=null", "data.root=null"]) == ["resume=null", "++data.root=null"]
+
+
+def test_arguments_of_other_libraries_need_no_plus() -> None:
+    assert for_hydra(["trainer.max_time=1", "model.pool=avg", "-m", "+trainer.x=1"]) == [
+        "++trainer.max_time=1",
+        "model.pool=avg",
+        "-m",
+        "+trainer.x=1",
+    ]

@@ -1,0 +1,129 @@
+"""The leaderboard as text, Markdown and CSV."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from optuna.distributions import CategoricalDistribution
+from sweep_maker import SweepMaker
+
+from cnnlab.workbench.notation import aligned, short_names
+from cnnlab.workbench.study_reports import leaderboard
+from cnnlab.workbench.study_reports.sweep_folder import Sweep, read
+from cnnlab.workbench.study_reports.trial_table import param_table, trial_table
+
+NORM = {"model.norm": CategoricalDistribution(("batch", None, True))}
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    """Two branches of a conditional space, one trial of every state."""
+    maker = SweepMaker(tmp_path)
+    metrics = {"val/accuracy": 0.97, "val/loss": 0.1, "num_parameters": 7740, "train_seconds": 9.5, "best_epoch": 4}
+    first = {"model": "tinyvgg", "optimizer.lr": 0.005, "model.norm": None}
+    maker.trial(first, 0.97, metrics=metrics, distributions=NORM, source="defaults")
+    maker.trial({"model": "mlp", "optimizer.lr": 0.00012345678, "mlp.depth": 3}, 0.9812, seconds=1234.0)
+    pruned = {"model": "tinyvgg", "optimizer.lr": 0.1, "model.norm": True}
+    maker.trial(pruned, state="PRUNED", reports=[0.5], distributions=NORM, reason="worse than the median")
+    maker.trial({"model": "mlp", "optimizer.lr": 1.0, "mlp.depth": 1}, state="FAIL", reason="loss is NaN | epoch\n3")
+    maker.trial({"model": "mlp", "optimizer.lr": 2.0}, state="FAIL", interrupted=True, reason="Ctrl-C")
+    maker.trial({"model": "mlp", "optimizer.lr": 3.0}, state="RUNNING")
+    return read(maker.finish())
+
+
+def test_the_printed_rows(sweep: Sweep) -> None:
+    cells = leaderboard.rows(sweep, leaderboard.ranked(trial_table(sweep)), param_table(sweep))
+    assert cells[0] == ["rank", "trial", "state", "value", "best epoch", "seconds", "model", "lr", "norm", "depth"]
+    assert cells[1] == ["1", "1", "COMPLETE", "0.9812", "", "1,234", "mlp", "0.0001235", "", "3"]
+    assert cells[2] == ["2", "0 (defaults)", "COMPLETE", "0.9700", "4", "10.0", "tinyvgg", "0.005", "null", ""]
+    assert cells[3] == ["3", "2", "PRUNED", "0.5000", "1", "10.0", "tinyvgg", "0.1", "true", ""]
+    assert [row[:4] for row in cells[4:]] == [["", "3", "FAIL", ""], ["", "5", "RUNNING", ""]]
+
+
+def test_parameters_that_no_shown_trial_has_are_left_out(sweep: Sweep) -> None:
+    cells = leaderboard.rows(sweep, leaderboard.ranked(trial_table(sweep)).head(1), param_table(sweep))
+    assert cells[0][6:] == ["model", "lr", "depth"]
+
+
+def test_a_narrow_terminal_drops_what_tells_trials_apart_last(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path)
+    for number in range(3):
+        maker.trial(
+            {"a.differs": number, "b.same": 7, "c.wide_and_differs": (number + 1) / 3, "d.same_and_wide": 1}, 0.5
+        )
+    sweep = read(maker.finish())
+    table, params = trial_table(sweep), param_table(sweep)
+    assert leaderboard.fitted(sweep, table, params, 200) == (leaderboard.rows(sweep, table, params), [])
+    cells, hidden = leaderboard.fitted(sweep, table, params, 65)
+    assert hidden == ["same_and_wide", "same", "wide_and_differs"]
+    assert cells[0][6:] == ["differs"]
+    assert max(map(len, aligned(cells).splitlines())) <= 65
+    assert leaderboard.fitted(sweep, table, params, 1)[0][0] == cells[0][:6]
+
+
+def test_markdown_has_every_finished_trial_and_its_reason(sweep: Sweep) -> None:
+    text = leaderboard.as_markdown(sweep, trial_table(sweep), param_table(sweep))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + 4
+    assert lines[0].endswith("| depth | reason |")
+    assert lines[1].count("---") == 11
+    assert lines[4].endswith("| worse than the median |")
+    assert lines[5].endswith("| 1 | loss is NaN \\| epoch 3 |")
+    assert "Ctrl-C" not in text
+
+
+def test_the_csv_has_every_trial_and_column(sweep: Sweep) -> None:
+    text = leaderboard.as_csv(trial_table(sweep), param_table(sweep))
+    table = pd.read_csv(io.StringIO(text), keep_default_na=False).set_index("trial")
+    assert list(table.index) == [1, 0, 2, 3, 5, 4]
+    assert list(table["state"]) == ["COMPLETE", "COMPLETE", "PRUNED", "FAIL", "RUNNING", "INTERRUPTED"]
+    assert list(table["rank"]) == ["1", "2", "3", "", "", ""]
+    assert table.at[1, "optimizer.lr"] == 0.00012345678
+    assert list(table["model.norm"]) == ["", "null", "true", "", "", ""]
+    assert (table.at[0, "val/loss"], table.at[0, "num_parameters"], table.at[1, "num_parameters"]) == (
+        "0.1",
+        "7740",
+        "",
+    )
+    assert (table.at[4, "reason"], table.at[0, "source"], table.at[3, "folder"]) == ("Ctrl-C", "defaults", 3)
+    assert {"best_epoch", "epochs", "seconds", "train_seconds", "retry_of", "slot", "started"} < set(table.columns)
+
+
+def test_a_parameter_named_like_a_column_is_told_apart(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path)
+    maker.trial({"rank": 7, "x.seconds": 3}, 0.5)
+    sweep = read(maker.finish())
+    assert leaderboard.rows(sweep, trial_table(sweep), param_table(sweep))[0][6:] == ["rank", "x.seconds"]
+    table = pd.read_csv(io.StringIO(leaderboard.as_csv(trial_table(sweep), param_table(sweep))))
+    assert (table.at[0, "rank"], table.at[0, "params_rank"], table.at[0, "x.seconds"]) == (1, 7, 3)
+
+
+def test_several_objectives_are_marked(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path, ["val/accuracy", "num_parameters"], ["maximize", "minimize"])
+    maker.trial({"a": 1}, [0.9, 70_000.0])
+    maker.trial({"a": 2}, [0.8, 80_000.0])
+    sweep = read(maker.finish())
+    cells = leaderboard.rows(sweep, trial_table(sweep), param_table(sweep))
+    assert cells[0][:5] == ["rank", "trial", "state", "val/accuracy", "num_parameters"]
+    assert [row[0] for row in cells[1:]] == ["1*", "2"]
+    assert cells[1][3:5] == ["0.9000", "70,000"]
+
+
+def test_names_are_as_short_as_they_can_be_told_apart() -> None:
+    names = [
+        "data.batch_size",
+        "optimizer.lr",
+        "scheduler.lr",
+        "+learning_rate",
+        "model.state",
+        "a.b.c",
+        "z.b.c",
+        "seed",
+    ]
+    short = ["batch_size", "optimizer.lr", "scheduler.lr", "learning_rate", "model.state", "a.b.c", "z.b.c", "seed"]
+    assert list(short_names(names, taken=["state"]).values()) == short
+
+
+def test_numbers_stand_right_and_words_left() -> None:
+    assert aligned([["a", "word"], ["1", "x"], ["100", ""]]) == "  a  word\n  1  x\n100"
