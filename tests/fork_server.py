@@ -71,7 +71,7 @@ class ForkServer:
         unwanted = {"PYTHONPATH", "PYTHONWARNINGS"}
         environment = {name: value for name, value in os.environ.items() if name not in unwanted}
         command = [sys.executable, __file__, str(there.fileno())]
-        process = subprocess.Popen(command, env=environment, pass_fds=[there.fileno()], start_new_session=True)
+        process = _Popen(command, env=environment, pass_fds=[there.fileno()], start_new_session=True)
         there.close()
         self._connection = here
         atexit.register(process.wait)
@@ -79,13 +79,17 @@ class ForkServer:
         return here
 
 
+_Popen = subprocess.Popen  # a test may put the one below in its place
 SERVER = ForkServer()
 
 
 class _ForkedPopen(subprocess.Popen[Any]):
-    """A Python program that the server forks; Ctrl-C and SIGHUP mean in it what they mean by default."""
+    """subprocess.Popen, but the server forks Python programs; Ctrl-C and SIGHUP have their default meaning in them."""
 
     def _execute_child(self, args: Any, executable: Any, preexec_fn: Any, close_fds: Any, *more: Any) -> None:  # type: ignore[override]
+        if args[0] != sys.executable:
+            super()._execute_child(args, executable, preexec_fn, close_fds, *more)  # type: ignore[misc]
+            return
         pass_fds, cwd, env, _, _, _, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, *rest = more
         streams = {0: p2cread, 1: c2pwrite, 2: errwrite}
         given = {number: number if stream == -1 else stream for number, stream in streams.items()}
@@ -97,7 +101,6 @@ class _ForkedPopen(subprocess.Popen[Any]):
         self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
 
 
-# subprocess.Popen, for commands that begin with sys.executable.
 Popen = _ForkedPopen if AVAILABLE else subprocess.Popen
 
 

@@ -115,7 +115,8 @@ def make_data(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("line", MEASURED)
-def test_measured(line: str, command: Callable[..., Finished]) -> None:
+def test_measured(line: str, command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", fork_server.Popen)
     program, *arguments = shlex.split(line)[1:]
     measured = command(program, "--smoke", *arguments)
     assert measured.status == 0, measured.err

@@ -81,7 +81,10 @@ def without_normalisation(saved: SavedModel) -> SavedModel:
     return saved._replace(data=saved.data | {"mean": [0.0], "std": [1.0]})
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(name, marks=[] if name in ("tinyvgg", "mlp", "resnet") else pytest.mark.slow) for name in MODELS],
+)
 def test_every_network_computes_the_same_in_onnxruntime(model: str, digits: Tensor, tmp_path: Path) -> None:
     exported(saved_model(model), "onnx", tmp_path / "model.onnx", digits)
 
