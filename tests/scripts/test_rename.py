@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+import fork_server
 from conftest import PROJECT, SMOKE
 
 OLD = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
@@ -53,7 +54,7 @@ def rename(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def run(command: list[str], project: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(project / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop(f"{OLD.upper()}_DATA_DIR", None)
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, env=environment, check=False)
+    return fork_server.run(command, cwd=project, env=environment)
 
 
 def contents(project: Path) -> dict[str, bytes]:
