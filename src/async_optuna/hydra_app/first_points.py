@@ -9,6 +9,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from async_optuna.errors import SearchError, did_you_mean
 from async_optuna.hydra_app.job import HydraJob
+from async_optuna.optuna_internals import contains
 from async_optuna.space import Parameter, Point, Space
 
 _RANDOM_TRIES = 8
@@ -159,7 +160,7 @@ def _matching(parameter: Parameter, value: Any) -> tuple[Any] | None:
             if choice == value or parameter.text(choice) == text:
                 return (choice,)
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not distribution._contains(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not contains(distribution, value):
         return None
     return (float(value) if isinstance(distribution, FloatDistribution) else int(value),)
 

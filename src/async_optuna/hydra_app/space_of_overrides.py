@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from async_optuna.commands import quoted
 from async_optuna.errors import SearchError, did_you_mean
+from async_optuna.hydra_app.hydra_internals import text_of_element
 from async_optuna.space import Branch, Parameter, Space, choice_texts
 
 
@@ -95,7 +96,7 @@ def distribution(override: Override) -> tuple[BaseDistribution, dict[Any, str]]:
         sweep.shuffle = False  # another order would be another search
     pairs = []
     for element in override.sweep_iterator():
-        text = _text(element) if isinstance(element, bool) else Override._get_value_element_as_str(element)
+        text = _text(element) if isinstance(element, bool) else text_of_element(element)
         value = element.text if isinstance(element, QuotedString) else element
         pairs.append((value if value is None or isinstance(value, str | int | float | bool) else text, text))
     if not pairs:
