@@ -11,7 +11,7 @@ ENVIRONMENT := $(INSTALLED)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep test lint format smoke tensorboard demo bench rename clean clean-runs moved
+.PHONY: help setup train sweep test quick-tests test-slow lint format smoke tensorboard demo bench rename clean clean-runs moved
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -26,8 +26,15 @@ train: $(ENVIRONMENT) ## train TinyVGG on MNIST (setup included); ARGS="model=le
 sweep: $(ENVIRONMENT) ## search TinyVGG's settings in 10 minutes or less; the same command goes on
 	"$(RUN)" train.py -m sweep=tinyvgg data.allow_subset=true data.train_size=4000 hydra.sweeper.timeout_seconds=480 $(ARGS)
 
-test: lint ## lint, types and tests (setup included)
-	"$(RUN)" -m pytest -n 2 --dist worksteal $(ARGS)
+# Style and types are checked while the tests run.
+test: $(ENVIRONMENT) ## lint, types and tests (setup included)
+	@$(MAKE) --no-print-directory -j 2 lint quick-tests
+
+quick-tests: $(ENVIRONMENT)
+	"$(RUN)" -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
+
+test-slow: $(ENVIRONMENT) ## the tests that take long: kills, stress and full sizes
+	"$(RUN)" -m pytest -n 2 --dist worksteal -m slow $(ARGS)
 
 lint: $(ENVIRONMENT) ## check style, formatting and types
 	"$(RUN)" -m ruff check .

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import cnnlab
+import fork_server
 from conftest import PROJECT, SMOKE, Finished
 
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -54,13 +55,10 @@ def write_files(body: str, folder: Path) -> None:
 def run_command(line: str, folder: Path, environment: dict[str, str], *more: str) -> "subprocess.CompletedProcess[str]":
     program, *arguments = shlex.split(line)
     assert program == "python"
-    return subprocess.run(
+    return fork_server.run(
         [sys.executable, *arguments, *more],
         cwd=folder,
         env=environment | {"PYTHONPATH": str(folder / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 
@@ -88,10 +86,10 @@ def test_the_steps_lead_to_a_run(heading: str, copy: Path, environment: dict[str
 
 def test_the_new_model_is_found_by_the_tests_of_all_models(copy: Path, environment: dict[str, str]) -> None:
     write_files(RECIPES["Add a model"], copy)
-    shutil.copytree(PROJECT / "tests/models", copy / "tests/models")
-    for name in ("tests/conftest.py", "pyproject.toml"):
+    shutil.copytree(PROJECT / "tests/cnnlab/models", copy / "tests/cnnlab/models")
+    for name in ("tests/conftest.py", "tests/fork_server.py", "pyproject.toml"):
         shutil.copy(PROJECT / name, copy / name)
-    line = "python -m pytest -p no:cacheprovider -k shallow tests/models/test_zoo.py"
+    line = "python -m pytest -p no:cacheprovider -k shallow tests/cnnlab/models/test_zoo.py"
     tested = run_command(line, copy, environment)
     assert tested.returncode == 0, tested.stdout
     assert re.search(r"\.\.\..*100%", tested.stdout), tested.stdout

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+import fork_server
 from conftest import PROJECT, SMOKE, Finished, embedded_digits
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -42,6 +43,7 @@ def test_every_command_is_tried_below() -> None:
     assert set(commands()) == {*TRAIN, *MEASURED, *EXPLAINED, *OF_A_RUN, OF_A_SEARCH, *MAKE, *OTHERS}
 
 
+@pytest.mark.usefixtures("white_figures")
 @pytest.mark.parametrize("line", TRAIN)
 def test_train(
     line: str,
@@ -113,7 +115,8 @@ def make_data(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("line", MEASURED)
-def test_measured(line: str, command: Callable[..., Finished]) -> None:
+def test_measured(line: str, command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", fork_server.Popen)
     program, *arguments = shlex.split(line)[1:]
     measured = command(program, "--smoke", *arguments)
     assert measured.status == 0, measured.err
@@ -170,13 +173,10 @@ def test_a_read_only_checkout_stays_as_it_is(tmp_path: Path, environment: dict[s
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = sorted(path for path in checkout.rglob("*") if "__pycache__" not in path.parts)
     command = [sys.executable, str(checkout / "train.py"), *SMOKE]
-    run = subprocess.run(
+    run = fork_server.run(
         command,
         cwd=elsewhere,
         env=environment | {"PYTHONPATH": str(checkout / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert run.returncode == 0, run.stderr
     assert sorted(path for path in checkout.rglob("*") if "__pycache__" not in path.parts) == before

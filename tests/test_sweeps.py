@@ -15,6 +15,7 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import fork_server
 from conftest import PROJECT, Finished
 
 pytest.importorskip("async_optuna")
@@ -26,7 +27,7 @@ STUDY = ["data.batch_size=choice(32,64)", "model.hidden_units=choice(2,10)", "hy
 
 def sweep(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(PROJECT / "train.py"), "-m", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return fork_server.run(command, cwd=folder, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_the_reproduce_command_gives_the_same_accuracy_to_the_bit(
 ) -> None:
     results = yaml.safe_load((finished[0] / "optimization_results.yaml").read_text())
     command = shlex.split(results["reproduce"])
-    subprocess.run([sys.executable, *command[1:], "hydra.run.dir=again"], cwd=tmp_path, env=environment, check=True)
+    fork_server.run([sys.executable, *command[1:], "hydra.run.dir=again"], cwd=tmp_path, env=environment, check=True)
     best = json.loads((finished[0] / results["best_folder"] / "metrics.json").read_text())
     again = json.loads((tmp_path / "again/metrics.json").read_text())
     times = {"train_seconds", "images_per_second"}
@@ -160,7 +161,7 @@ def test_a_killed_search_goes_on_from_the_last_checkpoint_and_ends_as_if_nothing
     assert train("-m", *one, "hydra.sweeper.study_name=whole").status == 0
 
     command = [sys.executable, str(PROJECT / "train.py"), "-m", *one, "hydra.sweeper.study_name=killed"]
-    search = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    search = fork_server.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
     folder = tmp_path / "outputs/sweeps/killed"
     wait_until(lambda: (folder / "0/checkpoints/last.ckpt").exists())
     search.kill()
@@ -205,18 +206,18 @@ def test_the_project_runs_without_its_searches(tmp_path: Path, environment: dict
     copy = tmp_path / "without searches"
     ignore = shutil.ignore_patterns(".git", ".venv", "outputs", "__pycache__", "*.egg-info", ".*_cache")
     shutil.copytree(PROJECT, copy, ignore=ignore)
-    for part in ("src/hydra_plugins", "src/async_optuna", "conf/sweep", "tests/sweep"):
+    for part in ("src/hydra_plugins", "src/async_optuna", "conf/sweep", "tests/async_optuna"):
         shutil.rmtree(copy / part)
     environment = {**environment, "PYTHONPATH": str(copy / "src")}
     run = [sys.executable, "train.py", "trainer=smoke", "data.train_size=256"]
-    done = subprocess.run(run, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    done = fork_server.run(run, cwd=copy, env=environment)
     assert done.returncode == 0, done.stderr
     tests = [
         "tests/test_layering.py",
-        "tests/callbacks/test_trial_report.py",
+        "tests/cnnlab/callbacks/test_trial_report.py",
         "tests/test_sweep_spaces.py",
-        "tests/test_arguments.py",
+        "tests/cnnlab/test_overrides.py",
     ]
     check = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
-    done = subprocess.run(check, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    done = fork_server.run(check, cwd=copy, env=environment)
     assert done.returncode == 0, done.stdout

@@ -54,6 +54,7 @@ def signalled(sweep: Apart, signum: int) -> None:
     os.kill(sweep.process.pid, signum)
 
 
+@pytest.mark.slow
 def test_kills_of_the_controller_change_nothing_in_the_end(apps: Apps) -> None:
     folder, n_trials = apps.folder / "sweep", 10
     arguments = ["seconds=0.1", f"hydra.sweeper.n_trials={n_trials}", *RANDOM]
@@ -121,7 +122,9 @@ def test_the_death_of_one_trial_does_not_stop_the_other_slot(apps: Apps) -> None
     assert sweep.alive() == []
 
 
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_stopped_sweep_ends_in_order_and_goes_on_by_its_own_command(
     signum: signal.Signals, status: int, apps: Apps
 ) -> None:
@@ -152,6 +155,7 @@ def test_a_stopped_sweep_ends_in_order_and_goes_on_by_its_own_command(
     assert {trial.params["x"] for trial in interrupted} <= {trial.params["x"] for trial in finished(study)}
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_it_at_once(apps: Apps) -> None:
     folder = apps.folder / "sweep"
     sweep = apps.apart(APP, "what=deaf", "hydra.sweeper.n_trials=3", *RANDOM)
@@ -179,6 +183,7 @@ def test_ctrl_c_before_the_first_trial(apps: Apps, monkeypatch: pytest.MonkeyPat
     assert [path.name for path in apps.folder.iterdir()] == ["preparing"]
 
 
+@pytest.mark.slow
 def test_invocations_at_once_share_the_trials(apps: Apps) -> None:
     folder, n_trials = apps.folder / "outputs/sweeps/toy", 10
     arguments = ["seconds=0.05", f"hydra.sweeper.n_trials={n_trials}", *RANDOM]

@@ -1,5 +1,6 @@
 """A trial's config, composed in two steps, is what Hydra makes of the same overrides."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,14 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from hydra.version import Version
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from async_optuna.errors import SearchError
 from async_optuna.hydra_app import sweep
 from async_optuna.hydra_app.job import HydraJob
 from async_optuna.worker import Job
+from cnnlab.direction import settle
+from cnnlab.errors import UserError
 from conftest import PROJECT
 
 OVERRIDES = [
@@ -57,6 +60,12 @@ def test_what_cannot_be_composed_is_left_to_the_trial(job: HydraJob) -> None:
     assert not job.bound(Job(0, ["no_such_key=1"], Path("0"))).is_composed
 
 
+def composed(overrides: list[str]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(PROJECT / "conf")))
+    return hydra.compose_config("train", ["hydra/sweeper=async_optuna", *overrides], run_mode=RunMode.MULTIRUN)
+
+
 @pytest.mark.parametrize(
     ("overrides", "metric", "directions"),
     [
@@ -73,17 +82,31 @@ def test_what_cannot_be_composed_is_left_to_the_trial(job: HydraJob) -> None:
 def test_a_search_goes_where_monitor_and_mode_say(
     overrides: list[str], metric: str | list[str] | None, directions: list[str]
 ) -> None:
-    GlobalHydra.instance().clear()
-    hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(PROJECT / "conf")))
-    config = hydra.compose_config("train", ["hydra/sweeper=async_optuna", *overrides], run_mode=RunMode.MULTIRUN)
-    sweep._settle_mode(config)
+    config = composed(overrides)
+    settle(config)
     assert sweep._objectives(config) == (metric, directions)
 
 
-def test_a_direction_that_contradicts_its_metric_is_refused() -> None:
-    assert sweep._metric_names(None, ["minimize"]) == ["value"]
-    assert sweep._metric_names("val/quality", ["minimize"]) == ["val/quality"]
-    with pytest.raises(SearchError, match="hydra.sweeper.direction=minimize contradicts val/accuracy"):
-        sweep._metric_names("val/accuracy", ["minimize"])
-    with pytest.raises(SearchError, match="hydra.sweeper.direction=maximize contradicts num_parameters"):
-        sweep._metric_names(OmegaConf.create(["val/accuracy", "num_parameters"]), ["maximize", "maximize"])
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["hydra.sweeper.direction=minimize"], None),  # nobody has said of what
+        (["hydra.sweeper.metric=val/quality", "hydra.sweeper.direction=minimize"], None),
+        (
+            ["hydra.sweeper.metric=val/accuracy", "hydra.sweeper.direction=minimize"],
+            "hydra.sweeper.direction=minimize contradicts val/accuracy",
+        ),
+        (
+            ["hydra.sweeper.metric=[val/accuracy,num_parameters]", "hydra.sweeper.direction=[maximize,maximize]"],
+            "hydra.sweeper.direction=maximize contradicts num_parameters",
+        ),
+    ],
+)
+def test_a_direction_that_contradicts_its_metric_is_refused(overrides: list[str], message: str | None) -> None:
+    with nullcontext() if message is None else pytest.raises(UserError, match=message):
+        settle(composed(overrides))
+
+
+def test_a_direction_that_nothing_tells_is_asked_for() -> None:
+    with pytest.raises(SearchError, match="mode=None does not say in which direction val/accuracy is to go"):
+        sweep._objectives(composed([]))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fork_server
 from conftest import PROJECT, Finished
 
 SECONDS = 60.0
@@ -41,7 +42,7 @@ def serving(folder: Path, environment: dict[str, str], *arguments: str) -> Itera
     """The demo in a process of its own, and its port."""
     command = [sys.executable, "-W", "error", str(PROJECT / "scripts/demo.py"), *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=folder, env=environment, **pipes) as process:  # type: ignore[call-overload]
+    with fork_server.Popen(command, cwd=folder, env=environment, **pipes) as process:  # type: ignore[call-overload]
         try:
             line = process.stdout.readline()
             found = re.search(r"http://127\.0\.0\.1:(\d+) \(Ctrl-C ends\)$", line.strip())

@@ -1,7 +1,6 @@
 """`python scripts/export.py`: a checked file for other programs, or one line that says why there is none."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import fork_server
 from conftest import PROJECT, Finished
 
 
@@ -113,7 +113,7 @@ def test_in_a_process_of_its_own_the_terminal_stays_clean(
     pytest.importorskip("onnxscript")
     assert smoke("model=resnet", "logger=none", "test=false").status == 0
     command = [sys.executable, "-W", "error", str(PROJECT / "scripts/export.py")]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = fork_server.run(command, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     first, *lines = done.stdout.splitlines()
     assert first.startswith("WARNING: this is not MNIST")

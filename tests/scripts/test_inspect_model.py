@@ -1,7 +1,6 @@
 """`python scripts/inspect_model.py`: a table, a CSV file and a picture, or one line that says what is wrong."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import fork_server
 from conftest import PROJECT, Finished
 
 MNIST = ["input_shape=[1,28,28]", "num_classes=10"]
@@ -84,7 +84,7 @@ def test_mistakes_are_told_in_one_line(
 
 def test_in_a_process_of_its_own_the_shape_comes_from_the_data(tmp_path: Path, environment: dict[str, str]) -> None:
     command = [sys.executable, "-W", "error", str(PROJECT / "scripts/inspect_model.py"), "model=lenet5"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = fork_server.run(command, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("WARNING: this is not MNIST but 5,000 of its 70,000 digits")
     assert "lenet5 on data of 1x28x28" in done.stdout

@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+import fork_server
 from conftest import PROJECT, SMOKE
 
 OLD = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
@@ -34,9 +35,11 @@ def small_project(folder: Path) -> Path:
     """What scripts/rename.py itself needs, and nothing else."""
     needed = [
         f"src/{OLD}/{name}"
-        for name in ("__init__.py", "atomic.py", "console.py", "errors.py", "notation.py", "threads.py")
+        for name in (
+            *("__init__.py", "errors.py", "cli/__init__.py", "cli/console.py", "data/__init__.py"),
+            *("data/files/__init__.py", "data/files/locations.py", "runs/__init__.py", "runs/atomic.py"),
+        )
     ]
-    needed += [f"src/{OLD}/data/{name}" for name in ("__init__.py", "locations.py")]
     for name in [*needed, "scripts/rename.py", "pyproject.toml", ".gitignore"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(PROJECT / name, folder / name)
@@ -51,7 +54,7 @@ def rename(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def run(command: list[str], project: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(project / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop(f"{OLD.upper()}_DATA_DIR", None)
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, env=environment, check=False)
+    return fork_server.run(command, cwd=project, env=environment)
 
 
 def contents(project: Path) -> dict[str, bytes]:
@@ -76,7 +79,7 @@ def renamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_old_name_is_nowhere(renamed: Path) -> None:
     assert mentions(renamed, OLD) == []
-    assert sorted(path.name for path in (renamed / "src").iterdir()) == sorted(["hydra_plugins", NEW])
+    assert sorted(path.name for path in (renamed / "src").iterdir()) == sorted(["async_optuna", "hydra_plugins", NEW])
 
 
 def test_lint_is_content(renamed: Path) -> None:
@@ -94,7 +97,7 @@ def test_it_trains(renamed: Path) -> None:
 
 
 def test_the_environment_variable(renamed: Path) -> None:
-    code = f"from {NEW}.data import locations; print(locations.ENVIRONMENT_VARIABLE)"
+    code = f"from {NEW}.data.files import locations; print(locations.ENVIRONMENT_VARIABLE)"
     assert run([sys.executable, "-c", code], renamed).stdout == f"{NEW.upper()}_DATA_DIR\n"
 
 

@@ -1,6 +1,5 @@
 """`python scripts/report.py`: a report of a run or a study, or one line that says what is wrong."""
 
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+import fork_server
 from conftest import PROJECT, Finished
 
 
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
 
 def test_a_report_without_warnings(folder: Path, environment: dict[str, str]) -> None:
     command = [sys.executable, "-W", "error", str(PROJECT / "scripts/report.py"), str(folder), "--top", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = fork_server.run(command, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Study mine (minimize value 0): 3 complete\n")
     assert "2 of 3 trials" in done.stdout

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+import fork_server
 from cnnlab.runs.locks import AVAILABLE, FileLock
 from conftest import PROJECT, Finished
 
@@ -37,9 +38,7 @@ def finished(folder: str, accuracy: float = 0.9) -> Path:
 
 def runs(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", str(PROJECT / "scripts/runs.py"), *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment, check=False, stdin=subprocess.DEVNULL
-    )
+    return fork_server.run(command, env=environment, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture

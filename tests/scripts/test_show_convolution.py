@@ -1,7 +1,6 @@
 """`python scripts/show_convolution.py`: torch's Conv2d is scipy's cross-correlation, and not its convolution."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+import fork_server
 from cnnlab.errors import UserError
 from cnnlab.workbench.inspection.cross_correlation import KERNELS, compare
 from conftest import PROJECT, Finished
@@ -136,6 +136,6 @@ def test_mistakes_are_told_in_one_line(
 
 def test_through_a_process_of_its_own(tmp_path: Path, environment: dict[str, str]) -> None:
     command = [sys.executable, "-W", "error", str(PROJECT / "scripts/show_convolution.py"), "kernel=emboss"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = fork_server.run(command, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "outputs/convolution/emboss.png").is_file()

@@ -38,6 +38,7 @@ def test_a_text_replaces_the_older_one_of_its_part(bench: ModuleType, tmp_path: 
     assert path.read_text(encoding="utf-8") == expected
 
 
+@pytest.mark.slow
 def test_a_little_of_it(tmp_path: Path, environment: dict[str, str]) -> None:
     command = [sys.executable, str(PROJECT / "scripts/sweep_benchmark.py"), "idle", "journal", "--smoke"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)

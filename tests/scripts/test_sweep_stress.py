@@ -20,6 +20,7 @@ def stress(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return sweep_stress
 
 
+@pytest.mark.slow
 @needs_proc
 @pytest.mark.parametrize("part", ["kills", "interrupts", "worker", "together"])
 def test_a_little_of_each(part: str, environment: dict[str, str]) -> None:

@@ -230,8 +230,13 @@ def _objectives(config: DictConfig) -> tuple[Any, list[str]]:
     """The names of the objectives, as far as they are known, and the direction of each."""
     settings = config.hydra.sweeper
     if settings.direction is None:
-        if not isinstance(config.get("monitor"), str) or config.get("mode") not in ("min", "max"):
+        if not isinstance(config.get("monitor"), str) or "mode" not in config:
             return settings.metric, ["minimize"]
+        if config.mode not in ("min", "max"):
+            raise SearchError(
+                f"mode={config.mode} does not say in which direction {config.monitor} is to go; "
+                "give mode=min, mode=max or hydra.sweeper.direction"
+            )
         return settings.metric or config.monitor, [f"{config.mode}imize"]
     given = list(settings.direction) if OmegaConf.is_list(settings.direction) else [settings.direction]
     directions = [str(getattr(one, "name", one)).lower() for one in given]

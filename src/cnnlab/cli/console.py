@@ -35,7 +35,7 @@ def forgiving() -> Iterator[None]:
             try:
                 yield
             finally:
-                sys.stdout.flush()
+                _flush(sys.stdout)
         except BrokenPipeError:
             sys.exit(128 + _NO_READER)
         finally:
@@ -89,6 +89,15 @@ def _logging_notices() -> Iterator[None]:
         yield
     finally:
         logging.Handler.handleError = handle_error  # type: ignore[method-assign]
+
+
+def _flush(stream: TextIO) -> None:
+    """Flush; with a closed terminal, a program that ends for another reason keeps that reason's exit status."""
+    try:
+        stream.flush()
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.__context__ is None:
+            raise
 
 
 def _drop_what_nobody_reads(stream: TextIO) -> None:

@@ -243,6 +243,8 @@ def _numbers(metrics: dict[str, Any], prefix: str) -> str:
 
 def _shown(value: float) -> str:
     """A score with four decimals, which resolve one image in 5,000, or four digits if it is very large or small."""
+    if 1e4 <= abs(value) < 1e12:
+        return f"{value:,.0f}"
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 

@@ -118,9 +118,7 @@ _PRUNER_DEFAULTS: dict[str, dict[str, Any]] = {
 
 def register() -> None:
     store = ConfigStore.instance()
-    # An app with defaults of its own writes hydra/sweeper/async_optuna.yaml, which begins with the second name.
-    for name in ("async_optuna", "async_optuna_defaults"):
-        store.store(group="hydra/sweeper", name=name, node=AsyncOptunaSweeperConf, provider=_PROVIDER)
+    store.store(group="hydra/sweeper", name="async_optuna", node=AsyncOptunaSweeperConf, provider=_PROVIDER)
     for name, (cls, arguments) in _SAMPLERS.items():
         node: dict[str, Any] = {"_target_": f"optuna.samplers.{cls}"} | dict.fromkeys(arguments)
         store.store(group="hydra/sweeper/sampler", name=name, node=node, provider=_PROVIDER)

@@ -12,6 +12,7 @@ import pytest
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import fork_server
 from cnnlab import training
 from cnnlab.cli.command import _arguments_rewritten, command as command_of
 from cnnlab.cli.config_errors import refuse_misplaced_header
@@ -97,7 +98,7 @@ def test_two_processes_are_one_run_with_the_numbers_of_one_process(
     assert alone.status == 0, alone.err
     shared = ["trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=32", "data.eval_batch_size=125"]
     command = [sys.executable, str(PROJECT / "train.py"), *sizes, *shared, "hydra.run.dir=two"]
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    run = fork_server.run(command, cwd=tmp_path, env=environment)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.count("epoch 1/2") == 1
     assert run.stdout.count("WARNING: this is not MNIST") == 1

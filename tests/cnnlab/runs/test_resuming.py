@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import fork_server
 from cnnlab.callbacks.progress import Progress
 from cnnlab.cli.signals import signals_raise, stopping
 from cnnlab.errors import Interrupted
@@ -57,7 +58,7 @@ def test_a_killed_run_ends_with_the_same_bits(
     assert whole.status == 0, whole.err
 
     killed = tmp_path / "outputs/runs/killed, (1) é"
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         [sys.executable, str(PROJECT / "train.py"), *SETTINGS, f"hydra.run.dir='{killed}'"],
         cwd=tmp_path,
         env=environment,
@@ -134,8 +135,9 @@ def test_a_terminal_that_is_closed_ends_a_run_as_any_signal_does(tmp_path: Path,
 
     folder = tmp_path / "run"
     command = [sys.executable, str(PROJECT / "train.py"), *SETTINGS, "trainer.max_epochs=500", "logger=none"]
+    environment.pop("PYTHONUNBUFFERED", None)  # what was printed is still to be written when the terminal is closed
     ours, its = pty.openpty()
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         [*command, f"hydra.run.dir={folder}"],
         cwd=tmp_path,
         env=environment,

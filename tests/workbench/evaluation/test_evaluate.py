@@ -19,7 +19,7 @@ from cnnlab.errors import UserError
 from cnnlab.workbench.evaluation import figures
 from cnnlab.workbench.inspection import through_the_net
 from cnnlab.workbench.run_reports import run_report
-from conftest import Finished
+from conftest import SMOKE, Finished
 
 DEFAULT = {"confusion_matrix.png", "most_wrong.png", "random_predictions.png"}
 ALL = {*DEFAULT, "filters.png", "through_the_net.png", "robustness.png"}
@@ -31,6 +31,12 @@ def content(path: Path) -> dict[str, Any]:
 
 def table(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+@pytest.fixture
+def drawn_smoke(train: Callable[..., Finished]) -> Callable[..., Finished]:
+    """`smoke`, but its evaluation draws."""
+    return lambda *arguments: train(*SMOKE, *arguments)
 
 
 @pytest.fixture
@@ -172,8 +178,8 @@ def test_data_of_any_shape(
     assert drawn == ALL - {"robustness.png"}  # corruptions are of images
 
 
-def test_a_model_without_convolutions(evaluate: Callable[..., Finished], smoke: Callable[..., Finished]) -> None:
-    folder = smoke("model=linear").folder
+def test_a_model_without_convolutions(evaluate: Callable[..., Finished], drawn_smoke: Callable[..., Finished]) -> None:
+    folder = drawn_smoke("model=linear").folder
     assert folder is not None
     assert evaluate("plots=all").status == 0
     assert (folder / "evaluation/test/filters.png").is_file()

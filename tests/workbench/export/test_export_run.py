@@ -25,6 +25,7 @@ from cnnlab.workbench.export.export_run import export_run, path_of
 from cnnlab.workbench.export.stored_inputs import StoredInputs
 from conftest import PROJECT
 
+QUICK = ("tinyvgg", "mlp", "resnet")
 MODELS = sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml"))
 
 
@@ -81,7 +82,9 @@ def without_normalisation(saved: SavedModel) -> SavedModel:
     return saved._replace(data=saved.data | {"mean": [0.0], "std": [1.0]})
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+)
 def test_every_network_computes_the_same_in_onnxruntime(model: str, digits: Tensor, tmp_path: Path) -> None:
     exported(saved_model(model), "onnx", tmp_path / "model.onnx", digits)
 

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from PIL import Image
 
-from cnnlab.workbench import canvas
 from cnnlab.workbench.canvas import NotDrawn
 from cnnlab.workbench.run_reports.comparison import figures
 from cnnlab.workbench.run_reports.comparison.figures import (
@@ -30,15 +29,16 @@ from cnnlab.workbench.run_reports.comparison.figures import (
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that become a PNG."""
-    figures: list[Figure] = []
+    """The figures that would become a PNG, which takes much longer than to lay them out."""
+    laid_out: list[Figure] = []
 
     def png(figure: Figure) -> bytes:
-        figures.append(figure)
-        return canvas.png(figure)
+        laid_out.append(figure)
+        figure.draw_without_rendering()
+        return b""
 
     monkeypatch.setattr(figures, "png", png)
-    return figures
+    return laid_out
 
 
 def point(number: int, score: float, parameters: float = 1e4, speed: float = 1e3, sd: float = math.nan) -> Point:
@@ -80,8 +80,7 @@ def test_a_front_is_what_nothing_beats() -> None:
 
 
 def test_a_row_is_a_dot_an_error_bar_and_a_number(drawn: list[Figure]) -> None:
-    png = draw_scores([panel([point(1, 0.99, sd=0.002), point(2, 0.985)], counts=[1, 3])])
-    assert Image.open(io.BytesIO(png)).format == "PNG"
+    draw_scores([panel([point(1, 0.99, sd=0.002), point(2, 0.985)], counts=[1, 3])])
     (axes,) = drawn[0].axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["net 1", "net 2"]
     assert texts(axes) == ["99.00 ± 0.20", "98.50"]
@@ -188,7 +187,7 @@ def test_models_look_alike_in_all_panels_and_unlike_each_other(drawn: list[Figur
     assert looks[0] == looks[1][::-1]
 
 
-@pytest.mark.parametrize(("number", "length"), [(2, 40), (9, 3), (14, 40), (30, 3)])
+@pytest.mark.parametrize(("number", "length"), [(2, 40), (9, 3), (16, 3)])
 def test_nothing_is_cut_off_and_no_label_covers_anything(number: int, length: int, drawn: list[Figure]) -> None:
     points = [
         replace(p, label=(f"{p.number}" + "mW" * length)[:length], model=f"{p.number}M" * 5, device="Processor " * 4)
@@ -204,7 +203,7 @@ def test_nothing_is_cut_off_and_no_label_covers_anything(number: int, length: in
     renderer = FigureCanvasAgg(drawn[0]).get_renderer()
     for axes in (*drawn[1].axes, *drawn[2].axes):
         extents = [text.get_window_extent(renderer) for text in axes.texts if isinstance(text, Annotation)]
-        assert number == 30 or len(extents) >= 2
+        assert number == 16 or len(extents) >= 2
         assert not any(a.overlaps(b) for a, b in itertools.combinations(extents, 2))
         dots = [axes.transData.transform(line.get_xydata()[0]) for line in axes.lines if len(line.get_xydata()) == 1]
         assert not any(extent.contains(*dot) for extent in extents for dot in dots)
@@ -231,4 +230,6 @@ def test_equal_rows_are_drawn(drawn: list[Figure]) -> None:
 
 def test_the_same_bytes_for_the_same_numbers() -> None:
     for draw in figures.FIGURES.values():
-        assert draw([panel(crowd(8))]) == draw([panel(crowd(8))])
+        png = draw([panel(crowd(3))])
+        assert png == draw([panel(crowd(3))])
+        assert Image.open(io.BytesIO(png)).format == "PNG"

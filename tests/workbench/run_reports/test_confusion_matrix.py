@@ -14,17 +14,18 @@ from PIL import Image
 from cnnlab.workbench import canvas
 from cnnlab.workbench.run_reports import confusion_matrix
 
-SIZES = [(1, 3), (2, 6), (3, 60), (10, 1), (12, 24), (13, 8), (26, 24), (47, 1), (47, 30), (61, 5)]
+SIZES = [(1, 3), (3, 60), (10, 1), (12, 24), (13, 8), (26, 30), (61, 5)]
 
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that become a PNG."""
+    """The figures that would become a PNG, which takes much longer than to lay them out."""
     figures: list[Figure] = []
 
     def png(figure: Figure) -> bytes:
         figures.append(figure)
-        return canvas.png(figure)
+        figure.draw_without_rendering()
+        return b""
 
     monkeypatch.setattr(confusion_matrix, "png", png)
     return figures
@@ -51,9 +52,8 @@ def all_texts(figure: Figure) -> str:
 
 def test_rows_are_true_classes_and_columns_predicted_ones(drawn: list[Figure]) -> None:
     counts = np.array([[1970, 30, 0], [2, 5, 1], [0, 0, 4]])
-    png = confusion_matrix.draw(counts, ["cat", "dog", "cost $5_a$"], "my run\nall of it")
+    confusion_matrix.draw(counts, ["cat", "dog", "cost $5_a$"], "my run\nall of it")
     (figure,) = drawn
-    assert Image.open(io.BytesIO(png)).format == "PNG"
     assert labels(figure) == (["cat (2,000)", "dog (8)", "cost $5_a$ (4)"], ["cat", "dog", "cost $5_a$"])
     assert cells(figure) == {
         (0, 0): "1,970\n98.5%",
@@ -102,19 +102,19 @@ def test_a_class_without_images(drawn: list[Figure]) -> None:
 
 
 def test_many_classes_show_mistakes_only(drawn: list[Figure]) -> None:
-    counts = np.eye(47, dtype=int) * 400
-    counts[3, 45] = 17
-    confusion_matrix.draw(counts, [f"class {i}" for i in range(47)], "")
-    assert cells(drawn[0]) == {(3, 45): "17"}
+    counts = np.eye(20, dtype=int) * 400
+    counts[3, 18] = 17
+    confusion_matrix.draw(counts, [f"class {i}" for i in range(20)], "")
+    assert cells(drawn[0]) == {(3, 18): "17"}
     rows, columns = labels(drawn[0])
-    assert (rows[3], rows[45], columns[45], len(columns)) == ("class 3 (417)", "class 45 (400)", "class 45", 47)
+    assert (rows[3], rows[18], columns[18], len(columns)) == ("class 3 (417)", "class 18 (400)", "class 18", 20)
 
 
 def test_hundreds_of_classes_are_colours(drawn: list[Figure]) -> None:
-    confusion_matrix.draw(np.ones((150, 150), int), [str(i) for i in range(150)], "")
+    confusion_matrix.draw(np.ones((70, 70), int), [str(i) for i in range(70)], "")
     assert cells(drawn[0]) == {}
-    assert labels(drawn[0])[1] == [str(i) for i in range(0, 150, 3)]
-    assert drawn[0].axes[0].images[0].get_array().shape == (150, 150)
+    assert labels(drawn[0])[1] == [str(i) for i in range(0, 70, 2)]
+    assert drawn[0].axes[0].images[0].get_array().shape == (70, 70)
 
 
 @pytest.mark.parametrize(("num_classes", "length"), SIZES)
@@ -156,4 +156,6 @@ def test_pyplot_is_left_alone() -> None:
 
 def test_the_same_bytes_for_the_same_counts() -> None:
     counts = np.array([[3, 1], [0, 0]])
-    assert confusion_matrix.draw(counts, ["a", "b"], "t") == confusion_matrix.draw(counts, ["a", "b"], "t")
+    png = confusion_matrix.draw(counts, ["a", "b"], "t")
+    assert png == confusion_matrix.draw(counts, ["a", "b"], "t")
+    assert Image.open(io.BytesIO(png)).format == "PNG"
