@@ -1,4 +1,4 @@
-"""The study as the accounts of a search: which trials count, which are lost, which comes next."""
+"""Keeps account of the trials of a study: which ones count, which ones are lost, and which one runs next."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class Claim:
 
 @dataclass
 class Counts:
-    """How many trials are in which state. Interrupted ones came to nothing and count for nothing."""
+    """The number of trials in each state. An interrupted trial has no result, and n_trials does not include it."""
 
     complete: int = 0
     pruned: int = 0

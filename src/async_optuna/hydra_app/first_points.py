@@ -1,4 +1,4 @@
-"""Points that come before Optuna is asked: the config's own values, enqueued ones, and one for every choice."""
+"""Points that are tried before Optuna proposes any: the config's own values, enqueued points, one for every choice."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ class Baseline:
         return key in self.config.hydra.runtime.choices
 
     def value(self, key: str) -> Any:
-        """What a key or group is worth, None if there is none."""
+        """The value of a key, or the choice of a config group; None if there is neither."""
         if self.is_group(key):
             return self.config.hydra.runtime.choices[key]
         return OmegaConf.select(self.config, key, throw_on_resolution_failure=False)

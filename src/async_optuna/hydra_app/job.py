@@ -1,4 +1,4 @@
-"""One trial as Hydra runs a job. Preloaded by the process that all trials are forked from."""
+"""Runs one trial as a Hydra job. The process that all trials are forked from imports this module once."""
 
 import copy
 import importlib

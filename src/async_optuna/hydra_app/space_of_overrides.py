@@ -1,4 +1,4 @@
-"""From Hydra's override syntax to a search space."""
+"""Turns overrides in Hydra's syntax into a search space."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from async_optuna.space import Branch, Parameter, Space, choice_texts
 
 @dataclass
 class _Part:
-    """What one list of overrides asks for, by the key without prefix."""
+    """The parameters and the fixed overrides in one list of overrides, by their keys without prefixes."""
 
     parameters: dict[str, Parameter] = field(default_factory=dict)
     fixed: dict[str, Override] = field(default_factory=dict)
@@ -72,7 +72,7 @@ def build_space(
 
 
 def fixed_overrides(params: Mapping[str, Any], arguments: list[str], parser: OverridesParser) -> list[str]:
-    """What every trial is given, whatever its point."""
+    """The overrides that every trial gets, whatever its point."""
     given = _part(parser.parse_overrides(arguments))
     root = _part(_parse(parser, params)).without({*given.parameters, *given.fixed})
     return [*_lines(given.fixed).values(), *_lines(root.fixed).values()]

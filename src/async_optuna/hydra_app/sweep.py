@@ -1,4 +1,4 @@
-"""From Hydra's config to a search, and from its end back to the user."""
+"""Sets up a search from Hydra's config, runs it, and reports its result to the user."""
 
 import multiprocessing
 import signal
