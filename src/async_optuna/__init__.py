@@ -1,1 +1,1 @@
-"""Searches: ask Optuna for a point, run it as a trial in a process of its own, tell Optuna, prune, resume."""
+"""A search engine: it asks Optuna for a point, runs it in a process of its own, reports back, prunes and resumes."""

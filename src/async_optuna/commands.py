@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def python() -> str:
-    """How to call this interpreter from the user's shell: the short way if that is the same one."""
+    """The command that starts this interpreter from the user's shell: `python` where it is the same, else a path."""
     found = shutil.which("python")
     same = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
     return "python" if same else shlex.quote(short_path(Path(sys.executable)))

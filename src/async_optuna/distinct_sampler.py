@@ -1,4 +1,4 @@
-"""Optuna's samplers, made repeatable trial by trial and kept from proposing what was already run."""
+"""Makes Optuna's samplers repeatable for every trial, and keeps them from proposing a point that has already run."""
 
 import copy
 import random

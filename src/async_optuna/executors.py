@@ -1,4 +1,4 @@
-"""Where trials run: each in a process of its own, or one by one in this process.
+"""Runs trials, each in a process of its own or one after the other in this process.
 
 An executor starts a job in a slot and tells what happens to it; the search's loop knows nothing else of it. Another
 one could hand the jobs to a cluster's launcher.

@@ -1,4 +1,4 @@
-"""The study as the accounts of a search: which trials count, which are lost, which comes next."""
+"""Keeps account of the trials of a study: which ones count, which ones are lost, and which one runs next."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +12,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from async_optuna.errors import SearchError
 from async_optuna.files import FileLock, is_held
+from async_optuna.optuna_internals import ENQUEUED_PARAMS, id_of_study, id_of_trial, storage_of
 from async_optuna.outcome import Outcome
 from async_optuna.ownership import Owner
 from async_optuna.space import Parameter, Point, Space, identity
-
-_WAITING_POINT = "fixed_params"  # where Optuna keeps the parameters of an enqueued trial
 
 
 @dataclass
@@ -38,7 +37,7 @@ class Claim:
 
 @dataclass
 class Counts:
-    """How many trials are in which state. Interrupted ones came to nothing and count for nothing."""
+    """The number of trials in each state. An interrupted trial has no result, and n_trials does not include it."""
 
     complete: int = 0
     pruned: int = 0
@@ -85,7 +84,8 @@ class Ledger:
         self._is_shared = is_shared
         self._extend = extend
         self._size = None if extend else space.size()
-        self._storage: BaseStorage = study._storage
+        self._storage: BaseStorage = storage_of(study)
+        self._study_id = id_of_study(study)
         self._lock = FileLock(sweep_dir / ".lock")
         self._open: set[int] = set()
         self._num_read = 0
@@ -164,7 +164,7 @@ class Ledger:
         """
         if len(self.study.directions) > 1 or step in claim.reported:
             return None
-        if self._storage.get_trial(claim.trial._trial_id).state.is_finished():
+        if self._storage.get_trial(id_of_trial(claim.trial)).state.is_finished():
             return "another controller took this one for dead and settled its trials"
         claim.reported.add(step)
         for earlier, old in claim.earlier_reports.items():
@@ -179,7 +179,7 @@ class Ledger:
 
     def finish(self, number: int, outcome: Outcome) -> None:
         """Tell the study how a trial ended, unless somebody did."""
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         if self._storage.get_trial(trial_id).state.is_finished():
             return
         self._storage.set_trial_user_attr(trial_id, "seconds", round(outcome.seconds, 3))
@@ -203,7 +203,7 @@ class Ledger:
 
     def refresh(self) -> list[FrozenTrial]:
         """Read what has happened since the last call, by whomever; return all trials, to be looked at only."""
-        trials = self._storage.get_all_trials(self.study._study_id, deepcopy=False)
+        trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
         new = range(self._num_read, len(trials))
         self._num_read = len(trials)
         self.counts.running = 0
@@ -215,7 +215,7 @@ class Ledger:
     # --- Inside ------------------------------------------------------------------------------------------------------
 
     def _read(self, trial: FrozenTrial) -> None:
-        point = trial.params or trial.system_attrs.get(_WAITING_POINT, {})
+        point = trial.params or trial.system_attrs.get(ENQUEUED_PARAMS, {})
         interrupted = bool(trial.user_attrs.get("interrupted"))
         is_whole = bool(point) or "owner" in trial.user_attrs  # of a space without parameters the only point is {}
         if is_whole and not (interrupted and trial.state.is_finished()):
@@ -253,7 +253,7 @@ class Ledger:
 
     def _waiting(self) -> bool:
         waiting = (TrialState.WAITING,)
-        return bool(self._storage.get_all_trials(self.study._study_id, deepcopy=False, states=waiting))
+        return bool(self._storage.get_all_trials(self._study_id, deepcopy=False, states=waiting))
 
     def _bury_the_dead(self) -> None:
         """Settle the trials of controllers that are gone, then put every lost point back into the queue."""
@@ -278,7 +278,7 @@ class Ledger:
             self._run_again(lost)
 
     def _bury(self, number: int, reason: str, uses_a_retry: bool) -> bool:
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         trial = self._storage.get_trial(trial_id)
         if trial.state.is_finished():  # somebody took this controller for dead
             return False
@@ -295,7 +295,7 @@ class Ledger:
         return True
 
     def _interrupt(self, number: int, reason: str) -> None:
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         if self._storage.get_trial(trial_id).state.is_finished():
             return
         self._storage.set_trial_user_attr(trial_id, "interrupted", True)
@@ -306,7 +306,7 @@ class Ledger:
         """Put a lost trial's point back into the queue; without its whole point there is nothing to repeat."""
         self._lost.pop(lost.number, None)
         self._retried.add(lost.number)
-        queued = lost.system_attrs.get(_WAITING_POINT)
+        queued = lost.system_attrs.get(ENQUEUED_PARAMS)
         point = queued or (lost.params if "owner" in lost.user_attrs else None)
         if point is not None:
             attributes = {"source": "retry", "retry_of": lost.number, "retries": lost.user_attrs.get("retries", 0)}
@@ -314,7 +314,7 @@ class Ledger:
 
     def _is_within_budget(self, trial: Trial) -> bool:
         """Count once more: on another machine somebody may have taken the last trial at the same moment."""
-        trials = self._storage.get_all_trials(self.study._study_id, deepcopy=False)
+        trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
         before = 0
         for other in trials:
             counts = other.state.is_finished() and not other.user_attrs.get("interrupted")
@@ -334,7 +334,7 @@ class Ledger:
         original = trial.user_attrs.get("retry_of")
         if original is not None:
             claim.restart_from = self.sweep_dir / str(original)
-            numbered = self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, original)
+            numbered = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, original)
             claim.earlier_reports = dict(self._storage.get_trial(numbered).intermediate_values)
         return claim
 

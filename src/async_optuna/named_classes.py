@@ -1,4 +1,8 @@
-"""Optuna's samplers and pruners by name: the config says which class, and its arguments."""
+"""Builds the sampler and the pruner that the config names.
+
+A misspelt argument is refused with the nearest name before the first trial. `hydra.utils.instantiate` names neither the
+nearest class nor the nearest argument, and it needs Hydra, which only async_optuna.hydra_app may import.
+"""
 
 import inspect
 import warnings
@@ -14,7 +18,7 @@ from optuna.samplers import BaseSampler, GridSampler, QMCSampler
 
 from async_optuna.errors import SearchError, did_you_mean, on_one_line
 
-# What Optuna itself does without.
+# Packages that a sampler needs and that Optuna does not install.
 _PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
 
 

@@ -1,4 +1,4 @@
-"""How a trial ended, as its process writes it down before it dies."""
+"""The outcome of a trial, which its process writes into a file before it ends."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Who runs a trial, and whether they still live."""
+"""Records which search process runs a trial, and finds out whether that process is still alive."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""optimization_results.yaml: the state of a search for people and programs, and the commands that follow from it."""
+"""Writes optimization_results.yaml: the state of a search, and the commands that repeat and retrain its best trial."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

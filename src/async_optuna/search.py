@@ -1,4 +1,4 @@
-"""The loop of a search: fill free slots, serve running trials, settle those that ended, stop in order."""
+"""The loop of a search: it fills free slots, answers running trials, records those that ended, and stops cleanly."""
 
 import os
 import signal
@@ -142,7 +142,7 @@ class Search:
         claim = self._claims.pop(ended.number)
         self._free.append(ended.slot)
         again = False
-        # What a task raises once it is asked to stop says nothing of its point: clean-up code may hide the true reason.
+        # An exception after the request to stop says nothing about the point: clean-up code may hide the true reason.
         if self._was_cut_short and (ended.outcome is None or ended.outcome.state == "FAIL"):
             self._ledger.lose(ended.number, "the search was stopped", uses_a_retry=False)
             return

@@ -1,4 +1,4 @@
-"""Slots: how many trials run at once, and what each of them sees of the machine."""
+"""Divides the machine into slots: each runs one trial at a time and has its share of the GPUs and CPU cores."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What a search may choose: parameters, fixed overrides, and branches that exist only under a condition."""
+"""The space of a search: its parameters, fixed overrides, and branches that exist only under a condition."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -170,7 +170,7 @@ class Space:
 
 
 def identity(point: Point) -> tuple[Any, ...]:
-    """What makes two points the same, whatever order they were chosen in; True is not 1."""
+    """A key that is equal for equal points, in whatever order their values were chosen; True and 1 are different."""
     return tuple((name, *_kind_and_value(point[name])) for name in sorted(point))
 
 

@@ -1,4 +1,4 @@
-"""What the user sees of a running search: a line for every trial that ends, and one live line below."""
+"""Shows the progress of a search: a line for every trial that has ended, and one live line below them."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Where a study is kept: a journal file in the sweep folder, or any Optuna storage."""
+"""Opens the storage of a study: a journal file in the sweep folder, or any Optuna storage."""
 
 import json
 import os

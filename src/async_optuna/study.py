@@ -1,4 +1,4 @@
-"""Opening a study: a new one is checked before anything is written, an old one joined only as the same search."""
+"""Opens a study. A new one is checked before anything is written; an old one is joined only by the same search."""
 
 import contextlib
 import warnings

@@ -1,4 +1,4 @@
-"""The trial that this process is running, if it is: the one thing of a search that a run may see."""
+"""The trial that this process runs, if any. Nothing else of a search is visible to the task."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ Report = Callable[[float, int], str | None]
 
 
 class RunningTrial:
-    """Lets a run report its progress and hear whether to go on.
+    """Lets a task report its progress and learn whether to continue.
 
     Args:
         number: the trial's number.

@@ -1,4 +1,4 @@
-"""The process of one trial, from its first line to the file that says how it ended."""
+"""The process of one trial, from its start to the file that records its outcome."""
 
 import io
 import math
@@ -30,7 +30,7 @@ OUTPUT = "output.log"
 
 @dataclass(frozen=True)
 class Job:
-    """What a process needs to know of its trial.
+    """All that a process needs to know about its trial.
 
     Attributes:
         number: the trial's number, which names its folder.

@@ -55,7 +55,7 @@ def apps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 
 
 def seen(folder: Path) -> list[dict[str, Any]]:
-    """What the app saw in each trial."""
+    """The file that the app wrote in each trial."""
     return [json.loads((folder / str(n) / sweep_app.SEEN).read_text(encoding="utf-8")) for n in trial_folders(folder)]
 
 

@@ -1,4 +1,4 @@
-"""What is told of a running search."""
+"""The lines that a running search shows."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How a task's end is understood and written down."""
+"""The outcome of a task is recognised and written into its file."""
 
 from pathlib import Path
 

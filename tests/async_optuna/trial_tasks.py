@@ -127,6 +127,6 @@ def add(first: int, second: int) -> int:
 
 
 def refuse(words: str) -> None:
-    from async_optuna.errors import SearchError
+    from cnnlab.errors import UserError
 
-    raise SearchError(words)
+    raise UserError(words)

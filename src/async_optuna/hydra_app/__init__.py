@@ -1,1 +1,1 @@
-"""The search engine behind Hydra: overrides become a search space, and a trial becomes one Hydra job."""
+"""Connects the search engine to Hydra: overrides become a search space, and a trial becomes one Hydra job."""

@@ -1,4 +1,4 @@
-"""Points that come before Optuna is asked: the config's own values, enqueued ones, and one for every choice."""
+"""Points that are tried before Optuna proposes any: the config's own values, enqueued points, one for every choice."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from async_optuna.errors import SearchError, did_you_mean
 from async_optuna.hydra_app.job import HydraJob
+from async_optuna.optuna_internals import contains
 from async_optuna.space import Parameter, Point, Space
 
 _RANDOM_TRIES = 8
@@ -26,7 +27,7 @@ class Baseline:
         return key in self.config.hydra.runtime.choices
 
     def value(self, key: str) -> Any:
-        """What a key or group is worth, None if there is none."""
+        """The value of a key, or the choice of a config group; None if there is neither."""
         if self.is_group(key):
             return self.config.hydra.runtime.choices[key]
         return OmegaConf.select(self.config, key, throw_on_resolution_failure=False)
@@ -159,7 +160,7 @@ def _matching(parameter: Parameter, value: Any) -> tuple[Any] | None:
             if choice == value or parameter.text(choice) == text:
                 return (choice,)
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not distribution._contains(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not contains(distribution, value):
         return None
     return (float(value) if isinstance(distribution, FloatDistribution) else int(value),)
 

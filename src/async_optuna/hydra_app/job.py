@@ -1,4 +1,4 @@
-"""One trial as Hydra runs a job. Preloaded by the process that all trials are forked from."""
+"""Runs one trial as a Hydra job. The process that all trials are forked from imports this module once."""
 
 import copy
 import importlib
@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra import version
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -18,6 +16,7 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_gl
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from async_optuna.hydra_app.hydra_internals import Callbacks, apply_values, get_overrides_dirname, what_the_task_left
 from async_optuna.worker import Job
 
 Plugins.instance()  # finds and imports every plugin's config groups: once, instead of in every trial
@@ -70,9 +69,10 @@ class HydraJob:
     def __call__(self, job: Job) -> Any:
         """Compose the trial's config and run the task in the trial's folder; raise what the task raises."""
         result = self._run(job)
+        returned = what_the_task_left(result)
         if result.status == JobStatus.FAILED:
-            raise result._return_value
-        return result._return_value
+            raise returned
+        return returned
 
     def bound(self, job: Job) -> "HydraJob":
         """The same for this job only, with its config composed here, where most of that was done before."""
@@ -94,7 +94,7 @@ class HydraJob:
             self._of_groups[groups] = self.config_loader.load_sweep_config(self.config, list(groups))
         config = copy.deepcopy(self._of_groups[groups])
         OmegaConf.copy_cache(self.config, config)
-        ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        apply_values(values, config)
         task = [override for override in parsed if not override.is_hydra_override()]
         config.hydra.overrides.task = [override.input_line for override in task]
         config.hydra.job.override_dirname = get_overrides_dirname(task, **config.hydra.job.config.override_dirname)

@@ -1,4 +1,4 @@
-"""From Hydra's override syntax to a search space."""
+"""Turns overrides in Hydra's syntax into a search space."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,12 +12,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from async_optuna.commands import quoted
 from async_optuna.errors import SearchError, did_you_mean
+from async_optuna.hydra_app.hydra_internals import text_of_element
 from async_optuna.space import Branch, Parameter, Space, choice_texts
 
 
 @dataclass
 class _Part:
-    """What one list of overrides asks for, by the key without prefix."""
+    """The parameters and the fixed overrides in one list of overrides, by their keys without prefixes."""
 
     parameters: dict[str, Parameter] = field(default_factory=dict)
     fixed: dict[str, Override] = field(default_factory=dict)
@@ -71,7 +72,7 @@ def build_space(
 
 
 def fixed_overrides(params: Mapping[str, Any], arguments: list[str], parser: OverridesParser) -> list[str]:
-    """What every trial is given, whatever its point."""
+    """The overrides that every trial gets, whatever its point."""
     given = _part(parser.parse_overrides(arguments))
     root = _part(_parse(parser, params)).without({*given.parameters, *given.fixed})
     return [*_lines(given.fixed).values(), *_lines(root.fixed).values()]
@@ -95,7 +96,7 @@ def distribution(override: Override) -> tuple[BaseDistribution, dict[Any, str]]:
         sweep.shuffle = False  # another order would be another search
     pairs = []
     for element in override.sweep_iterator():
-        text = _text(element) if isinstance(element, bool) else Override._get_value_element_as_str(element)
+        text = _text(element) if isinstance(element, bool) else text_of_element(element)
         value = element.text if isinstance(element, QuotedString) else element
         pairs.append((value if value is None or isinstance(value, str | int | float | bool) else text, text))
     if not pairs:

@@ -1,4 +1,4 @@
-"""From Hydra's config to a search, and from its end back to the user."""
+"""Sets up a search from Hydra's config, runs it, and reports its result to the user."""
 
 import multiprocessing
 import signal
@@ -11,6 +11,7 @@ import optuna
 from hydra import version
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import CompactHydraException
 from hydra.types import TaskFunction
 from hydra.utils import get_method
@@ -73,7 +74,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         flags=_config_flags(sys.argv[1:]),
     )
     parser = OverridesParser.create(config_loader=config_loader)
-    arguments = [*arguments, *_threads(settings, arguments, slots)]
+    arguments = [*arguments, *_threads(settings, parser.parse_overrides(arguments), slots)]
     baseline = Baseline(job, fixed_overrides(settings.params, arguments, parser))
     space = build_space(settings.params, settings.conditional, arguments, parser, baseline.text)
     extend = _function("custom_search_space", settings.custom_search_space)
@@ -191,11 +192,11 @@ def _executor(job: HydraJob, slots: Sequence[Slot], settings: DictConfig) -> Exe
     return InlineExecutor(job)
 
 
-def _threads(settings: DictConfig, arguments: Sequence[str], slots: Sequence[Slot]) -> list[str]:
+def _threads(settings: DictConfig, given: Sequence[Override], slots: Sequence[Slot]) -> list[str]:
     """Each trial's share of the cores, as an override, unless the user has given one."""
     key = settings.threads_key
-    given = [*(str(name) for name in settings.params), *(argument.partition("=")[0] for argument in arguments)]
-    if not key or key in [name.lstrip("+") for name in given]:
+    names = [*(str(name).lstrip("+") for name in settings.params), *(override.key_or_group for override in given)]
+    if not key or key in names:
         return []
     return [f"{key}={slots[0].num_threads}"]
 

@@ -1,4 +1,4 @@
-"""The class Hydra finds. Light, because Hydra imports it at every start; the work is in _impl.py."""
+"""The sweeper that Hydra finds and imports at every start; the heavy part is in async_optuna.hydra_app.sweep."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ class AsyncOptunaSweeperConf:
     # minimize, maximize, or a list of them: then the task returns as many numbers. null: that of the app's keys
     # `monitor` and `mode` where it has them, else minimize.
     direction: Any = None
-    # What the objectives are called, for reports. null: what the app's `monitor` says, if the direction is its too.
+    # The names of the objectives, for reports. null: the app's `monitor`, if the direction comes from its `mode` too.
     metric: Any = None
     # null: a journal in the sweep folder; else an Optuna URL or a storage's _target_ and arguments.
     storage: Any = None
