@@ -210,12 +210,14 @@ def test_the_tab_completion_installs_itself(train: Callable[..., Finished]) -> N
 def test_the_tree_is_the_tree() -> None:
     tree = re.search(r"## The code\n\n```\n(.*?)```", README, flags=re.DOTALL)
     assert tree is not None
-    named = re.findall(r"^  ([^\s,]+(?:, [^\s,]+)*)", tree[1], flags=re.MULTILINE)
-    inside = [name for names in named for name in names.split(", ")]
-    package = PROJECT / "src/cnnlab"
-    present = [f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"]
-    present += [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
-    assert sorted(inside) == sorted(present)
+    for folder in ("src/cnnlab/", "src/cnnlab/workbench/"):
+        lines = re.search(rf"^{folder} .*\n((?:  .*\n)+)", tree[1], flags=re.MULTILINE)
+        assert lines is not None
+        named = re.findall(r"^  ([^\s,]+(?:, [^\s,]+)*)", lines[1], flags=re.MULTILINE)
+        inside = [name for names in named for name in names.split(", ")]
+        own = [path for path in (PROJECT / folder).iterdir() if path.name not in ("__pycache__", "__init__.py")]
+        present = [f"{path.name}/" if path.is_dir() else path.name for path in own]
+        assert sorted(inside) == sorted(name for name in present if f"{folder}{name}" not in tree[1])
     for pattern in re.findall(r"^([^\s,]+)", tree[1], flags=re.MULTILINE):
         assert list(PROJECT.glob(pattern)), pattern
     assert README.count("\n") <= 250
