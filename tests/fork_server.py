@@ -24,7 +24,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from multiprocessing import util
+from multiprocessing import process, util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -194,6 +194,7 @@ def become(request: dict[str, Any]) -> None:
     if request["new_session"]:
         os.setsid()
     os.chdir(request["folder"])
+    process.ORIGINAL_DIR = request["folder"]  # below which multiprocessing looks for the script
     os.environ.clear()
     os.environ.update(request["environment"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
