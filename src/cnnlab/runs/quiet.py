@@ -9,6 +9,7 @@ _ON_PURPOSE = (
     r"callbacks used to create the checkpoint .*\['Checkpoint'\]",  # the key of older checkpoints, which is understood
     "Checkpoint directory .* exists",
     "does not have many workers",
+    "GPU available but not used",  # trainer=cpu is a choice
     "The `srun` command is available",  # Slurm's client is on many machines whose runs have nothing to do with it
     "multi-threaded, use of fork",  # torch's DataLoader workers
 )

@@ -20,7 +20,8 @@ class GraphedForward:
         sample: a training batch (N, *input_shape) on that device.
 
     Raises:
-        RuntimeError: if the network cannot be captured, because it waits for the device or moves data from the CPU.
+        RuntimeError: if the network cannot be captured, because it waits for the device, moves data from the CPU or has
+            hooks.
     """
 
     def __init__(self, model: nn.Module, sample: Tensor) -> None:
@@ -31,6 +32,8 @@ class GraphedForward:
         try:
             torch.cuda.make_graphed_callables(model, (sample.clone(),))
             self._graphed = model.forward
+        except AssertionError as error:  # how torch refuses hooks and buffers that are trained
+            raise RuntimeError(str(error)) from error
         finally:
             model.__dict__.pop("forward", None)
             torch.cuda.set_rng_state(random_state, sample.device)

@@ -63,10 +63,13 @@ def test_the_graph_takes_training_batches_of_its_shape_only(captured: list[torch
     assert len(captured) == 1
 
 
-def test_a_network_that_cannot_be_captured_is_as_it_was(monkeypatch: pytest.MonkeyPatch, captured: object) -> None:
+@pytest.mark.parametrize("refusal", [RuntimeError, AssertionError])
+def test_a_network_that_cannot_be_captured_is_as_it_was(
+    refusal: type[Exception], monkeypatch: pytest.MonkeyPatch, captured: object
+) -> None:
     def fail(model: nn.Module, sample: object) -> None:
         model.forward = None  # type: ignore[assignment]
-        raise RuntimeError("operation not permitted when stream is capturing")
+        raise refusal("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", fail)
     model = TinyVGG((1, 28, 28), 10)
