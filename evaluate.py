@@ -1,4 +1,4 @@
-"""What a trained run gets right and wrong: python evaluate.py run=latest
+"""Test a trained run and show what it gets right and wrong: python evaluate.py run=latest
 
 run= a run folder or latest; split= test or val; plots=all adds filters, one sample's way through the network (index=
 chooses it) and robustness. Everything is written to <run>/evaluation/<split>.

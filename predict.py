@@ -1,4 +1,4 @@
-"""What a trained network says to your pictures: python predict.py run=latest images=photos
+"""Classify your own pictures with a trained network: python predict.py run=latest images=photos
 
 images= a file, a folder, a glob or a zip archive; explain=true draws the way of each through the network. Answers are
 printed and written to outputs/predictions (out= names another folder) with a contact sheet.

@@ -1,4 +1,4 @@
-"""Pictures of MNIST's digits as people might have them, drawn by lot: for prediction_benchmark.py.
+"""Random pictures of MNIST's digits as people might take them, for prediction_benchmark.py.
 
 Each way takes a digit (28, 28), light on black, and makes the content of a file of it.
 """

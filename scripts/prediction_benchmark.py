@@ -1,4 +1,4 @@
-"""What a network still recognises when MNIST's digits come as pictures instead of tensors.
+"""Measure what a network recognises when MNIST's digits come as pictures instead of tensors.
 
     python scripts/prediction_benchmark.py latest
     python scripts/prediction_benchmark.py outputs/runs/<run> --images 2000 --seed 1

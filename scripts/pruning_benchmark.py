@@ -1,4 +1,4 @@
-"""What pruning saves and what it costs: the same random points with and without successive halving.
+"""Measure what pruning saves and costs: the same random points with and without successive halving.
 
     python scripts/pruning_benchmark.py --seeds 0-2 --results RESULTS.md
 

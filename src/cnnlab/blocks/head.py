@@ -1,4 +1,4 @@
-"""From a feature map to logits."""
+"""The layers between a feature map and the logits."""
 
 import math
 from collections.abc import Sequence

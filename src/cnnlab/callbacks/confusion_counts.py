@@ -1,4 +1,4 @@
-"""Which classes the test found hard, and what they were taken for."""
+"""The confusion matrix of the test, written into the run folder."""
 
 from collections.abc import Sequence
 from pathlib import Path

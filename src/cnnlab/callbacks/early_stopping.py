@@ -1,4 +1,4 @@
-"""The end of a run that gets no better."""
+"""End a run whose monitored number no longer improves."""
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping

@@ -1,4 +1,4 @@
-"""What a network answered in a validation or a test, sample by sample."""
+"""The network's outputs in a validation or a test, sample by sample."""
 
 import time
 from typing import Any
@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 
 class Outputs(Callback):
-    """Collect logits and labels, and keep the samples with the largest loss and some chosen by lot.
+    """Collect logits and labels, and keep the samples with the largest loss and some chosen at random.
 
     The module's network must be its attribute `model`. Of a step that calls it more than once, on shifted copies for
     example, the answer to the batch itself counts, and the last one if there is none.

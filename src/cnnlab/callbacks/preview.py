@@ -1,4 +1,4 @@
-"""What goes into training, shown before it starts: a grid of samples and the model's graph."""
+"""A preview before training starts: a grid of training samples and the model's graph."""
 
 import copy
 import logging

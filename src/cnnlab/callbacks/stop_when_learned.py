@@ -1,4 +1,4 @@
-"""The end of a run that was only to show that its data can be learnt by heart."""
+"""End a run that only has to show that the network can memorise its data (trainer=overfit)."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Threads of a training step sleep while they wait for each other where other programs want the cores."""
+"""On a busy machine, let the threads of a training step sleep instead of spin while they wait for each other."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Memory that a training step frees stays with the process, for the next step to take."""
+"""Keep the memory that a training step frees in the process, so that the next step can use it at once."""
 
 import ctypes
 import os

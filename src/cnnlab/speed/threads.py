@@ -1,4 +1,4 @@
-"""How threads that compute together wait for each other, and whether they get the cores they could use."""
+"""How long computing threads spin before they sleep, and which share of the cores they get."""
 
 import os
 import time
