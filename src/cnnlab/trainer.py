@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.direction import inherited
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.instantiation import accepts, build, check_arguments, target
+from cnnlab.instantiation import build, check_arguments, takes_argument, target
 from cnnlab.runs.checkpoint_io import AtomicCheckpointIO
 from cnnlab.runs.commands import short_path
 from cnnlab.speed import fast_loop, lean, lightning_internals
@@ -121,7 +121,7 @@ def _build_callbacks(config: DictConfig) -> list[Callback]:
     callbacks: list[Callback] = []
     for name, node in (config.get("callbacks") or {}).items():
         key, given = f"callbacks.{name}", {}
-        if accepts(target(config, key), "mode") and node.get("monitor") is not None:
+        if takes_argument(target(config, key), "mode") and node.get("monitor") is not None:
             monitor, mode = config.get("monitor"), config.get("mode")
             given["mode"] = inherited(f"{key}.mode", node.monitor, node.get("mode"), monitor, mode)
         callback: Callback = build(config, key, **given)
