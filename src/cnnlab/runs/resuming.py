@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.errors import UserError
-from cnnlab.overrides import quoted
+from cnnlab.overrides import parsed, quoted
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.runs.run_folder import RESUMED_SUBDIR, find, load_config
@@ -38,14 +38,12 @@ def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
         raise UserError(f"resume: {error}") from error
     if not (run_dir / "checkpoints" / "last.ckpt").is_file():
         raise UserError(f"resume: {run_dir} has no checkpoints/last.ckpt: no epoch was finished; start a new run")
-    for argument in arguments:
-        key = argument.lstrip("+~").partition("=")[0]
-        if argument in ("-m", "--multirun"):
-            raise UserError("resume continues one run; it cannot be combined with --multirun")
-        if "=" in argument and key not in ("resume", *(f"trainer.{name}" for name in _MAY_CHANGE)):
+    if {"-m", "--multirun"} & set(arguments):
+        raise UserError("resume continues one run; it cannot be combined with --multirun")
+    for key, value in parsed(arguments).items():
+        if key not in ("resume", *(f"trainer.{name}" for name in _MAY_CHANGE)):
             raise UserError(
-                f"resume continues a run with its own config, so {argument.lstrip('+')} is refused; "
-                f"only {_KEYS} may be given"
+                f"resume continues a run with its own config, so {key}={value} is refused; only {_KEYS} may be given"
             )
     return [*arguments, f"hydra.run.dir={quoted(str(run_dir))}", f"hydra.output_subdir={RESUMED_SUBDIR}"]
 
@@ -58,7 +56,7 @@ def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> D
     """
     config = load_config(run_dir)
     for name in _MAY_CHANGE:
-        if any(override.lstrip("+").startswith(f"trainer.{name}=") for override in overrides):
+        if f"trainer.{name}" in parsed(overrides):
             config.trainer[name] = composed.trainer[name]
     config = trusted(config, f"the config saved in {short_path(run_dir)}")
     config.resume = str(run_dir)

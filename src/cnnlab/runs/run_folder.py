@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from cnnlab.errors import UserError
-from cnnlab.overrides import quoted, value_of
+from cnnlab.overrides import parsed, quoted, value_of
 from cnnlab.runs.commands import short_path
 from cnnlab.runs.locks import locked
 
@@ -66,7 +66,7 @@ def refuse_used(overrides: list[str]) -> None:
             f"hydra.run.dir={folder} already holds a run; name another folder, or continue it with resume={folder}"
         )
     folder = value_of("hydra.sweep.dir", overrides)
-    is_search = any(override.startswith(("sweep=", "hydra/sweeper")) for override in overrides)
+    is_search = {"sweep", "hydra/sweeper"} & parsed(overrides).keys()
     if folder and not is_search and (Path(folder) / "multirun.yaml").exists():
         raise UserError(f"hydra.sweep.dir={folder} already holds a grid of runs; name another folder")
 
