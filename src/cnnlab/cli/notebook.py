@@ -1,6 +1,5 @@
 """Training from Python, for example from a notebook, with the overrides of the command line."""
 
-import json
 import logging
 import runpy
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from cnnlab.cli.command import Command
 from cnnlab.errors import Interrupted, UserError
 from cnnlab.overrides import value_of
+from cnnlab.runs.json_files import read_json
 
 _SCRIPT = Path(__file__).resolve().parents[3] / "train.py"
 
@@ -55,8 +55,7 @@ def train(overrides: Sequence[str] = ()) -> Trained:
             raise KeyboardInterrupt(str(stop)) from None
         except Exception as error:
             raise UserError(main.in_one_line(error)) from error
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    return Trained(metrics, folder.absolute())
+    return Trained(read_json(folder / "metrics.json"), folder.absolute())
 
 
 @contextmanager

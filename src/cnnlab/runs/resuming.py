@@ -1,6 +1,5 @@
 """Continues a run with `resume=` or `init_from=`: the keys that may change, the config, the checkpoint, the checks."""
 
-import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from cnnlab.errors import UserError
 from cnnlab.overrides import parsed, quoted
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
+from cnnlab.runs.json_files import read_json
 from cnnlab.runs.run_folder import RESUMED_SUBDIR, find, load_config
 from cnnlab.runs.trust import trusted
 
@@ -114,7 +114,7 @@ def check(
 
 def check_data(run_dir: Path, dataset: str, checksums: dict[str, str]) -> None:
     """Raise UserError naming both data sets if a run was made on others."""
-    before = _read_json(run_dir / "environment.json")
+    before = read_json(run_dir / "environment.json")
     if before and (before["dataset"], before["data_checksums"]) != (dataset, checksums):
         raise UserError(
             f"{short_path(run_dir)} was trained on {before['dataset']} {before['data_checksums']}, but what is found "
@@ -125,7 +125,7 @@ def check_data(run_dir: Path, dataset: str, checksums: dict[str, str]) -> None:
 
 def finished(config: DictConfig, run_dir: Path) -> dict[str, Any]:
     """Return the metrics of a run that has nothing left to do, else {}."""
-    return {} if _new_ends(config, load_config(run_dir)) else _read_json(run_dir / "metrics.json")
+    return {} if _new_ends(config, load_config(run_dir)) else read_json(run_dir / "metrics.json")
 
 
 def _as_written(config: DictConfig) -> dict[Any, Any]:
@@ -148,7 +148,3 @@ def _differences(before: dict[Any, Any], now: dict[Any, Any], prefix: str = "") 
 def _new_ends(config: DictConfig, saved: DictConfig) -> dict[str, Any]:
     ends = {name: config.trainer.get(name) for name in _MAY_CHANGE}
     return {name: end for name, end in ends.items() if end != saved.trainer.get(name)}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -1,7 +1,6 @@
 """The results that a run writes: its JSON files, its row on the HPARAMS page, and the table at the end."""
 
 import importlib.metadata
-import json
 import math
 import platform
 import shlex
@@ -21,7 +20,7 @@ from cnnlab.callbacks.checkpoint import Checkpoint
 from cnnlab.callbacks.stop_when_learned import StopWhenLearned
 from cnnlab.callbacks.throughput import Throughput
 from cnnlab.data.datamodule import DataModule
-from cnnlab.runs.atomic import write_atomically
+from cnnlab.runs import json_files
 from cnnlab.runs.commands import python, short_path, this_script
 from cnnlab.speed.diagnosis import Run, diagnose
 from cnnlab.speed.fast_loop import FastLoop
@@ -59,9 +58,8 @@ _STAGES = {
 COUNTABLE = ("num_parameters", "train_seconds", "images_per_second")
 
 
-@rank_zero_only
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+# Of several processes of a run only the first writes.
+write_json = rank_zero_only(json_files.write_json)
 
 
 def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
@@ -261,9 +259,9 @@ def _learnt(metrics: dict[str, Any]) -> str:
 
 
 def _time_rows(path: Path) -> list[tuple[str, str]]:
-    if not path.is_file():
+    time = json_files.read_json(path)
+    if not time:
         return []
-    time = json.loads(path.read_text(encoding="utf-8"))
     shares = ", ".join(f"{words} {time[stage]:.0%}" for stage, words in _STAGES.items())
     return [("time", shares), ("", time["diagnosis"])]
 
