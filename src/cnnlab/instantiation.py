@@ -108,8 +108,9 @@ def _parameters(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
 
     A class whose __init__ passes **keywords on to its base classes takes their arguments too.
     """
-    is_class = isinstance(target, type)
-    functions = [vars(cls)["__init__"] for cls in target.__mro__ if "__init__" in vars(cls)] if is_class else [target]
+    functions: list[Any] = [target]
+    if isinstance(target, type):
+        functions = [vars(cls)["__init__"] for cls in target.__mro__ if "__init__" in vars(cls)]
     annotations: dict[str, Any] = {}
     takes_any = False
     for function in functions:
@@ -123,7 +124,7 @@ def _parameters(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
         takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
         if not takes_any:
             break
-    return annotations, takes_any and not is_class
+    return annotations, takes_any and not isinstance(target, type)
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:

@@ -37,4 +37,4 @@ def optimization(
         # Lightning therefore refuses to clip the gradients of one, even in bfloat16, where there is no scale.
         leave_unscaling_to_the_trainer(built)
     given = getattr(inspect.unwrap(optimizer), "keywords", {})
-    return {"optimizer": built, "lr_scheduler": schedules.lay_out(scheduler, built, given, module)}
+    return {"optimizer": built, "lr_scheduler": schedules.schedule_config(scheduler, built, given, module)}

@@ -14,7 +14,7 @@ from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfi
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from cnnlab.direction import inherited
+from cnnlab.direction import direction_of_part
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.instantiation import build, check_arguments, takes_argument, target
 from cnnlab.runs.checkpoint_io import AtomicCheckpointIO
@@ -123,7 +123,7 @@ def _build_callbacks(config: DictConfig) -> list[Callback]:
         key, given = f"callbacks.{name}", {}
         if takes_argument(target(config, key), "mode") and node.get("monitor") is not None:
             monitor, mode = config.get("monitor"), config.get("mode")
-            given["mode"] = inherited(f"{key}.mode", node.monitor, node.get("mode"), monitor, mode)
+            given["mode"] = direction_of_part(f"{key}.mode", node.monitor, node.get("mode"), monitor, mode)
         callback: Callback = build(config, key, **given)
         for finder, instead in _FINDERS.items():
             if isinstance(callback, finder):

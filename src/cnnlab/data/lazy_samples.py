@@ -17,7 +17,7 @@ from tqdm import tqdm
 from cnnlab.data.files.memory import require_memory
 from cnnlab.data.inputs import as_stored, kind, num_not_finite
 from cnnlab.data.samples import LabelledSamples, TensorSamples
-from cnnlab.errors import UserError, first_of
+from cnnlab.errors import UserError, joined_errors
 
 log = logging.getLogger(__name__)
 
@@ -168,4 +168,4 @@ def difference(one: Tensor, other: Tensor) -> UserError | None:
 def _all_of(errors: Sequence[UserError], num_samples: int) -> UserError:
     if len(errors) == 1:
         return UserError(str(errors[0]))
-    return UserError(f"{len(errors)} of {num_samples} samples cannot be read: {first_of(errors)}")
+    return UserError(f"{len(errors)} of {num_samples} samples cannot be read: {joined_errors(errors)}")

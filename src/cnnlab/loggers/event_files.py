@@ -26,10 +26,10 @@ def add_images(run_dir: Path, name: str, images: Mapping[str, bytes], step: int)
     folder = run_dir / "tensorboard"
     earlier = list(folder.glob(f"events.out.tfevents.*.{glob.escape(name)}"))
     # SummaryWriter.add_image would decode each picture and encode it anew.
-    writer = FileWriter(str(folder), filename_suffix=f".{name}")  # type: ignore[no-untyped-call]
+    writer = FileWriter(str(folder), filename_suffix=f".{name}")
     for value in values:
-        writer.add_summary(Summary(value=[value]), step)  # type: ignore[no-untyped-call]
-    writer.close()  # type: ignore[no-untyped-call]
+        writer.add_summary(Summary(value=[value]), step)
+    writer.close()
     for file in earlier:
         file.unlink(missing_ok=True)
 
