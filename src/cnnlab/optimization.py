@@ -24,7 +24,7 @@ def optimization(
 
     Args:
         optimizer: takes the module's parameters, returns the optimizer.
-        scheduler: takes the optimizer; one with an argument total_steps or T_max advances every step and is told the
+        scheduler: takes the optimizer; one with an argument total_steps or T_max advances every step and gets the
             run's number of steps unless the user has given one, any other advances every epoch.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The end of a run that was only to show that its data can be learnt by heart."""
+"""Ends a run that only has to show that the network can learn its training data completely."""
 
 import sys
 

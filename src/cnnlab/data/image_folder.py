@@ -205,4 +205,6 @@ def _in_threads(function: Callable[[Path], Result], paths: Sequence[Path]) -> li
     with ThreadPool(8) as pool:
         results = pool.imap(function, paths, chunksize=64)
         is_silent = not sys.stderr.isatty()
-        return list(tqdm(results, total=len(paths), desc="looking at images", leave=False, delay=1, disable=is_silent))
+        return list(
+            tqdm(results, total=len(paths), desc="reading image headers", leave=False, delay=1, disable=is_silent)
+        )

@@ -63,7 +63,7 @@ write_json = rank_zero_only(json_files.write_json)
 
 
 def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
-    """Everything outside the config that a run's numbers may depend on."""
+    """Return everything outside the config on which a run's results may depend."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -80,7 +80,7 @@ def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict[str, str | int | float | bool]:
-    """At most 22 plain columns that tell runs apart: each group's class, the model's and the optimizer's settings."""
+    """Return at most 22 plain values by which runs differ: the class of each group and the settings of two of them."""
     columns: dict[str, str | int | float | bool] = {
         group: config[group]["_target_"].rpartition(".")[2] for group in _GROUPS if config.get(group)
     }
@@ -196,7 +196,7 @@ def _callbacks(trainer: Trainer, kind: type[Kind]) -> Iterator[Kind]:
 
 
 def _ended_with_a_validation(trainer: Trainer) -> bool:
-    """Whether the last epoch had one: Lightning counts its batches anew in every epoch."""
+    """Whether the last epoch had a validation. Lightning counts its batches anew in every epoch."""
     return trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.completed > 0
 
 
@@ -254,8 +254,8 @@ def _best_epoch(metrics: dict[str, Any]) -> str:
 
 def _learnt(metrics: dict[str, Any]) -> str:
     if metrics["learnt_after"] is None:
-        return f"no, not after {metrics['epochs']} epochs: look for a mistake in the model, the labels or optimizer.lr"
-    return f"yes, by heart after {metrics['learnt_after']} epochs"
+        return f"no, not after {metrics['epochs']} epochs: check the model, the labels and optimizer.lr"
+    return f"yes, completely after {metrics['learnt_after']} epochs"
 
 
 def _time_rows(path: Path) -> list[tuple[str, str]]:

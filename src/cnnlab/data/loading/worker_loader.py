@@ -45,7 +45,7 @@ class WorkerLoader:
         self.data = data
         self.batch_size = batch_size
         self.sampler = sampler
-        self.batch_sampler = None  # Lightning looks for it wherever there is a sampler
+        self.batch_sampler = None  # Lightning reads it where there is a sampler
         self.augment = augment
         self.num_workers = num_workers
         self.device = device or torch.device("cpu")
