@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnlab.cli import console
-from cnnlab.errors import UserError, first_of
+from cnnlab.errors import UserError, joined_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,9 @@ def count_multiply_adds(table: "pd.DataFrame") -> list[str]:
             errors[table.loc[i, "row"]] = UserError(" ".join(str(error).split()))
     if not errors:
         return []
-    return [f"multiply-adds not counted in row {', '.join(map(str, errors))}: {first_of(list(errors.values()), 1)}"]
+    return [
+        f"multiply-adds not counted in row {', '.join(map(str, errors))}: {joined_errors(list(errors.values()), 1)}"
+    ]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from cnnlab.cli import console
 from cnnlab.errors import UserError
 from cnnlab.runs.atomic import write_atomically
-from cnnlab.runs.locks import FileLock
+from cnnlab.runs.locks import locked
 from cnnlab.workbench.run_reports.run_table import (
     STATES,
     Run,
@@ -111,18 +111,16 @@ def agrees(question: str) -> bool:
 
 def delete_run(run: Run) -> bool:
     """Whether the folder could be deleted; its lock is held meanwhile, so that no run begins in it."""
-    lock = FileLock(run.folder)
     try:
         now = state_of(run.folder)  # the question may have stood there for long
-        if now != run.state or not lock.acquire(wait=False):
-            print(f"kept {run.folder}: it was {run.state} and is {now}", file=sys.stderr)
-            return False
-        shutil.rmtree(run.folder)
+        with locked(run.folder) as is_ours:
+            if now != run.state or not is_ours:
+                print(f"kept {run.folder}: it was {run.state} and is {now}", file=sys.stderr)
+                return False
+            shutil.rmtree(run.folder)
     except OSError as error:
         print(f"kept {run.folder}: {error}", file=sys.stderr)
         return False
-    finally:
-        lock.release()
     return True
 
 

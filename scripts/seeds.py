@@ -9,7 +9,6 @@ that was stopped; what lies there must come of the same command, code, packages 
 """
 
 import argparse
-import json
 import shlex
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from tqdm import tqdm
 from cnnlab.cli import console
 from cnnlab.errors import UserError
 from cnnlab.overrides import for_hydra, quoted, value_of
+from cnnlab.runs.json_files import read_json
 from cnnlab.workbench.notation import decimals_of, markdown, shown_spread
 from cnnlab.workbench.run_reports.run_table import state_of
 
@@ -167,11 +167,6 @@ def train(run_dir: Path, overrides: list[str]) -> None:
         _, errors = process.communicate()
     if process.returncode != 0:
         raise UserError(f"{run_dir} failed with exit status {process.returncode}: {errors.strip()}")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
 
 
 def summarise(runs: pd.DataFrame, command: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from cnnlab.blocks.shapes import output_shape, settle_lazy_layers
 from cnnlab.data.datamodule import DataModule
 from cnnlab.direction import direction
 from cnnlab.errors import Infeasible, UserError, did_you_mean
-from cnnlab.instantiation import accepts, build, check_value, target
+from cnnlab.instantiation import build, check_value, takes_argument, target
 from cnnlab.schedules import length_argument, plateau_mode
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModul
             "classifier._target_= names another LightningModule (see CONTRIBUTING.md, another task)"
         )
     known = {"input_shape": datamodule.input_shape, "num_classes": datamodule.num_classes}
-    wanted = {name: value for name, value in known.items() if accepts(module, name)}
+    wanted = {name: value for name, value in known.items() if takes_argument(module, name)}
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, **wanted}
     classifier: LightningModule = build(config, "classifier", **parts)
     monitorable = getattr(classifier, "monitorable", [config.monitor])

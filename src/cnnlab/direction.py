@@ -1,4 +1,4 @@
-"""Whether more or less of a number is better: its name tells, or the user does."""
+"""Decides whether a metric is to be minimised or maximised: its name implies it, or the user says so."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from cnnlab.errors import UserError
 
 Direction = Literal["min", "max"]
 
-# images_per_second is one of the larger, train_seconds one of the smaller.
+# Words of metrics of which less is better, and of which more is better. The plural counts for train_seconds, the
+# singular for images_per_second.
 _SMALLER = """
     loss error errors mse rmse mae mape nll crossentropy perplexity divergence deviance distance brier ece wer cer
     seconds parameters
@@ -19,57 +20,63 @@ _LARGER = """
 """
 _WORDS: dict[Direction, set[str]] = {"min": set(_SMALLER.split()), "max": set(_LARGER.split())}
 _GOALS = ("minimize", "maximize")
-_WHICH = {"min": "the smaller the better", "max": "the larger the better"}
+_MEANINGS = {"min": "the smaller the better", "max": "the larger the better"}
 
 
-def known(name: str) -> Direction | None:
-    """What the words of a number's name say, as val/loss and top5_accuracy do; None if they say nothing or both."""
+def direction_in_name(name: str) -> Direction | None:
+    """Return the direction that the words of a metric's name imply, as in val/loss and top5_accuracy.
+
+    It is None if no word implies a direction, or if two words imply opposite ones.
+    """
     words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    found: list[Direction] = [direction for direction, known_words in _WORDS.items() if words & known_words]
+    found: list[Direction] = [direction for direction, direction_words in _WORDS.items() if words & direction_words]
     return found[0] if len(found) == 1 else None
 
 
-def direction(name: str, given: str | None, key: str = "mode", values: tuple[str, str] = ("min", "max")) -> Direction:
-    """The direction in which a monitored number is to go.
+def direction(name: str, mode: str | None, key: str = "mode", values: tuple[str, str] = ("min", "max")) -> Direction:
+    """Return whether a metric is to be minimised or maximised.
 
     Args:
-        given: min or max as the user says; None: as the name says.
-        key: what the user says it with, and `values` how, for errors.
+        mode: min or max if the user has chosen; None takes the direction that the name implies.
+        key: the config key with which the user chooses, for errors.
+        values: the two values of that key that mean min and max.
 
     Raises:
-        UserError: if the name says nothing and the user neither, or if both disagree.
+        UserError: if neither the name nor the user decides, or if they contradict each other.
     """
-    told = known(name)
-    if given not in ("min", "max", None):
-        raise UserError(f"{key}: expected min, max or null, got {given!r}")
-    if told is None and given is None:
+    implied = direction_in_name(name)
+    if mode not in ("min", "max", None):
+        raise UserError(f"{key}: expected min, max or null, got {mode!r}")
+    if implied is None and mode is None:
         raise UserError(f"{name} does not tell whether more or less of it is better; give {key}={' or '.join(values)}")
-    if told and given and told != given:
-        said = dict(zip(("min", "max"), values, strict=True))[given]
-        raise UserError(f"{key}={said} contradicts {name}, {_WHICH[told]}; leave {key} out")
-    return told or ("min" if given == "min" else "max")
+    if implied and mode and implied != mode:
+        value = dict(zip(("min", "max"), values, strict=True))[mode]
+        raise UserError(f"{key}={value} contradicts {name}, {_MEANINGS[implied]}; leave {key} out")
+    return implied or ("min" if mode == "min" else "max")
 
 
-def inherited(key: str, name: str, given: str | None, monitor: str, mode: str | None) -> Direction:
-    """The direction of a part that watches the number `name`: its own, else the run's where it is the run's number.
+def direction_of_part(key: str, name: str, mode: str | None, monitor: str, run_mode: str | None) -> Direction:
+    """Return the direction for a callback or schedule that watches the metric `name`.
+
+    Its own mode counts. If it has none and watches the metric of the run, the mode of the run counts.
 
     Args:
-        key: the config key of the part's direction, for errors.
-        monitor, mode: what the run is judged by, and its direction where the user gives one.
+        key: the config key of the part's mode, for errors.
+        monitor, run_mode: the metric by which the run is judged, and its mode if the user has given one.
 
     Raises:
         UserError: see direction.
     """
-    return direction(name, given or (mode if name == monitor else None), key)
+    return direction(name, mode or (run_mode if name == monitor else None), key)
 
 
-def settle(config: Any) -> None:
-    """Complete and check the config of a search, before it begins (`hydra.sweeper.complete`).
+def complete_search(config: Any) -> None:
+    """Complete and check the config of a search before it begins (`hydra.sweeper.complete`).
 
-    `mode` gets the direction that the name of `monitor` implies, for whatever refers to it.
+    `mode` is set to the direction of `monitor`, so that other keys can refer to it.
 
     Raises:
-        UserError: if a direction contradicts the name of the metric it belongs to.
+        UserError: if a direction contradicts the name of its metric.
     """
     if isinstance(config.get("monitor"), str) and "mode" in config:
         config.mode = direction(config.monitor, config.mode)

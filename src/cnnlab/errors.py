@@ -1,11 +1,11 @@
-"""What the user is told when something is wrong: one line that says what was expected, what came and what to do."""
+"""Errors for the user: one line that says what was expected, what was found and what to do."""
 
 import difflib
 import signal
 from collections.abc import Iterable, Sequence
 
-# Characters that are never shown as they are: the controls of ASCII and Latin-1, those that turn the direction of
-# writing, and the surrogates by which Python stands for bytes that are no text.
+# Characters that are never printed as they are: the control characters of ASCII and Latin-1, those that reverse the
+# direction of writing, and the surrogates that Python uses for bytes that are not valid text.
 CONTROLS = {
     code: ascii(chr(code))[1:-1]
     for code in (
@@ -28,7 +28,7 @@ class UserError(Exception):
 
 
 class Infeasible(UserError):
-    """Settings that no network can be built from. A search drops such a point instead of counting a failure."""
+    """Settings from which no network can be built. A search skips such a point and does not count it as a failure."""
 
     infeasible = True
 
@@ -49,7 +49,7 @@ class Interrupted(BaseException):
         names = {
             signal.SIGINT: "Ctrl-C",
             signal.SIGTERM: "SIGTERM",
-            1: "SIGHUP (its terminal was closed)",
+            1: "SIGHUP (the terminal was closed)",
             13: "SIGPIPE (nobody reads what it prints)",
         }
         name = names.get(self.signum, f"signal {self.signum}")
@@ -57,20 +57,20 @@ class Interrupted(BaseException):
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Return "; did you mean X?" for the nearest of the choices, or "" where none is near."""
+    """Return "; did you mean X?" with the most similar of the choices, or "" if none is similar."""
     choices = list(choices)
-    swapped = [choice for choice in choices if sorted(choice) == sorted(word)]  # letters in another order
+    swapped = [choice for choice in choices if sorted(choice) == sorted(word)]  # same letters, other sequence
     same = [choice for choice in choices if choice.casefold() == word.casefold()]
     near = same or swapped or difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def printable(text: str) -> str:
-    """The text with escapes for control characters and bytes that are no text: any terminal and file takes it."""
+    """Replace control characters and invalid bytes by escapes, so that every terminal and file accepts the text."""
     return text.translate(CONTROLS)
 
 
-def first_of(errors: Sequence[UserError], number: int = 5) -> str:
-    """Several errors on one line: the first few, and how many more there are."""
-    told = "; ".join(str(error) for error in errors[:number])
-    return f"{told}; and {len(errors) - number} more" if len(errors) > number else told
+def joined_errors(errors: Sequence[UserError], number: int = 5) -> str:
+    """Return the first errors on one line, and how many more there are."""
+    messages = "; ".join(map(str, errors[:number]))
+    return f"{messages}; and {len(errors) - number} more" if len(errors) > number else messages

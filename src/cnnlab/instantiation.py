@@ -1,4 +1,4 @@
-"""From a config node to an object, with every mistake told by the key the user typed."""
+"""Builds the objects that a config describes. Every error names the config key that has to be corrected."""
 
 import functools
 import inspect
@@ -17,16 +17,16 @@ from cnnlab.errors import UserError, did_you_mean
 
 
 def build(config: DictConfig, key: str, **given: Any) -> Any:
-    """Instantiate config[key], passing `given` beside its keys.
+    """Instantiate the object that config[key] describes, with `given` as further arguments.
 
     Raises:
-        UserError: for an unknown argument (with the nearest name), a wrong type, or a value the class refuses.
+        UserError: for an unknown argument, with the most similar name, a wrong type, or a value that the class refuses.
     """
     node = OmegaConf.select(config, key)
     check_arguments(key, target(config, key), node, given)
     try:
         built = instantiate(node, **given)
-        return _naming_its_key(key, built) if isinstance(built, functools.partial) else built
+        return _with_key_in_errors(key, built) if isinstance(built, functools.partial) else built
     except InstantiationException as error:
         cause = error.__cause__ or error
         if isinstance(cause, UserError | ValueError | TypeError | MisconfigurationException | OmegaConfBaseException):
@@ -35,24 +35,29 @@ def build(config: DictConfig, key: str, **given: Any) -> Any:
 
 
 def target(config: DictConfig, key: str) -> Callable[..., Any]:
-    """The class or function that config[key] names.
+    """Return the class or function that config[key] names as its _target_.
 
     Raises:
-        UserError: if it names none, or one that cannot be imported.
+        UserError: if there is no _target_, or it cannot be imported.
     """
     node = OmegaConf.select(config, key)
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise UserError(f"{key} must be a config with a _target_, got {node!r}")
-    return _find(key, node["_target_"])
+    path = node["_target_"]
+    try:
+        found: Callable[..., Any] = get_object(path)
+    except Exception as error:
+        raise UserError(f"{key}._target_: cannot import {path} ({' '.join(str(error).split())})") from error
+    return found
 
 
-def accepts(target: Callable[..., Any], name: str) -> bool:
+def takes_argument(target: Callable[..., Any], name: str) -> bool:
     """Whether a class or function takes an argument of that name."""
     return name in _parameters(target)[0]
 
 
-def _naming_its_key(key: str, factory: Callable[..., Any]) -> Callable[..., Any]:
-    """A factory whose refusals name the config key it was built from."""
+def _with_key_in_errors(key: str, factory: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a factory such that its errors name the config key that it was built from."""
 
     @functools.wraps(factory)
     def build_part(*arguments: Any, **keywords: Any) -> Any:
@@ -67,119 +72,94 @@ def _naming_its_key(key: str, factory: Callable[..., Any]) -> Callable[..., Any]
 def check_arguments(
     key: str, target: Callable[..., Any], node: DictConfig, given: Sequence[str] | dict[str, Any]
 ) -> None:
-    """Compare a node's keys and values with the signature of what it configures.
+    """Compare a node's keys and values with the signature of the class or function that it configures.
+
+    Args:
+        given: names of arguments that the program passes itself and that the config therefore cannot set.
 
     Raises:
-        UserError: naming the key, what was expected and what came.
+        UserError: naming the key, the expected type and the value.
     """
-    expected, takes_any = _parameters(target)
-    for name in node:
-        name = str(name)
-        if name.startswith("_"):
+    annotations, takes_any = _parameters(target)
+    target_name = getattr(target, "__name__", str(target))
+    for name in map(str, node):
+        if name.startswith("_") or (takes_any and name not in annotations):
             continue
-        if name not in expected:
-            if takes_any:
-                continue
-            choices = [choice for choice in expected if choice not in given]
-            what = getattr(target, "__name__", str(target))
-            raise UserError(f"unknown key {key}.{name}: {what} has no such argument{did_you_mean(name, choices)}")
+        if name not in annotations:
+            nearest = did_you_mean(name, [choice for choice in annotations if choice not in given])
+            raise UserError(f"unknown key {key}.{name}: {target_name} has no such argument{nearest}")
         try:
             value = node[name]
         except MissingMandatoryValue as error:
-            what = getattr(target, "__name__", str(target))
-            raise UserError(f"{key}.{name} is missing: {what} cannot do without; give {key}.{name}=…") from error
+            raise UserError(f"{key}.{name} is missing: {target_name} requires it; give {key}.{name}=…") from error
         except OmegaConfBaseException as error:
             raise UserError(f"{key}.{name}: {str(error).splitlines()[0]}") from error
-        check_value(f"{key}.{name}", value, expected[name])
+        check_value(f"{key}.{name}", value, annotations[name])
 
 
-def check_value(key: str, value: Any, hint: Any) -> None:
-    """Raise UserError unless a plain config value fits a type annotation."""
-    if not _fits(value, hint):
-        raise UserError(f"{key}: expected {_describe(hint)}, got {value!r}")
-
-
-def _find(key: str, path: str) -> Callable[..., Any]:
-    try:
-        found: Callable[..., Any] = get_object(path)
-    except Exception as error:
-        raise UserError(f"{key}._target_: cannot import {path} ({' '.join(str(error).split())})") from error
-    return found
+def check_value(key: str, value: Any, annotation: Any) -> None:
+    """Raise UserError unless a config value fits a type annotation."""
+    if not _fits(value, annotation):
+        raise UserError(f"{key}: expected {_describe(annotation)}, got {value!r}")
 
 
 def _parameters(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
-    """Names and annotations that a target accepts, and whether it takes any name.
+    """The arguments of a class or function with their annotations, and whether it takes further ones of any name.
 
-    A class whose __init__ hands **keywords on to its base classes accepts theirs.
+    A class whose __init__ passes **keywords on to its base classes takes their arguments too.
     """
-    accepted: dict[str, Any] = {}
-    functions = (
-        [vars(cls)["__init__"] for cls in target.__mro__ if "__init__" in vars(cls)]
-        if isinstance(target, type)
-        else [target]
-    )
+    functions: list[Any] = [target]
+    if isinstance(target, type):
+        functions = [vars(cls)["__init__"] for cls in target.__mro__ if "__init__" in vars(cls)]
+    annotations: dict[str, Any] = {}
     takes_any = False
     for function in functions:
-        hints = _hints(function)
-        takes_any = False
         try:
-            parameters = inspect.signature(function).parameters.values()
-        except (TypeError, ValueError):
-            return accepted, True
+            parameters = _signature(function).parameters.values()
+        except (TypeError, ValueError):  # a function written in C
+            return annotations, True
         for parameter in parameters:
-            if parameter.kind is parameter.VAR_KEYWORD:
-                takes_any = True
-            elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.name != "self":
-                accepted.setdefault(parameter.name, hints.get(parameter.name, Any))
+            if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) and parameter.name != "self":
+                annotations.setdefault(parameter.name, parameter.annotation)
+        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
         if not takes_any:
             break
-    return accepted, takes_any and not isinstance(target, type)
+    return annotations, takes_any and not isinstance(target, type)
 
 
-def _hints(function: Any) -> dict[str, Any]:
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
     try:
-        return typing.get_type_hints(function)
+        return inspect.signature(function, eval_str=True)
     except Exception:  # annotations of other libraries may name what is imported for type checkers only
-        return {}
+        return inspect.signature(function)
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a plain config value can be meant for an annotation; what is not plain is left to the class."""
-    if hint is Any or isinstance(value, DictConfig):
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether a config value fits an annotation. A nested config, and an annotation of another kind, always does.
+
+    typeguard and pydantic were tried: the first lets true pass for a number, both refuse a list for a tuple.
+    """
+    if isinstance(value, DictConfig) or annotation in (Any, object, inspect.Parameter.empty):
         return True
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, argument) for argument in arguments)
     if origin is typing.Literal:
         return value in arguments
-    if hint in (None, type(None)):
-        return value is None
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is str:
-        return isinstance(value, str)
     if isinstance(origin, type) and issubclass(origin, Sequence):
-        items = [argument for argument in arguments if argument is not Ellipsis]
         return isinstance(value, ListConfig) and all(
-            any(_fits(item, hint) for hint in items or [Any]) for item in value
+            any(_fits(item, argument) for argument in arguments if argument is not ...) for item in value
         )
-    is_plain = value is None or isinstance(value, bool | int | float | str | ListConfig)
-    return not (is_plain and isinstance(hint, type) and hint is not object)
+    # By type() and not isinstance(), because to Python true is an int.
+    return not isinstance(annotation, type) or type(value) in ((int, float) if annotation is float else (annotation,))
 
 
-def _describe(hint: Any) -> str:
-    arguments = typing.get_args(hint)
-    origin = typing.get_origin(hint)
+def _describe(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_describe(argument) for argument in arguments)
+        return " or ".join(map(_describe, arguments))
     if origin is typing.Literal:
         return " or ".join(map(str, arguments))
-    if hint in (None, type(None)):
-        return "null"
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return f"a list of {_describe(arguments[0])}"
-    return getattr(hint, "__name__", str(hint))
+    return "null" if annotation is types.NoneType else getattr(annotation, "__name__", str(annotation))

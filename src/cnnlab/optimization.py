@@ -24,7 +24,7 @@ def optimization(
 
     Args:
         optimizer: takes the module's parameters, returns the optimizer.
-        scheduler: takes the optimizer; one with an argument total_steps or T_max advances every step and is told the
+        scheduler: takes the optimizer; one with an argument total_steps or T_max advances every step and gets the
             run's number of steps unless the user has given one, any other advances every epoch.
 
     Raises:
@@ -37,4 +37,4 @@ def optimization(
         # Lightning therefore refuses to clip the gradients of one, even in bfloat16, where there is no scale.
         leave_unscaling_to_the_trainer(built)
     given = getattr(inspect.unwrap(optimizer), "keywords", {})
-    return {"optimizer": built, "lr_scheduler": schedules.lay_out(scheduler, built, given, module)}
+    return {"optimizer": built, "lr_scheduler": schedules.schedule_config(scheduler, built, given, module)}

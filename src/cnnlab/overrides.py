@@ -1,7 +1,8 @@
-"""The command line before Hydra reads it: paths taken literally, keys of other libraries accepted as they are."""
+"""Reads and rewrites overrides, the key=value arguments of the command line, before Hydra parses them."""
 
 import os
 import re
+from collections.abc import Iterable
 
 # Paths hold commas, spaces, "=" and umlauts, all of which mean something else, or nothing, in Hydra's grammar.
 _LITERAL = {"run", "resume", "init_from", "images", "image", "out", "data.root", "data.path"}
@@ -11,31 +12,33 @@ _MADE_ABSOLUTE = {"run", "resume", "init_from", "data.root", "data.path"}
 # signature then refuses the unknown ones with the nearest name.
 _OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.", "classifier.", "callbacks.", "logger.", "data.")
 
-_OVERRIDE = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[\w./@]+)=(?P<value>.*)", re.DOTALL)
+_OVERRIDE = re.compile(r"(?P<prefix>\+{0,2}|~)(?P<key>[\w./@]+)=(?P<value>.*)", re.DOTALL)
 
 
 def for_hydra(arguments: list[str]) -> list[str]:
-    """Rewrite the overrides such that Hydra reads what the user meant; a second time changes nothing."""
+    """Rewrite the overrides such that Hydra reads what the user meant. Rewriting them again changes nothing."""
     return [_rewrite(argument) for argument in arguments]
 
 
-def value_of(key: str, arguments: list[str]) -> str | None:
+def parsed(arguments: Iterable[str]) -> dict[str, str]:
+    """Return the overrides among the arguments: key, without + or ~, to value as it was typed. The last one counts.
+
+    Hydra's OverridesParser does the same only for what is already in its grammar. This one also reads what `for_hydra`
+    has still to rewrite, and what Hydra has just refused.
+    """
+    matches = map(_OVERRIDE.fullmatch, arguments)
+    return {match["key"]: match["value"] for match in matches if match}
+
+
+def value_of(key: str, arguments: Iterable[str]) -> str | None:
     """Return the last value given to `key`, without quotes; None if it is not given or null."""
-    for argument in reversed(arguments):
-        match = _OVERRIDE.fullmatch(argument)
-        if match and match["key"] == key:
-            value = unquoted(match["value"])
-            return None if value in ("null", "") else value
-    return None
+    value = unquoted(parsed(arguments).get(key, "null"))
+    return None if value in ("null", "") else value
 
 
-def with_value(key: str, value: str, arguments: list[str]) -> list[str]:
-    """The same overrides with another value for `key`, taken literally."""
-    matches = [(argument, _OVERRIDE.fullmatch(argument)) for argument in arguments]
-    return [
-        f"{match['prefix']}{key}={quoted(value)}" if match and match["key"] == key else argument
-        for argument, match in matches
-    ]
+def with_value(key: str, value: str, arguments: Iterable[str]) -> list[str]:
+    """Return the same overrides with another value for `key`, taken literally."""
+    return [f"{key}={quoted(value)}" if key in parsed([argument]) else argument for argument in arguments]
 
 
 def quoted(value: str) -> str:

@@ -1,4 +1,4 @@
-"""Before a search: the data are there, and every choice of its space makes a run that could start."""
+"""Checks before a search: the data exist, and a run could start with every choice of the search space."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,22 +12,22 @@ from cnnlab.runs import run_record
 from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.speed import hardware
 
-# What may change between trials on the same images.
+# Keys of `data` that may differ between trials without the data being read again.
 _LOADING = ("batch_size", "eval_batch_size", "device", "num_workers")
 
 
 def check_search(candidates: Iterable[tuple[str, Iterable[DictConfig]]]) -> dict[str, Any]:
-    """Read the data once, downloading what is missing, and build every part once for every choice.
+    """Read the data once, downloading what is missing, and build the parts of a run once for every choice.
 
     Args:
         candidates: a label such as model.norm=batch, and configs that hold this choice, likely ones first. A choice
-            is refused if no config with it makes a network.
+            is refused if no network can be built from any of its configs.
 
     Returns:
-        What all trials of a study must share beyond their configs: the data set and its files' checksums.
+        The data set and its files' checksums, which all trials of a study must share.
 
     Raises:
-        UserError: naming the choice and what is wrong with it.
+        UserError: naming the choice and its mistake.
     """
     quieten_libraries()
     data: dict[str, DataModule] = {}
@@ -38,16 +38,16 @@ def check_search(candidates: Iterable[tuple[str, Iterable[DictConfig]]]) -> dict
 
 
 def _check_choice(label: str, configs: Iterator[DictConfig], data: dict[str, DataModule]) -> None:
-    refusals: list[Infeasible] = []
+    errors: list[Infeasible] = []
     for config in configs:
         try:
             _check(config, data)
             return
-        except Infeasible as refusal:
-            refusals.append(refusal)
+        except Infeasible as error:
+            errors.append(error)
         except UserError as error:
             raise UserError(f"{label}: {error}") from error
-    raise UserError(f"{label}: {refusals[0]}")
+    raise UserError(f"{label}: {errors[0]}")
 
 
 def _check(config: DictConfig, data: dict[str, DataModule]) -> None:
@@ -63,8 +63,8 @@ def _check(config: DictConfig, data: dict[str, DataModule]) -> None:
     datamodule.check_batch_size(config.data.get("batch_size", datamodule.batch_size))
     model = build_model(config, datamodule.input_shape, datamodule.num_classes)
     classifier = build_classifier(config, model, datamodule)
-    possible = [*getattr(classifier, "monitorable", [config.monitor]), *run_record.COUNTABLE]
+    metrics = [*getattr(classifier, "monitorable", [config.monitor]), *run_record.COUNTABLE]
     for name in config.objectives or []:
-        if name not in possible:
-            nearest = did_you_mean(name, possible)
-            raise UserError(f"objectives: expected some of {', '.join(possible)}, got {name}{nearest}")
+        if name not in metrics:
+            nearest = did_you_mean(name, metrics)
+            raise UserError(f"objectives: expected some of {', '.join(metrics)}, got {name}{nearest}")

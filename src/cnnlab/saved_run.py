@@ -1,4 +1,4 @@
-"""A finished or stopped run, back in memory."""
+"""Loads the network, the data and the config of a finished or stopped run from its folder."""
 
 import logging
 from pathlib import Path
@@ -18,20 +18,20 @@ from cnnlab.runs.trust import trusted
 
 log = logging.getLogger(__name__)
 
-# The name of the network in a LightningModule, here and in CONTRIBUTING.md.
+# The weights of the network in a checkpoint begin with this, because Classifier names its network `model`.
 _PREFIX = "model."
-# What every reader of a network needs to know of its data, see DataModule.description.
-_OF_THE_DATA = ("dataset", "input_shape", "num_classes", "class_names", "mean", "std", "scale", "preprocessing")
+# What DataModule.description must have stored in a checkpoint to use its network without the data.
+_REQUIRED_OF_DATA = ("dataset", "input_shape", "num_classes", "class_names", "mean", "std", "scale", "preprocessing")
 
 
 class SavedModel(NamedTuple):
-    """A trained network and all that is needed to use it, without its data.
+    """A trained network and everything needed to use it, without its data.
 
     Attributes:
-        folder: the run's.
+        folder: the run folder.
         config: as composed when the run was started, without interpolations.
         model: with the best weights, or the last ones if none were validated; in eval mode, on the CPU.
-        data: what the network was trained on, see DataModule.description.
+        data: the description of the data on which the network was trained, see DataModule.description.
     """
 
     folder: Path
@@ -41,12 +41,12 @@ class SavedModel(NamedTuple):
 
     @property
     def learns_classes(self) -> bool:
-        """Whether the network tells classes apart; otherwise its outputs are values, as in a regression."""
+        """Whether the network classifies; otherwise its outputs are values, as in a regression."""
         return bool(self.data["targets"] == "classes")
 
 
 class SavedRun(NamedTuple):
-    """What a run was made of.
+    """The parts of a run.
 
     Attributes:
         model: the network with the best weights, or the last ones if none were validated; in eval mode, on the CPU.
@@ -63,7 +63,7 @@ def load_model(run: str | Path) -> SavedModel:
     """Rebuild a run's network from its folder alone; "latest" is the run in outputs/runs that was started last.
 
     Raises:
-        UserError: if the folder is no run, has no whole checkpoint, or asks for foreign code.
+        UserError: if the folder is not a run, has no complete checkpoint, or its config names foreign code.
     """
     quieten_libraries()
     folder = run_folder.find(run)
@@ -73,13 +73,13 @@ def load_model(run: str | Path) -> SavedModel:
     if "data" not in checkpoint:
         raise UserError(f"{short_path(path)} does not say what data it was trained on; train with cnnlab's DataModule")
     data = checkpoint["data"]
-    missing = [f"data.{name}" for name in _OF_THE_DATA if name not in data]
+    missing = [f"data.{name}" for name in _REQUIRED_OF_DATA if name not in data]
     missing += [] if "state_dict" in checkpoint else ["state_dict"]
     if missing:
         raise UserError(
-            f"{short_path(path)} is no whole checkpoint, it lacks {', '.join(missing)}; train the run again"
+            f"{short_path(path)} is not a complete checkpoint, it lacks {', '.join(missing)}; train the run again"
         )
-    # older checkpoints leave it to the config to say what the targets are
+    # Checkpoints of earlier versions do not hold the kind of targets; the config does.
     data = {"targets": config.data.get("targets", "classes"), **data}
     model = build_model(config, tuple(data["input_shape"]), data["num_classes"])
     state = checkpoint["state_dict"]
@@ -92,7 +92,7 @@ def load_model(run: str | Path) -> SavedModel:
 
 
 def _checkpoint(folder: Path) -> Path:
-    """best.ckpt, or last.ckpt of a run in which no validation chose the best weights."""
+    """Return best.ckpt, or last.ckpt if no validation has chosen the best weights."""
     best, last = (folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
     if best.is_file():
         return best
@@ -103,10 +103,10 @@ def _checkpoint(folder: Path) -> Path:
 
 
 def load_data(saved: SavedModel) -> DataModule:
-    """The data set a run was trained on.
+    """Load the data set on which a run was trained.
 
     Raises:
-        UserError: if it is not to be found, or another one is found in its place.
+        UserError: if it cannot be found, or another one is found in its place.
     """
     datamodule = build_data(saved.config)
     resuming.check_data(saved.folder, datamodule.dataset, datamodule.checksums)
@@ -114,7 +114,7 @@ def load_data(saved: SavedModel) -> DataModule:
 
 
 def load_run(run: str | Path) -> SavedRun:
-    """Rebuild a run, its network and its data, from its folder alone; "latest" is the one that was started last.
+    """Rebuild the network and the data of a run from its folder alone; "latest" is the run that was started last.
 
     Raises:
         UserError: see load_model and load_data.

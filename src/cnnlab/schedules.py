@@ -1,4 +1,4 @@
-"""What a schedule needs to know of its run, and what it takes from the optimizer."""
+"""Learning-rate schedules: their length in steps, when they advance, and checks against the run."""
 
 import inspect
 import logging
@@ -12,44 +12,50 @@ from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from cnnlab.direction import inherited
+from cnnlab.direction import direction_of_part
 from cnnlab.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# What schedules of a fixed length call their number of optimizer steps, and what else may say it.
+# The argument for the length of a schedule in optimizer steps, followed by arguments that may replace it.
 _LENGTH_ARGUMENTS = (("total_steps", "epochs", "steps_per_epoch"), ("T_max",))
 
 
-def lay_out(
-    scheduler: Callable[..., LRScheduler], optimizer: Optimizer, given: Mapping[str, Any], module: LightningModule
+def schedule_config(
+    scheduler: Callable[..., LRScheduler],
+    optimizer: Optimizer,
+    optimizer_settings: Mapping[str, Any],
+    module: LightningModule,
 ) -> LRSchedulerConfigType:
-    """A schedule of the length of the module's run, and when Lightning is to let it advance.
+    """Build a schedule as long as the run, with the settings by which Lightning advances it.
 
     Args:
-        given: the optimizer's settings as the user gives them.
+        scheduler: builds the schedule from the optimizer.
+        optimizer_settings: the optimizer's settings as the user has given them.
+        module: the LightningModule of the run, attached to its Trainer.
 
     Raises:
-        UserError: if the schedule cannot go on to the end of the run.
+        UserError: if the schedule ends before the run.
     """
-    trainer, before = module.trainer, dict(optimizer.param_groups[0])
+    trainer = module.trainer
+    values_before = dict(optimizer.param_groups[0])
     argument = length_argument(scheduler)
     schedule = scheduler(optimizer, **({argument: num_steps(trainer)} if argument else {}))
-    _check(schedule, trainer)
-    _say_what_is_overruled(schedule, given, before, trainer)
+    _check_length(schedule, trainer)
+    _log_overruled_settings(schedule, optimizer_settings, values_before, trainer)
     monitor = getattr(module, "monitor", "val/loss")
     return {
         "scheduler": schedule,
         "interval": "step" if _length_arguments(scheduler) else "epoch",
         "monitor": monitor,
-        "frequency": _epochs_between_looks(schedule, monitor, trainer),
+        "frequency": _frequency(schedule, monitor, trainer),
     }
 
 
 def length_argument(scheduler: Callable[..., LRScheduler] | None) -> str | None:
-    """Return the argument through which a schedule wants the run's number of steps.
+    """Return the name of the argument to which the run's number of steps must be passed.
 
-    None if it has no fixed length, or if the user has given it one.
+    It is None if the schedule has no fixed length, or if the user has already chosen the length.
     """
     arguments = _length_arguments(scheduler)
     is_given = any(value not in (inspect.Parameter.empty, None) for value in arguments.values())
@@ -57,70 +63,78 @@ def length_argument(scheduler: Callable[..., LRScheduler] | None) -> str | None:
 
 
 def num_steps(trainer: Trainer) -> int:
-    """The optimizer steps of a whole run, also where the number of batches to a step changes with the epoch."""
+    """Return the number of optimizer steps of a whole run.
+
+    Lightning's own estimate assumes that gradients are accumulated over the same number of batches in every epoch.
+    """
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    changes = [callback for callback in callbacks if isinstance(callback, GradientAccumulationScheduler)]
+    accumulation = [callback for callback in callbacks if isinstance(callback, GradientAccumulationScheduler)]
     steps = trainer.estimated_stepping_batches
-    if not changes or trainer.max_epochs in (-1, None) or steps == math.inf:
+    if not accumulation or trainer.max_epochs in (-1, None) or steps == math.inf:
         return int(steps)
-    batches_a_step = (changes[0].get_accumulate_grad_batches(epoch) for epoch in range(trainer.max_epochs))
-    steps = sum(math.ceil(trainer.num_training_batches / batches) for batches in batches_a_step)
+    batches_per_step = (accumulation[0].get_accumulate_grad_batches(epoch) for epoch in range(trainer.max_epochs))
+    steps = sum(math.ceil(trainer.num_training_batches / batches) for batches in batches_per_step)
     return steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
 
 
-def _check(schedule: LRScheduler, trainer: Trainer) -> None:
-    """Raise UserError if a schedule that cannot go on after its last step ends before the run."""
-    last = getattr(schedule, "total_steps", None)
-    if last is None:
+def _check_length(schedule: LRScheduler, trainer: Trainer) -> None:
+    """Raise UserError if a schedule that fails after its last step is shorter than the run."""
+    length = getattr(schedule, "total_steps", None)
+    if length is None:
         return
     steps = num_steps(trainer) if trainer.estimated_stepping_batches != math.inf else math.inf
-    if steps > last:
-        raise UserError(f"scheduler: {type(schedule).__name__} was given {last} steps, but the run has {steps}")
+    if steps > length:
+        raise UserError(f"scheduler: {type(schedule).__name__} was given {length} steps, but the run has {steps}")
 
 
-def _epochs_between_looks(schedule: LRScheduler, monitor: str, trainer: Trainer) -> int:
-    """How often a schedule advances, in epochs or steps: one that waits for a plateau, after a validation only."""
-    is_validated = isinstance(schedule, ReduceLROnPlateau) and monitor.startswith("val/")
-    return trainer.check_val_every_n_epoch or 1 if is_validated else 1
+def _frequency(schedule: LRScheduler, monitor: str, trainer: Trainer) -> int:
+    """Return after how many epochs or steps a schedule advances.
+
+    One that waits for a plateau of a validation metric can only advance after a validation.
+    """
+    needs_validation = isinstance(schedule, ReduceLROnPlateau) and monitor.startswith("val/")
+    return trainer.check_val_every_n_epoch or 1 if needs_validation else 1
 
 
-def plateau_mode(target: Callable[..., Any], given: str | None, monitor: str, mode: str | None) -> dict[str, str]:
-    """The argument `mode` of a schedule that waits for a plateau: the run's, so that it waits for the same.
+def plateau_mode(
+    schedule_class: Callable[..., Any], mode: str | None, monitor: str, run_mode: str | None
+) -> dict[str, str]:
+    """Return the argument `mode` for a schedule that waits for a plateau of the run's metric; {} for any other.
 
     Args:
-        target: the schedule's class.
-        given: the schedule's own mode, None if it has none.
-        monitor, mode: what the run is judged by and its direction, None where the name tells it.
+        mode: the schedule's own mode, None if it has none.
+        monitor, run_mode: the metric by which the run is judged, and its mode, None if the name implies it.
 
     Raises:
-        UserError: if the schedule is told another direction than that of `monitor`.
+        UserError: if the schedule's mode contradicts the metric.
     """
-    waits = isinstance(target, type) and issubclass(target, ReduceLROnPlateau)
-    return {"mode": inherited("scheduler.mode", monitor, given, monitor, mode)} if waits else {}
+    if not (isinstance(schedule_class, type) and issubclass(schedule_class, ReduceLROnPlateau)):
+        return {}
+    return {"mode": direction_of_part("scheduler.mode", monitor, mode, monitor, run_mode)}
 
 
-def _say_what_is_overruled(
-    schedule: LRScheduler, given: Mapping[str, Any], before: dict[str, Any], trainer: Trainer
+def _log_overruled_settings(
+    schedule: LRScheduler, optimizer_settings: Mapping[str, Any], values_before: dict[str, Any], trainer: Trainer
 ) -> None:
-    """Log settings that the schedule does not leave as the user has given them, and an end that may cut it short.
+    """Log the optimizer settings that the schedule overwrites, and a time limit that may end the run too early for it.
 
     Args:
-        before: the optimizer's first parameter group as it was without a schedule.
+        values_before: the optimizer's first parameter group before the schedule was built.
     """
     name = type(schedule).__name__
-    for key, value in given.items():
-        if key in ("momentum", "betas") and schedule.optimizer.param_groups[0][key] != before[key]:
+    for key, value in optimizer_settings.items():
+        if key in ("momentum", "betas") and schedule.optimizer.param_groups[0][key] != values_before[key]:
             note = (
                 "note   optimizer.%s=%s is not used: %s changes it in every step, unless scheduler.cycle_momentum=false"
             )
             log.info(note, key, value, name)
-    has_an_end = getattr(schedule, "total_steps", None) or getattr(schedule, "T_max", None)
-    if has_an_end and any(isinstance(callback, Timer) for callback in trainer.callbacks):  # type: ignore[attr-defined]
-        log.info("note   trainer.max_time may end the run before its schedule, %s of %s steps", name, has_an_end)
+    length = getattr(schedule, "total_steps", None) or getattr(schedule, "T_max", None)
+    if length and any(isinstance(callback, Timer) for callback in trainer.callbacks):  # type: ignore[attr-defined]
+        log.info("note   trainer.max_time may end the run before its schedule, %s of %s steps", name, length)
 
 
 def _length_arguments(scheduler: Callable[..., LRScheduler] | None) -> dict[str, Any]:
-    """What a schedule calls its length in steps, and what else may say it, with the values the user has given."""
+    """Return the arguments that set a schedule's length, with the values that the user has given."""
     if scheduler is None:
         return {}
     parameters = inspect.signature(scheduler).parameters

@@ -14,9 +14,9 @@ from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfi
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from cnnlab.direction import inherited
+from cnnlab.direction import direction_of_part
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.instantiation import accepts, build, check_arguments, target
+from cnnlab.instantiation import build, check_arguments, takes_argument, target
 from cnnlab.runs.checkpoint_io import AtomicCheckpointIO
 from cnnlab.runs.commands import short_path
 from cnnlab.speed import fast_loop, lean, lightning_internals
@@ -36,7 +36,7 @@ _INSTEAD = {
     "enable_model_summary": "python scripts/inspect_model.py shows every layer",
     "default_root_dir": "hydra.run.dir names the run folder",
     "plugins": "trainer.precision and trainer.strategy choose those of Lightning",
-    "overfit_batches": "trainer=overfit learns one batch by heart, data.train_size trains on few samples; "
+    "overfit_batches": "trainer=overfit trains on one batch, data.train_size trains on few samples; "
     "batches are drawn anew in every epoch",
     "barebones": "trainer=fast leaves out what costs time",
 }
@@ -102,7 +102,7 @@ def build_trainer(
 
 
 def _plugins_of_one_process(arguments: Mapping[str, Any]) -> list[LightningEnvironment]:
-    """Return what keeps a Trainer of one device from looking for other processes.
+    """Return what keeps a Trainer of one device from joining other processes.
 
     Inside a Slurm job (SLURM_NTASKS=4) Lightning would ask for as many devices as there are tasks. In a process that
     srun or torchrun has started (SLURM_PROCID=1, RANK=1) it would leave all files to a first process, which knows
@@ -117,13 +117,13 @@ def _plugins_of_one_process(arguments: Mapping[str, Any]) -> list[LightningEnvir
 
 
 def _build_callbacks(config: DictConfig) -> list[Callback]:
-    """The callbacks of the config; one that watches a number and is not told its direction gets it from the name."""
+    """The callbacks of the config; one that watches a metric and has no mode gets it from the metric's name."""
     callbacks: list[Callback] = []
     for name, node in (config.get("callbacks") or {}).items():
         key, given = f"callbacks.{name}", {}
-        if accepts(target(config, key), "mode") and node.get("monitor") is not None:
+        if takes_argument(target(config, key), "mode") and node.get("monitor") is not None:
             monitor, mode = config.get("monitor"), config.get("mode")
-            given["mode"] = inherited(f"{key}.mode", node.monitor, node.get("mode"), monitor, mode)
+            given["mode"] = direction_of_part(f"{key}.mode", node.monitor, node.get("mode"), monitor, mode)
         callback: Callback = build(config, key, **given)
         for finder, instead in _FINDERS.items():
             if isinstance(callback, finder):

@@ -15,7 +15,7 @@ from async_optuna.errors import SearchError
 from async_optuna.hydra_app import sweep
 from async_optuna.hydra_app.job import HydraJob
 from async_optuna.worker import Job
-from cnnlab.direction import settle
+from cnnlab.direction import complete_search
 from cnnlab.errors import UserError
 from conftest import PROJECT
 
@@ -83,7 +83,7 @@ def test_a_search_goes_where_monitor_and_mode_say(
     overrides: list[str], metric: str | list[str] | None, directions: list[str]
 ) -> None:
     config = composed(overrides)
-    settle(config)
+    complete_search(config)
     assert sweep._objectives(config) == (metric, directions)
 
 
@@ -104,7 +104,7 @@ def test_a_search_goes_where_monitor_and_mode_say(
 )
 def test_a_direction_that_contradicts_its_metric_is_refused(overrides: list[str], message: str | None) -> None:
     with nullcontext() if message is None else pytest.raises(UserError, match=message):
-        settle(composed(overrides))
+        complete_search(composed(overrides))
 
 
 def test_a_direction_that_nothing_tells_is_asked_for() -> None:

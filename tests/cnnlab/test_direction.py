@@ -6,7 +6,7 @@ import pytest
 import torchmetrics
 from torchmetrics import Metric
 
-from cnnlab.direction import direction, inherited, known
+from cnnlab.direction import direction, direction_in_name, direction_of_part
 from cnnlab.errors import UserError
 
 
@@ -20,7 +20,7 @@ from cnnlab.errors import UserError
     ],
 )
 def test_the_words_of_the_name_tell(name: str, expected: str | None) -> None:
-    assert known(name) == expected
+    assert direction_in_name(name) == expected
 
 
 def test_no_metric_of_torchmetrics_is_told_the_wrong_way() -> None:
@@ -31,8 +31,8 @@ def test_no_metric_of_torchmetrics_is_told_the_wrong_way() -> None:
         if not isinstance(metric, type) or not issubclass(metric, Metric) or not isinstance(better, bool):
             continue
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-        assert known(words) in (None, "max" if better else "min"), name
-        told += known(words) is not None
+        assert direction_in_name(words) in (None, "max" if better else "min"), name
+        told += direction_in_name(words) is not None
     assert told > 10
 
 
@@ -51,7 +51,7 @@ def test_what_is_given_counts_where_the_name_tells_nothing_and_may_not_contradic
 
 
 def test_a_part_follows_its_own_number_and_the_run_only_where_it_watches_the_same() -> None:
-    assert inherited("key", "val/loss", None, "val/accuracy", "max") == "min"
-    assert inherited("key", "val/quality", None, "val/quality", "min") == "min"
+    assert direction_of_part("key", "val/loss", None, "val/accuracy", "max") == "min"
+    assert direction_of_part("key", "val/quality", None, "val/quality", "min") == "min"
     with pytest.raises(UserError, match="give key=min or max"):
-        inherited("key", "val/speed", None, "val/quality", "min")
+        direction_of_part("key", "val/speed", None, "val/quality", "min")

@@ -1,10 +1,11 @@
-"""What configs may say is what signatures say."""
+"""A config is checked against the signatures of the classes that it names."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytest
 from omegaconf import OmegaConf
+from torch.utils.data import Dataset
 
 from cnnlab.errors import UserError
 from cnnlab.instantiation import build, check_value
@@ -21,6 +22,8 @@ from cnnlab.instantiation import build, check_value
         ("x", Literal["x", "y"]),
         (OmegaConf.create([1, 2]), Sequence[int]),
         (OmegaConf.create([1, 2]), int | str | Sequence[int]),
+        (OmegaConf.create([1, 2]), tuple[float, float]),
+        (OmegaConf.create([1, 2, 3]), tuple[int, ...]),
         ("anything", Any),
     ],
 )
@@ -33,7 +36,10 @@ def test_fits(value: object, hint: object) -> None:
     [
         ("1", int, "expected int, got '1'"),
         (True, int, "expected int, got True"),
+        (True, float, "expected float, got True"),
         (1.5, int, "expected int, got 1.5"),
+        (3, Dataset, "expected Dataset, got 3"),
+        (OmegaConf.create(["a"]), tuple[int, ...], r"expected a list of int, got \['a'\]"),
         (None, int, "expected int, got None"),
         (1, str, "expected str, got 1"),
         ("z", Literal["x", "y"], "expected x or y, got 'z'"),
@@ -46,7 +52,7 @@ def test_does_not_fit(value: object, hint: object, expected: str) -> None:
         check_value("key", value, hint)
 
 
-def test_inherited_arguments_are_known() -> None:
+def test_arguments_of_base_classes_are_accepted() -> None:
     config = OmegaConf.create({"data": {"_target_": "cnnlab.data.mnist.MNIST", "root": None, "batch_size": 8}})
     assert build(config, "data").batch_size == 8
     config.data.batch_sise = 8

@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from cnnlab.overrides import for_hydra, value_of
+from cnnlab.overrides import for_hydra, parsed, value_of
 
 PATHS = [
     "plain",
@@ -50,3 +50,8 @@ def test_arguments_of_other_libraries_need_no_plus() -> None:
         "-m",
         "+trainer.x=1",
     ]
+
+
+def test_parsed_overrides_are_keys_and_values_as_typed() -> None:
+    arguments = ["-m", "+a.b=1", "++a.b=x,y", "~c", "~d=2", "hydra/sweeper@e='f=g'", "word"]
+    assert parsed(arguments) == {"a.b": "x,y", "d": "2", "hydra/sweeper@e": "'f=g'"}

@@ -22,7 +22,7 @@ def changed(trained: Path, **changes: Any) -> Path:
 
 def test_what_a_checkpoint_lacks_is_named(trained: Path) -> None:
     assert load_model(trained).data["dataset"] == "mnist-5k"
-    with pytest.raises(UserError, match="best.ckpt is no whole checkpoint, it lacks data.mean, data.scale; train"):
+    with pytest.raises(UserError, match="best.ckpt is not a complete checkpoint, it lacks data.mean, data.scale"):
         load_model(changed(trained, data=["mean", "scale"]))
     with pytest.raises(UserError, match="it lacks data.mean, data.scale, state_dict; train"):
         load_model(changed(trained, top=["state_dict"]))

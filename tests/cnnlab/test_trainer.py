@@ -38,7 +38,7 @@ def built(folder: Path, *overrides: str) -> Trainer:
         ("+trainer.default_root_dir=x", "is not taken: hydra.run.dir names the run folder"),
         ("+trainer.plugins=[]", "is not taken: trainer.precision and trainer.strategy"),
         ("+trainer.barebones=true", "is not taken: trainer=fast"),
-        ("+trainer.overfit_batches=1", "is not taken: trainer=overfit learns one batch by heart"),
+        ("+trainer.overfit_batches=1", "is not taken: trainer=overfit trains on one batch"),
         ("+trainer.profiler=simpel", "must be one of simple, advanced, pytorch, got 'simpel'; did you mean simple"),
         ("trainer.cuda_graph=true", "trainer.cuda_graph=true needs trainer.fast_loop=true"),
         ("+trainer.limit_train_batches=0", "trainer.limit_train_batches must not be 0"),

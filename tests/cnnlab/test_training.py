@@ -159,14 +159,14 @@ def test_a_grid_does_not_overwrite_another(train: Callable[..., Finished], tmp_p
     assert again.err == "error: hydra.sweep.dir=grid already holds a grid of runs; name another folder\n"
 
 
-def test_one_batch_is_learnt_by_heart(train: Callable[..., Finished]) -> None:
+def test_one_batch_is_learnt_completely(train: Callable[..., Finished]) -> None:
     run = train("trainer=overfit", "trainer.accelerator=cpu", "model.hidden_units=16", "logger=none")
     assert run.status == 0, run.err
     assert run.metrics["train/accuracy"] == 1.0
     assert run.metrics["epochs"] < 200
     assert "test/accuracy" not in run.metrics
     assert run.metrics["learnt_after"] == run.metrics["epochs"]
-    assert f"learnt       yes, by heart after {run.metrics['epochs']} epochs" in run.out
+    assert f"learnt       yes, completely after {run.metrics['epochs']} epochs" in run.out
     again = train("trainer=overfit", "trainer.accelerator=cpu", "logger=none", "trainer.max_epochs=2")
     assert again.metrics["learnt_after"] is None
     assert "learnt       no, not after 2 epochs" in again.out

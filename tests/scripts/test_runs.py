@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import fork_server
-from cnnlab.runs.locks import AVAILABLE, FileLock
+from cnnlab.runs.locks import AVAILABLE, locked
 from conftest import PROJECT, Finished
 
 needs_locks = pytest.mark.skipif(not AVAILABLE, reason="this system has no locks")
@@ -187,7 +188,7 @@ def test_after_any_other_answer_nothing_is_deleted(
 @needs_locks
 def test_what_runs_stays(environment: dict[str, str]) -> None:
     working, done = make("outputs/runs/working"), finished("outputs/runs/done")
-    with FileLock(working):
+    with locked(working):
         deleted = runs(environment, "--delete", "--yes")
         assert deleted.returncode == 0
         assert "1 still running: not to be deleted." in deleted.stdout
@@ -204,15 +205,15 @@ def test_what_was_resumed_while_the_question_stood_there_stays(
     answer: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     resumed, finished_since, other = (make(f"outputs/runs/{name}") for name in "abc")
-    lock = FileLock(resumed)
+    lock = ExitStack()
 
     def reply() -> str:
-        lock.acquire()
+        assert lock.enter_context(locked(resumed))
         (finished_since / "metrics.json").write_text("{}", encoding="utf-8")
         return "y"
 
-    assert answer(reply, "--delete") == 1
-    lock.release()
+    with lock:
+        assert answer(reply, "--delete") == 1
     assert (resumed.is_dir(), finished_since.is_dir(), other.exists()) == (True, True, False)
     captured = capsys.readouterr()
     assert "kept outputs/runs/a: it was interrupted and is running" in captured.err

@@ -1,4 +1,4 @@
-"""End a run that only has to show that the network can memorise its data (trainer=overfit)."""
+"""Ends a run that only has to show that the network can learn its training data completely."""
 
 import sys
 

@@ -42,6 +42,7 @@ class Command:
     def __init__(self, task: Task, config_name: str) -> None:
         functools.update_wrapper(self, task)
         self.task, self.config_name = task, config_name
+        self.arguments: list[str] = []
         folders = Path(task.__code__.co_filename).resolve().parents
         conf_dirs = [folder / "conf" for folder in folders[:2]]
         self.conf_dir = next((conf for conf in conf_dirs if (conf / f"{config_name}.yaml").is_file()), conf_dirs[0])
@@ -55,7 +56,7 @@ class Command:
         """
         wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
         try:
-            self.start()
+            self.start(sys.argv)
         except (Interrupted, KeyboardInterrupt) as stop:
             stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
             with suppress(OSError):  # the terminal may be what was closed
@@ -67,26 +68,32 @@ class Command:
             print(f"error: {self.in_one_line(error)}", file=sys.stderr)
             sys.exit(1)
 
-    def start(self) -> Path:
+    def start(self, argv: list[str]) -> Path:
         """Do what the command line says and return the job's folder; of several jobs the last one's.
+
+        Args:
+            argv: the script and its arguments.
 
         Raises:
             UserError: listing all failures of a grid, whose other jobs have run nevertheless.
         """
         wait_briefly()  # before the task loads torch; the processes that a search starts inherit the setting
-        refuse_misplaced_header(self.conf_dir, sys.argv[1:])
-        if is_wanted(sys.argv[1:]):
-            print(help_text(self.conf_dir, self.config_name, sys.argv[1:]))
+        script, *arguments = argv
+        self.arguments = arguments
+        refuse_misplaced_header(self.conf_dir, arguments)
+        if is_wanted(arguments):
+            print(help_text(self.conf_dir, self.config_name, arguments))
             return Path()
         jobs = Jobs(self.in_one_line)
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
-        with signals_raise(), _arguments_rewritten(), lazy_help_allowed(), _environment("HYDRA_FULL_ERROR", "1"):
+        command_line = [script, *arguments_for_hydra(arguments)]
+        with signals_raise(), _argv(command_line), lazy_help_allowed(), _environment("HYDRA_FULL_ERROR", "1"):
             hydra_main(_guarded(self.task, jobs))()
         jobs.raise_failures()
         return jobs.folder
 
     def in_one_line(self, error: Exception) -> str:
-        return in_one_line(error, self.conf_dir, self.config_name, sys.argv[1:])
+        return in_one_line(error, self.conf_dir, self.config_name, self.arguments)
 
 
 def run_dir() -> Path:
@@ -125,10 +132,13 @@ def _is_first_process() -> bool:
     return "LOCAL_RANK" not in os.environ
 
 
-@contextmanager
-def _arguments_rewritten() -> Iterator[None]:
-    given = sys.argv
-    overrides = for_hydra(given[1:])
+def arguments_for_hydra(arguments: list[str]) -> list[str]:
+    """Rewrite the arguments such that Hydra works in the folder of the run that is continued.
+
+    Raises:
+        UserError: if that run cannot continue, or a new run would use a folder that already holds one.
+    """
+    overrides = for_hydra(arguments)
     for key in ("run", "resume", "init_from"):
         if value_of(key, overrides) == run_folder.LATEST:
             overrides = with_value(key, str(run_folder.find(run_folder.LATEST)), overrides)
@@ -138,7 +148,13 @@ def _arguments_rewritten() -> Iterator[None]:
         overrides = resuming.arguments_for_resume(Path(resume), overrides)
     elif _is_first_process():
         run_folder.refuse_used(overrides)
-    sys.argv = [given[0], *overrides]
+    return overrides
+
+
+@contextmanager
+def _argv(argv: list[str]) -> Iterator[None]:
+    """Set sys.argv, from which Hydra reads its arguments and Lightning those of further processes."""
+    given, sys.argv = sys.argv, argv
     try:
         yield
     finally:

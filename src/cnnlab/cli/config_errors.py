@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from cnnlab.errors import UserError, did_you_mean
+from cnnlab.overrides import parsed
 
 _MAY_BE_LEFT_OUT = ("callbacks", "logger")
 
@@ -50,10 +51,9 @@ def refuse_misplaced_header(conf_dir: Path, overrides: list[str]) -> None:
 
     Hydra would treat the line as a comment and put the whole file below its group, where nothing reads it.
     """
-    for override in overrides:
-        group, _, choices = override.partition("=")
+    for group, choices in parsed(overrides).items():
         for choice in re.findall(r"[\w./-]+", choices):
-            path = conf_dir / group.lstrip("+").partition("@")[0] / f"{choice}.yaml"
+            path = conf_dir / group.partition("@")[0] / f"{choice}.yaml"
             if not path.is_file():
                 continue
             in_header = True
@@ -75,8 +75,7 @@ def _unknown_choice(error: MissingConfigException) -> str:
 
 def _no_choice(conf_dir: Path, overrides: list[str]) -> str:
     """The message for a config group that was given null or nothing instead of the name of a file."""
-    pairs = [override.lstrip("+").partition("=") for override in overrides if "=" in override]
-    for group, _, choice in pairs:
+    for group, choice in parsed(overrides).items():
         options = sorted(path.stem for path in (conf_dir / group.partition("@")[0]).glob("*.yaml"))
         if options and choice.strip() in ("null", "", "{}"):
             way_out = f"; ~{group} leaves the group out" if group in _MAY_BE_LEFT_OUT else ""
@@ -97,7 +96,7 @@ def _cannot_compose(error: ConfigCompositionException, conf_dir: Path, config_na
 def _known_keys(conf_dir: Path, config_name: str, overrides: list[str]) -> list[str]:
     """All groups, and all keys of the config with the choices that the user made."""
     groups = [str(folder.relative_to(conf_dir)) for folder in conf_dir.iterdir() if folder.is_dir()]
-    choices = [override for override in overrides if override.partition("=")[0] in groups]
+    choices = [f"{group}={choice}" for group, choice in parsed(overrides).items() if group in groups]
     try:
         with initialize_config_dir(str(conf_dir), version_base="1.3"):
             config = compose(config_name, choices)

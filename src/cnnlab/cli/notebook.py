@@ -1,9 +1,7 @@
 """Training from Python, for example from a notebook, with the overrides of the command line."""
 
-import importlib.util
-import json
 import logging
-import sys
+import runpy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from cnnlab.cli.command import Command
 from cnnlab.errors import Interrupted, UserError
 from cnnlab.overrides import value_of
+from cnnlab.runs.json_files import read_json
 
 _SCRIPT = Path(__file__).resolve().parents[3] / "train.py"
 
@@ -46,39 +45,17 @@ def train(overrides: Sequence[str] = ()) -> Trained:
             f"cnnlab.train makes one run of overrides like model=tinyvgg, got {' '.join(given)}; "
             "for several runs call it in a loop, or use python train.py -m …"
         )
-    main = _main_of_train_script()
-    with _command_line(given), _hydra_and_logging_restored():
+    if not _SCRIPT.is_file():  # it lies beside src and not in the package
+        raise UserError(f"there is no {_SCRIPT}: install the project's folder in place, with pip install -e .")
+    main: Command = runpy.run_path(str(_SCRIPT), run_name=_SCRIPT.stem)["main"]
+    with _hydra_and_logging_restored():
         try:
-            folder = main.start()
+            folder = main.start([str(_SCRIPT), *given])
         except Interrupted as stop:
             raise KeyboardInterrupt(str(stop)) from None
         except Exception as error:
             raise UserError(main.in_one_line(error)) from error
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    return Trained(metrics, folder.absolute())
-
-
-def _main_of_train_script() -> Command:
-    """The command of train.py, which lies beside src and not in the package."""
-    if not _SCRIPT.is_file():
-        raise UserError(f"there is no {_SCRIPT}: install the project's folder in place, with pip install -e .")
-    spec = importlib.util.spec_from_file_location(_SCRIPT.stem, _SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    main: Command = module.main
-    return main
-
-
-@contextmanager
-def _command_line(overrides: list[str]) -> Iterator[None]:
-    given = sys.argv
-    sys.argv = [str(_SCRIPT), *overrides]
-    try:
-        yield
-    finally:
-        sys.argv = given
+    return Trained(read_json(folder / "metrics.json"), folder.absolute())
 
 
 @contextmanager

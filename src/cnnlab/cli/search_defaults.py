@@ -17,4 +17,4 @@ class SearchDefaults(Callback):
         sweeper = config.hydra.sweeper
         if "complete" in sweeper and sweeper.complete is None:
             with read_write(sweeper):
-                sweeper.complete = "cnnlab.direction.settle"
+                sweeper.complete = "cnnlab.direction.complete_search"

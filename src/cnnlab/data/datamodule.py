@@ -23,7 +23,7 @@ _RESIDENT_SHARE = 0.5
 _MAX_WORKERS = 8
 # Mean and deviation of data that are not in memory come from so many samples, and no more than fit into so much.
 _STATISTICS_SAMPLES, _STATISTICS_BYTES = 10_000, 2**28
-# Classes and channels that fit on a line.
+# How many classes and channels are shown on a line.
 _NUM_SHOWN, _NUM_CHANNELS_SHOWN = 12, 4
 
 Loader = TensorLoader | WorkerLoader
@@ -59,7 +59,7 @@ class DataModule(LightningDataModule):
 
     targets: str = "classes"  # or "values", for regression
     preprocessing = "plain"
-    has_known_splits = False  # True: published as they are, so that nobody need look for copies in them
+    has_known_splits = False  # True: published splits, which need no check for copies
 
     def __init__(
         self,
@@ -92,10 +92,9 @@ class DataModule(LightningDataModule):
         self._splits: Splits | None = None
 
     def prepare_data(self) -> None:
-        """Fetch what is not on this machine's disk: nothing for data of one's own.
+        """Download what is not on this machine's disk: nothing for data of one's own.
 
-        As Lightning has it, only the first of a machine's processes does this, and it sets nothing that the others
-        would lack.
+        Lightning calls it in only one process of a machine, so it must not set attributes that the others need.
         """
 
     @abstractmethod
@@ -125,13 +124,13 @@ class DataModule(LightningDataModule):
             self._check_labels(split, samples)
         self.check_batch_size(self.batch_size)
         self._check_classes()
-        known = self._read_some(self.training) if isinstance(self.training, LazySamples) else self.training
-        self.input_shape = tuple(known.inputs.shape[1:])
-        self._example = known.inputs[0].clone()
+        some = self._read_some(self.training) if isinstance(self.training, LazySamples) else self.training
+        self.input_shape = tuple(some.inputs.shape[1:])
+        self._example = some.inputs[0].clone()
         for split, samples in found.items():
             split_checks.check_inputs(split, samples, self._example)
-        self.scale = 1 / 255 if known.inputs.dtype == torch.uint8 else 1.0
-        self.mean, self.std = mean_and_std(known.inputs, self.scale)
+        self.scale = 1 / 255 if some.inputs.dtype == torch.uint8 else 1.0
+        self.mean, self.std = mean_and_std(some.inputs, self.scale)
         self._warn_of_splits(found)
         self._splits = splits
 
@@ -145,12 +144,12 @@ class DataModule(LightningDataModule):
             raise UserError(f"batch_size must be at most {most}, {samples}, got {batch_size}{fits}")
 
     def check_processes(self, num_processes: int) -> None:
-        """Raise UserError if training and validation samples do not go round so many processes."""
+        """Raise UserError if there are too few training or validation samples for so many processes."""
         self.check_batch_size(self.batch_size, num_processes)
         _check_share("validation", self.validation, num_processes)
 
     def summary(self) -> str:
-        """What was found: samples, shape, statistics, and how often each class comes up in training."""
+        """Describe the data for the log: samples, shape, statistics and how many training samples each class has."""
         shape = "x".join(map(str, self.input_shape))
         lines = [
             f"data   {self.dataset}: {len(self.training):,} training and {len(self.validation):,} validation samples "
@@ -167,7 +166,7 @@ class DataModule(LightningDataModule):
         return "\n".join(lines)
 
     def description(self) -> dict[str, Any]:
-        """What best.ckpt needs to say of its data, so that a prediction needs no data set: plain values only."""
+        """Return what best.ckpt stores of its data, in plain values, so that a prediction needs no data set."""
         return {
             "dataset": self.dataset,
             "input_shape": list(self.input_shape),
@@ -205,7 +204,7 @@ class DataModule(LightningDataModule):
         return inputs.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
     def _check_classes(self) -> None:
-        """Nothing can be learnt of a class without samples; a subset may be so small that it has none."""
+        """Raise UserError for a class without training samples, unless a subset is wanted, which may be that small."""
         if self.targets != "classes" or self.train_size is not None:
             return
         counts = torch.bincount(self.training.labels, minlength=self.num_classes)
@@ -217,7 +216,7 @@ class DataModule(LightningDataModule):
             split_checks.check_labels(split, samples.labels, self.num_classes)
 
     def _warn_of_splits(self, found: dict[str, Samples]) -> None:
-        """What may be as it should and may not; a part of the validation samples says nothing of their classes."""
+        """Log warnings of what may be a mistake. A part of the validation samples need not have all classes."""
         others = {split: samples for split, samples in found.items() if split != "training"}
         if self.targets == "classes":
             whole = {split: s.labels for split, s in others.items() if split == "test" or self.val_size is None}
@@ -234,20 +233,20 @@ class DataModule(LightningDataModule):
 
     @property
     def _place(self) -> tuple[int, int]:
-        """Which of the run's processes this is, and how many there are."""
+        """The number of this process in the run, and how many processes the run has."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _evaluation_loader(self, name: str, samples: Samples) -> Loader:
-        """Batches of this process's part of a split: each sample is in one part, and all have as many batches.
+        """Return this process's part of a split: each sample is in one part, and all parts have as many batches.
 
-        Processes wait for each other in every batch (of a network with running statistics for example), so one that
-        had a batch more than the others would wait for ever.
+        Processes wait for each other in every batch (of a network with running statistics for example), so a
+        process with one batch more than the others would wait for ever.
         """
         rank, num_processes = self._place
         _check_share(name, samples, num_processes)
         smallest, left_over = divmod(len(samples), num_processes)
         batch_size = self.eval_batch_size
-        while left_over and smallest % batch_size == 0:  # the odd ones would be a batch of their own
+        while left_over and smallest % batch_size == 0:  # the samples left over would need another batch
             batch_size += 1
         return self._loader(samples.every(num_processes, rank), batch_size)
 
@@ -262,7 +261,7 @@ class DataModule(LightningDataModule):
         return WorkerLoader(data, batch_size, *statistics, order, augment, self.num_workers, device, self._example)
 
     def _loaded(self, splits: dict[str, Samples]) -> dict[str, Samples]:
-        """Read what is to lie in memory; what cannot be read is told of all splits at once."""
+        """Read the splits that belong in memory; the errors of all splits are reported together."""
         loaded, errors = dict(splits), []
         for name, samples in splits.items():
             if self.in_memory and isinstance(samples, LazySamples):
@@ -279,7 +278,7 @@ class DataModule(LightningDataModule):
         return torch.device("cpu" if self.device == "cpu" else self.accelerator)
 
     def _home(self, data: TensorSamples) -> torch.device:
-        """The device that holds the data: copying every batch to an accelerator costs more than a small step."""
+        """Return the device for data in memory. Copying a batch to an accelerator may take longer than a small step."""
         device = self._run_device()
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)

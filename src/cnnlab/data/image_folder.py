@@ -19,7 +19,7 @@ from cnnlab.data.files.imaging import Header, read_header, read_image
 from cnnlab.data.lazy_samples import LazySamples
 from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
-from cnnlab.errors import UserError, first_of, printable
+from cnnlab.errors import UserError, joined_errors, printable
 
 log = logging.getLogger(__name__)
 
@@ -130,10 +130,10 @@ class ImageFolder(DataModule):
             total = len(headers) + len(errors)
             if self.unreadable == "refuse":
                 raise UserError(
-                    f"{len(errors)} of {total} images are unreadable: {first_of(errors)}; "
+                    f"{len(errors)} of {total} images are unreadable: {joined_errors(errors)}; "
                     "remove them, or leave them out with data.unreadable=skip"
                 )
-            log.warning("WARNING: left out %d of %d images: %s", len(errors), total, first_of(errors))
+            log.warning("WARNING: left out %d of %d images: %s", len(errors), total, joined_errors(errors))
         return headers
 
     def _settle(self, headers: Sequence[tuple[Path, Header]]) -> None:
@@ -205,4 +205,6 @@ def _in_threads(function: Callable[[Path], Result], paths: Sequence[Path]) -> li
     with ThreadPool(8) as pool:
         results = pool.imap(function, paths, chunksize=64)
         is_silent = not sys.stderr.isatty()
-        return list(tqdm(results, total=len(paths), desc="looking at images", leave=False, delay=1, disable=is_silent))
+        return list(
+            tqdm(results, total=len(paths), desc="reading image headers", leave=False, delay=1, disable=is_silent)
+        )

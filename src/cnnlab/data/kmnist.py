@@ -10,6 +10,4 @@ class KMNIST(IdxDataModule):
 
     dataset_name = "kmnist"
     source = datasets.KMNIST
-
-    def names_of_classes(self) -> tuple[str, ...]:
-        return tuple(self.source.classes)
+    class_names = tuple(source.classes)

@@ -16,9 +16,8 @@ from tqdm import tqdm
 
 from cnnlab.data.files.memory import require_memory
 from cnnlab.data.inputs import as_stored, kind, num_not_finite
-from cnnlab.data.samples import TensorSamples
-from cnnlab.data.stratified import stratified_order
-from cnnlab.errors import UserError, first_of
+from cnnlab.data.samples import LabelledSamples, TensorSamples
+from cnnlab.errors import UserError, joined_errors
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class LazySamples:
+class LazySamples(LabelledSamples):
     """Samples of any map-style dataset with their labels, read one by one when they are asked for.
 
     Attributes:
@@ -52,9 +51,6 @@ class LazySamples:
         numbers = torch.as_tensor(labels)
         return cls(dataset, numbers if numbers.is_floating_point() else numbers.long(), torch.arange(len(numbers)))
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
     def __getitem__(self, index: int) -> Batch | UserError | None:
         """A sample, None for one to be left out, or what is wrong with it: an error that crosses processes as it is."""
         try:
@@ -74,18 +70,6 @@ class LazySamples:
         with torch.random.fork_rng(devices=[]):
             samples = (self[index] for index in range(len(self)))
             return next((sample[0] for sample in samples if isinstance(sample, tuple)), None)
-
-    def split(self, size: int) -> tuple["LazySamples", "LazySamples"]:
-        """Return a stratified part of `size` samples and the rest, both in an order whose prefixes are stratified."""
-        order = stratified_order(self.labels)
-        return self._take(order[:size]), self._take(order[size:])
-
-    def first(self, size: int | None) -> "LazySamples":
-        return self if size is None else LazySamples(self.dataset, self.labels[:size], self.indices[:size])
-
-    def every(self, step: int, first: int) -> "LazySamples":
-        """Every `step`-th sample from the one numbered `first` on."""
-        return LazySamples(self.dataset, self.labels[first::step], self.indices[first::step])
 
     def load(self, num_workers: int, description: str) -> TensorSamples:
         """Read every sample into memory.
@@ -129,8 +113,8 @@ class LazySamples:
             log.warning("WARNING: %d of %d samples were left out", len(self) - num_loaded, len(self))
         return TensorSamples(inputs[:num_loaded], torch.cat(kept))
 
-    def _take(self, chosen: Tensor) -> "LazySamples":
-        return LazySamples(self.dataset, self.labels[chosen], self.indices[chosen])
+    def take(self, positions: Tensor | slice) -> "LazySamples":
+        return LazySamples(self.dataset, self.labels[positions], self.indices[positions])
 
 
 def reader_arguments(num_workers: int) -> dict[str, Any]:
@@ -184,4 +168,4 @@ def difference(one: Tensor, other: Tensor) -> UserError | None:
 def _all_of(errors: Sequence[UserError], num_samples: int) -> UserError:
     if len(errors) == 1:
         return UserError(str(errors[0]))
-    return UserError(f"{len(errors)} of {num_samples} samples cannot be read: {first_of(errors)}")
+    return UserError(f"{len(errors)} of {num_samples} samples cannot be read: {joined_errors(errors)}")

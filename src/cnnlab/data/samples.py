@@ -1,15 +1,43 @@
-"""Samples in memory, with their labels."""
+"""Samples with their labels, of which parts can be taken; here those that lie in memory."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor
 
 from cnnlab.data.stratified import stratified_order
 
 
+class LabelledSamples(ABC):
+    """Samples whose labels are in memory, wherever the samples are."""
+
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def take(self, positions: Tensor | slice) -> Self:
+        """Return the samples at these positions. Those of a slice are not copied."""
+
+    def split(self, size: int) -> tuple[Self, Self]:
+        """Return a stratified part of `size` samples and the rest, both in an order whose prefixes are stratified."""
+        order = stratified_order(self.labels)
+        return self.take(order[:size]), self.take(order[size:])
+
+    def first(self, size: int | None) -> Self:
+        """Return the first samples, all of them for None."""
+        return self if size is None else self.take(slice(size))
+
+    def every(self, step: int, first: int) -> Self:
+        """Return every `step`-th sample from the one numbered `first` on."""
+        return self.take(slice(first, None, step))
+
+
 @dataclass(frozen=True)
-class TensorSamples:
-    """Samples with their labels.
+class TensorSamples(LabelledSamples):
+    """Samples in memory.
 
     Attributes:
         inputs: (N, C, *spatial), uint8 for images, float32 for anything else.
@@ -19,23 +47,8 @@ class TensorSamples:
     inputs: Tensor
     labels: Tensor
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self.inputs[index], self.labels[index]
 
-    def split(self, size: int) -> tuple["TensorSamples", "TensorSamples"]:
-        """Return a stratified part of `size` samples and the rest, both in an order whose prefixes are stratified."""
-        order = stratified_order(self.labels)
-        return self._take(order[:size]), self._take(order[size:])
-
-    def first(self, size: int | None) -> "TensorSamples":
-        return self if size is None else TensorSamples(self.inputs[:size], self.labels[:size])
-
-    def every(self, step: int, first: int) -> "TensorSamples":
-        """Every `step`-th sample from the one numbered `first` on; nothing is copied."""
-        return TensorSamples(self.inputs[first::step], self.labels[first::step])
-
-    def _take(self, indices: Tensor) -> "TensorSamples":
-        return TensorSamples(self.inputs[indices], self.labels[indices])
+    def take(self, positions: Tensor | slice) -> "TensorSamples":
+        return TensorSamples(self.inputs[positions], self.labels[positions])

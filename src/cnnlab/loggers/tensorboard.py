@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
-from torch.utils.tensorboard.summary import custom_scalars, hparams
+from torch.utils.tensorboard.summary import hparams
 
 # The CUSTOM SCALARS page: category, chart, and what its tags match. The same for all runs, whatever they learn:
 # TensorBoard puts the layouts of all runs together and leaves out only charts that are equal.
@@ -52,15 +52,15 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         self._session_began = True
         values = vars(params) if isinstance(params, Namespace) else params
         _, session_start, _ = hparams(values, {})  # type: ignore[no-untyped-call]
-        writer = self.experiment._get_file_writer()
-        writer.add_summary(session_start)
-        writer.add_summary(custom_scalars(_LAYOUT))  # type: ignore[no-untyped-call]
+        self.experiment.file_writer.add_summary(session_start)
+        self.experiment.add_custom_scalars(_LAYOUT)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        if status == "success" and not self._session_ended:
+        writer = self.experiment.file_writer  # None after an earlier call, which closed it
+        if status == "success" and writer is not None and not self._session_ended:
             _, _, session_end = hparams({}, {})  # type: ignore[no-untyped-call]
-            self.experiment._get_file_writer().add_summary(session_end)
+            writer.add_summary(session_end)
             self._session_ended = True
         self.experiment.flush()
         self.experiment.close()

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def explained(run_dir: Path, batch_size: int) -> Iterator[None]:
-    """Turn errors of libraries into UserErrors, and write error.txt, which tells a failed run from a stopped one."""
+    """Turn errors of libraries into UserErrors, and write error.txt, which a stopped run does not have."""
     for name in ("error.txt", "traceback.txt"):
         (run_dir / name).unlink(missing_ok=True)
     try:

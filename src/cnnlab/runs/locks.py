@@ -1,8 +1,9 @@
-"""Locks that the operating system releases when their holder dies, however it dies."""
+"""Locks on run folders, by which others see that a run is alive. The system releases them when their holder dies."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 
 try:
     import fcntl
@@ -12,60 +13,31 @@ except ImportError:  # Windows
 AVAILABLE = fcntl is not None
 
 
-class FileLock:
-    """An exclusive lock between processes on a file or folder. Where the system has none (Windows) it never waits."""
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Try to lock a folder for other processes, without waiting; yields False if somebody else holds the lock.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._descriptor: int | None = None
-
-    def acquire(self, wait: bool = True) -> bool:
-        """Take the lock; with wait=False return False at once if somebody has it.
-
-        Raises:
-            OSError: if the file cannot be opened.
-        """
-        if not AVAILABLE and self.path.is_dir():
-            return True  # Windows opens no folders
-        flags = os.O_RDONLY if self.path.is_dir() else os.O_RDWR | os.O_CREAT
-        descriptor = os.open(self.path, flags, 0o666)
-        if AVAILABLE:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                os.close(descriptor)
-                return False
-            except BaseException:
-                os.close(descriptor)
-                raise
-        self._descriptor = descriptor
-        return True
-
-    def release(self) -> None:
-        if self._descriptor is not None:
-            if AVAILABLE:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # processes forked meanwhile have the descriptor too
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def __enter__(self) -> "FileLock":
-        self.acquire()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
-
-
-def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock on `path`; nothing can be held where nothing is."""
-    if not path.exists():
-        return False
-    lock = FileLock(path)
+    Where there are no such locks (on Windows, and on network file systems that lock no folders) everybody gets True.
+    The package filelock locks files of its own and no folders.
+    """
+    descriptor, is_ours = None, True
     try:
-        free = lock.acquire(wait=False)
-    except OSError:  # a file system without locks, or one that locks no folders (NFS): nothing can be held there
-        return False
-    lock.release()
-    return not free
+        if AVAILABLE:
+            with suppress(OSError):
+                descriptor = os.open(folder, os.O_RDONLY)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    is_ours = False
+        yield is_ours
+    finally:
+        if descriptor is not None:
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # processes forked meanwhile have the descriptor too
+            os.close(descriptor)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a living process holds the lock on a folder."""
+    with locked(folder) as is_ours:
+        return not is_ours

@@ -1,6 +1,5 @@
 """Continues a run with `resume=` or `init_from=`: the keys that may change, the config, the checkpoint, the checks."""
 
-import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -10,9 +9,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.errors import UserError
-from cnnlab.overrides import quoted
+from cnnlab.overrides import parsed, quoted
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
+from cnnlab.runs.json_files import read_json
 from cnnlab.runs.run_folder import RESUMED_SUBDIR, find, load_config
 from cnnlab.runs.trust import trusted
 
@@ -38,14 +38,12 @@ def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
         raise UserError(f"resume: {error}") from error
     if not (run_dir / "checkpoints" / "last.ckpt").is_file():
         raise UserError(f"resume: {run_dir} has no checkpoints/last.ckpt: no epoch was finished; start a new run")
-    for argument in arguments:
-        key = argument.lstrip("+~").partition("=")[0]
-        if argument in ("-m", "--multirun"):
-            raise UserError("resume continues one run; it cannot be combined with --multirun")
-        if "=" in argument and key not in ("resume", *(f"trainer.{name}" for name in _MAY_CHANGE)):
+    if {"-m", "--multirun"} & set(arguments):
+        raise UserError("resume continues one run; it cannot be combined with --multirun")
+    for key, value in parsed(arguments).items():
+        if key not in ("resume", *(f"trainer.{name}" for name in _MAY_CHANGE)):
             raise UserError(
-                f"resume continues a run with its own config, so {argument.lstrip('+')} is refused; "
-                f"only {_KEYS} may be given"
+                f"resume continues a run with its own config, so {key}={value} is refused; only {_KEYS} may be given"
             )
     return [*arguments, f"hydra.run.dir={quoted(str(run_dir))}", f"hydra.output_subdir={RESUMED_SUBDIR}"]
 
@@ -58,7 +56,7 @@ def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> D
     """
     config = load_config(run_dir)
     for name in _MAY_CHANGE:
-        if any(override.lstrip("+").startswith(f"trainer.{name}=") for override in overrides):
+        if f"trainer.{name}" in parsed(overrides):
             config.trainer[name] = composed.trainer[name]
     config = trusted(config, f"the config saved in {short_path(run_dir)}")
     config.resume = str(run_dir)
@@ -116,7 +114,7 @@ def check(
 
 def check_data(run_dir: Path, dataset: str, checksums: dict[str, str]) -> None:
     """Raise UserError naming both data sets if a run was made on others."""
-    before = _read_json(run_dir / "environment.json")
+    before = read_json(run_dir / "environment.json")
     if before and (before["dataset"], before["data_checksums"]) != (dataset, checksums):
         raise UserError(
             f"{short_path(run_dir)} was trained on {before['dataset']} {before['data_checksums']}, but what is found "
@@ -127,7 +125,7 @@ def check_data(run_dir: Path, dataset: str, checksums: dict[str, str]) -> None:
 
 def finished(config: DictConfig, run_dir: Path) -> dict[str, Any]:
     """Return the metrics of a run that has nothing left to do, else {}."""
-    return {} if _new_ends(config, load_config(run_dir)) else _read_json(run_dir / "metrics.json")
+    return {} if _new_ends(config, load_config(run_dir)) else read_json(run_dir / "metrics.json")
 
 
 def _as_written(config: DictConfig) -> dict[Any, Any]:
@@ -150,7 +148,3 @@ def _differences(before: dict[Any, Any], now: dict[Any, Any], prefix: str = "") 
 def _new_ends(config: DictConfig, saved: DictConfig) -> dict[str, Any]:
     ends = {name: config.trainer.get(name) for name in _MAY_CHANGE}
     return {name: end for name, end in ends.items() if end != saved.trainer.get(name)}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -15,9 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from cnnlab.errors import UserError
-from cnnlab.overrides import quoted, value_of
+from cnnlab.overrides import parsed, quoted, value_of
 from cnnlab.runs.commands import short_path
-from cnnlab.runs.locks import FileLock
+from cnnlab.runs.locks import locked
 
 # Where Hydra writes the config of a resumed job, beside the one the run was started with.
 RESUMED_SUBDIR = ".hydra/resumed"
@@ -66,7 +66,7 @@ def refuse_used(overrides: list[str]) -> None:
             f"hydra.run.dir={folder} already holds a run; name another folder, or continue it with resume={folder}"
         )
     folder = value_of("hydra.sweep.dir", overrides)
-    is_search = any(override.startswith(("sweep=", "hydra/sweeper")) for override in overrides)
+    is_search = {"sweep", "hydra/sweeper"} & parsed(overrides).keys()
     if folder and not is_search and (Path(folder) / "multirun.yaml").exists():
         raise UserError(f"hydra.sweep.dir={folder} already holds a grid of runs; name another folder")
 
@@ -110,26 +110,16 @@ def in_use(run_dir: Path, alone: bool) -> Iterator[None]:
     Raises:
         UserError: if somebody else holds it and the run must be alone.
     """
-    lock = FileLock(run_dir)
-    is_ours = _taken(lock)
-    if not is_ours and alone:
-        raise UserError(f"{short_path(run_dir)} is still running in another process; wait for it, or stop it first")
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _taken(lock: FileLock) -> bool:
-    """Take the lock, trying several times: a process that checks whether the run is alive holds it briefly."""
-    for _ in range(5):
-        try:
-            if lock.acquire(wait=False):
-                return True
-        except OSError:  # a file system without locks, or one that locks no folders (NFS), must not stop a run
-            return True
+    for last_try in (False, False, False, False, True):  # a process that checks whether the run is alive is quick
+        with locked(run_dir) as is_ours:
+            if last_try and alone and not is_ours:
+                raise UserError(
+                    f"{short_path(run_dir)} is still running in another process; wait for it, or stop it first"
+                )
+            if is_ours or last_try:
+                yield
+                return
         time.sleep(_MOMENT)
-    return False
 
 
 def claim(folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """The results that a run writes: its JSON files, its row on the HPARAMS page, and the table at the end."""
 
 import importlib.metadata
-import json
 import math
 import platform
 import shlex
@@ -21,7 +20,7 @@ from cnnlab.callbacks.checkpoint import Checkpoint
 from cnnlab.callbacks.stop_when_learned import StopWhenLearned
 from cnnlab.callbacks.throughput import Throughput
 from cnnlab.data.datamodule import DataModule
-from cnnlab.runs.atomic import write_atomically
+from cnnlab.runs import json_files
 from cnnlab.runs.commands import python, short_path, this_script
 from cnnlab.speed.diagnosis import Run, diagnose
 from cnnlab.speed.fast_loop import FastLoop
@@ -59,13 +58,12 @@ _STAGES = {
 COUNTABLE = ("num_parameters", "train_seconds", "images_per_second")
 
 
-@rank_zero_only
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+# Of several processes of a run only the first writes.
+write_json = rank_zero_only(json_files.write_json)
 
 
 def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
-    """Everything outside the config that a run's numbers may depend on."""
+    """Return everything outside the config on which a run's results may depend."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -82,7 +80,7 @@ def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict[str, str | int | float | bool]:
-    """At most 22 plain columns that tell runs apart: each group's class, the model's and the optimizer's settings."""
+    """Return at most 22 plain values by which runs differ: the class of each group and the settings of two of them."""
     columns: dict[str, str | int | float | bool] = {
         group: config[group]["_target_"].rpartition(".")[2] for group in _GROUPS if config.get(group)
     }
@@ -198,7 +196,7 @@ def _callbacks(trainer: Trainer, kind: type[Kind]) -> Iterator[Kind]:
 
 
 def _ended_with_a_validation(trainer: Trainer) -> bool:
-    """Whether the last epoch had one: Lightning counts its batches anew in every epoch."""
+    """Whether the last epoch had a validation. Lightning counts its batches anew in every epoch."""
     return trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.completed > 0
 
 
@@ -256,14 +254,14 @@ def _best_epoch(metrics: dict[str, Any]) -> str:
 
 def _learnt(metrics: dict[str, Any]) -> str:
     if metrics["learnt_after"] is None:
-        return f"no, not after {metrics['epochs']} epochs: look for a mistake in the model, the labels or optimizer.lr"
-    return f"yes, by heart after {metrics['learnt_after']} epochs"
+        return f"no, not after {metrics['epochs']} epochs: check the model, the labels and optimizer.lr"
+    return f"yes, completely after {metrics['learnt_after']} epochs"
 
 
 def _time_rows(path: Path) -> list[tuple[str, str]]:
-    if not path.is_file():
+    time = json_files.read_json(path)
+    if not time:
         return []
-    time = json.loads(path.read_text(encoding="utf-8"))
     shares = ", ".join(f"{words} {time[stage]:.0%}" for stage, words in _STAGES.items())
     return [("time", shares), ("", time["diagnosis"])]
 

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import fork_server
 from cnnlab import training
-from cnnlab.cli.command import _arguments_rewritten, command as command_of
+from cnnlab.cli.command import arguments_for_hydra, command as command_of
 from cnnlab.cli.config_errors import refuse_misplaced_header
 from cnnlab.errors import UserError
 from conftest import PROJECT, SMOKE, Finished
@@ -122,14 +122,12 @@ def test_two_processes_are_one_run_with_the_numbers_of_one_process(
 
 def test_a_second_process_resumes_with_the_arguments_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lightning starts it with the first one's command line and the folder to share."""
-    given = ["train.py", "resume=nowhere", "hydra.run.dir=nowhere", "hydra.output_subdir=null"]
-    monkeypatch.setattr(sys, "argv", given)
+    given = ["resume='/nowhere'", "hydra.run.dir=nowhere", "hydra.output_subdir=null"]
     monkeypatch.setenv("LOCAL_RANK", "1")
-    with _arguments_rewritten():
-        assert [argument.partition("=")[0] for argument in sys.argv] == [word.partition("=")[0] for word in given]
+    assert arguments_for_hydra(given) == given
     monkeypatch.delenv("LOCAL_RANK")
-    with pytest.raises(UserError, match="resume: .*nowhere is not a run folder"), _arguments_rewritten():
-        pass
+    with pytest.raises(UserError, match="resume: .*nowhere is not a run folder"):
+        arguments_for_hydra(given)
 
 
 @pytest.mark.parametrize(
@@ -208,9 +206,8 @@ def test_a_header_that_is_not_first_is_told(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     for above in ("# conf/experiment/mine.yaml", "value: 2"):
         choice.write_text(f"{above}\n# @package _global_\n")
-        monkeypatch.setattr(sys, "argv", ["app.py", "experiment=mine"])
         with pytest.raises(UserError, match=r"mine.yaml, line 2: '# @package _global_' must stand before everything"):
-            app.start()
+            app.start(["app.py", "experiment=mine"])
     for overrides in (["+experiment@there=[other,mine]"], ["experiment=other,mine"]):
         with pytest.raises(UserError, match="mine.yaml, line 2"):
             refuse_misplaced_header(tmp_path / "conf", overrides)

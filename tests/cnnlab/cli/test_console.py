@@ -112,7 +112,7 @@ def test_a_command_ends_quietly_with_its_reader(
 
 
 def test_what_hydra_runs_ends_quietly_too(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(command.Command, "start", lambda command: print("one line\n" * 100_000))
+    monkeypatch.setattr(command.Command, "start", lambda command, argv: print("one line\n" * 100_000))
     with no_reader(monkeypatch), pytest.raises(SystemExit) as stop:
         command.Command(lambda config: None, "train")()
     assert stop.value.code == 141

@@ -275,7 +275,6 @@ def test_samples_in_two_splits_are_counted(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_samples_that_differ_in_one_value_are_no_copies() -> None:
-    """Of large samples most values are not looked at first."""
     images = torch.zeros(300, 1, 28, 28, dtype=torch.uint8)
     images[torch.arange(300), 0, torch.arange(300) // 28, torch.arange(300) % 28] = 1
     assert num_copies(images[:150], images[150:]) == 0

@@ -308,7 +308,7 @@ def test_all_broken_ones_are_told_at_once_and_before_training(shapes: Path) -> N
     """Also those of the test split: nobody should train for hours to hear of them."""
     data = ready(shapes, in_memory=False)
     broken = []
-    for samples in (data.training, data.validation, data._test):
+    for samples in (data.training, data.validation, data.test_dataloader().data):
         for index in samples.indices[:2].tolist():  # type: ignore[union-attr]
             path = samples.dataset.paths[index]  # type: ignore[union-attr]
             path.write_bytes(path.read_bytes()[:-40])

@@ -42,7 +42,7 @@ def images_of(data: TensorSamples) -> list[bytes]:
 def subset() -> Iterator[MNIST]:
     with pytest.MonkeyPatch.context() as patch:
         data = MNIST(root="nowhere")
-        patch.setattr(data, "read", data._embedded_digits)
+        patch.setattr(data, "read", data.embedded_digits)
         data.setup()
         yield data
 
@@ -120,7 +120,7 @@ def test_other_sets_have_no_substitute(source: type[FashionMNIST] | type[KMNIST]
 
 def test_batch_larger_than_the_training_images_is_refused(subset: MNIST, monkeypatch: pytest.MonkeyPatch) -> None:
     data = MNIST(batch_size=512, train_size=256)
-    monkeypatch.setattr(data, "read", lambda: subset._splits)
+    monkeypatch.setattr(data, "read", subset.embedded_digits)
     with pytest.raises(UserError, match="batch_size must be at most 256, the number of training samples, got 512"):
         data.setup()
 
@@ -242,10 +242,11 @@ def test_every_source_knows_where_to_download_and_what_its_classes_are() -> None
         (KMNIST, datasets.KMNIST),
     ):
         data = source()
-        assert data._mirrors() == list(torchvisions.mirrors) != [CLOSED_PORT]
-        assert (len(data.names_of_classes()), data.num_training, data.num_test) == (10, 60_000, 10_000)
-        assert sorted(f"{name}.gz" for name in data._file_names()) == sorted(name for name, _ in torchvisions.resources)
-    assert (FashionMNIST().names_of_classes()[9], KMNIST().names_of_classes()[0]) == ("Ankle boot", "o")
+        assert CLOSED_PORT not in torchvisions.mirrors
+        assert (data.source, len(data.class_names)) == (torchvisions, 10)
+        assert list(data.files().values()) == [60_000, 60_000, 10_000, 10_000]
+        assert sorted(f"{name}.gz" for name in data.files()) == sorted(name for name, _ in torchvisions.resources)
+    assert (FashionMNIST.class_names[9], KMNIST.class_names[0]) == ("Ankle boot", "o")
 
 
 # All 70,000
@@ -287,8 +288,7 @@ def test_official_test_split_is_whole_and_in_order(full: MNIST) -> None:
 
 
 @needs_mnist
-def test_validation_is_the_same_for_every_seed_and_size(full: MNIST, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MNIST, "read", lambda self: full._splits)
+def test_validation_is_the_same_for_every_seed_and_size(full: MNIST) -> None:
     other = MNIST(root=str(DATA_DIR), seed=7, train_size=2000, val_size=500)
     other.setup()
     assert torch.equal(other.validation.inputs, full.validation.inputs[:500])

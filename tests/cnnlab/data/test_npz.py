@@ -287,7 +287,7 @@ def test_what_is_no_npz_file(tmp_path: Path) -> None:
 
 def test_the_command_tells_what_is_missing(train: Callable[..., Finished]) -> None:
     for arguments, line in {
-        ("data=npz",): "error: data.path is missing: Npz cannot do without; give data.path=…\n",
+        ("data=npz",): "error: data.path is missing: Npz requires it; give data.path=…\n",
         ("data=npz", "data.path=x.npz", "data.chanels=first"): "error: unknown key data.chanels: Npz has no such "
         "argument; did you mean channels?\n",
     }.items():

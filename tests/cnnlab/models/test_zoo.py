@@ -20,7 +20,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 CONF = Path(__file__).parents[3] / "conf/model"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
-GIVEN = {"input_shape", "num_classes"}
 
 
 def build(model: str, input_shape: tuple[int, ...] = (1, 28, 28), num_classes: int = 10, **changes: Any) -> nn.Module:
@@ -61,15 +60,6 @@ def test_name_file_and_class_are_one(name: str) -> None:
     module, _, class_name = config._target_.rpartition(".")
     assert module == f"cnnlab.models.{name}"
     assert class_name.lower() == name.replace("_", "")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_yaml_lists_every_argument_with_its_default(name: str) -> None:
-    config = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
-    assert isinstance(config, dict)
-    parameters = inspect.signature(get_class(config.pop("_target_"))).parameters.values()
-    defaults = {parameter.name: parameter.default for parameter in parameters if parameter.name not in GIVEN}
-    assert OmegaConf.create(config) == OmegaConf.create(defaults)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,49 +1,69 @@
-"""Locks and owners: held by who lives, free the moment they die."""
+"""Locks on run folders: held by who lives, free the moment they die."""
 
-import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import optuna
 import pytest
 
-from async_optuna.ownership import Owner
-from cnnlab.runs.locks import AVAILABLE, FileLock, is_held
+from cnnlab.runs import locks
+from cnnlab.runs.locks import AVAILABLE, is_held, locked
 from cnnlab.runs.run_folder import in_use
 
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="this system has no such locks")
+needs_locks = pytest.mark.skipif(not AVAILABLE, reason="this system has no such locks")
 
-HOLD = """
-import sys
+
+@contextmanager
+def running(code: str, folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that runs the code inside the lock, and then waits."""
+    program = f"""
+import os, subprocess, sys, time
 from pathlib import Path
-from cnnlab.runs.locks import FileLock
-FileLock(Path(sys.argv[1])).acquire()
-print("held", flush=True)
+from cnnlab.runs.locks import locked
+{code}
+print("ready", flush=True)
 sys.stdin.read()
 """
+    command = [sys.executable, "-c", program, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-@pytest.mark.parametrize("is_folder", [False, True])
-def test_only_one_holds_it_and_a_killed_process_lets_go(is_folder: bool, tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    if is_folder:
-        path.mkdir()
-    assert not is_held(path)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        assert is_held(path)
-        assert not FileLock(path).acquire(wait=False)
+@needs_locks
+@pytest.mark.parametrize("child", ["", "subprocess.Popen(['sleep', '5'], close_fds=False, stdout=subprocess.DEVNULL)"])
+def test_only_one_holds_it_and_a_killed_process_lets_go(child: str, tmp_path: Path) -> None:
+    """Programs that a run starts do not inherit the lock."""
+    assert not is_held(tmp_path)
+    with running(f"lock = locked(Path(sys.argv[1])); assert lock.__enter__()\n{child}", tmp_path) as holder:
+        assert is_held(tmp_path)
+        with locked(tmp_path) as is_ours:
+            assert not is_ours
         holder.kill()
         holder.wait()
-        assert not is_held(path)
-        with FileLock(path):
-            assert is_held(path)
-    assert not is_held(path)
+        assert not is_held(tmp_path)
+        with locked(tmp_path) as is_ours:
+            assert is_ours
+            assert is_held(tmp_path)
+    assert not is_held(tmp_path)
+
+
+@needs_locks
+def test_a_released_lock_is_free_while_a_child_still_has_the_file(tmp_path: Path) -> None:
+    code = """
+with locked(Path(sys.argv[1])):
+    if os.fork() == 0:
+        sys.stdin.read()
+        os._exit(0)
+"""
+    with running(code, tmp_path):
+        assert not is_held(tmp_path)
 
 
 def test_asking_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -51,90 +71,16 @@ def test_asking_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def study() -> optuna.Study:
-    return optuna.create_study()
-
-
-def killed(owner: Owner) -> str:
-    """End an owner as a kill would: its lock is gone, its file is not."""
-    owner._lock.release()
-    return owner.name
-
-
-def test_an_owner_lives_until_its_lock_is_gone(tmp_path: Path, study: optuna.Study) -> None:
-    one, other = (Owner(tmp_path, study, is_shared=False) for _ in range(2))
-    assert one.lives(one.name)
-    assert one.lives(other.name)
-    assert not one.lives("nobody")
-    assert not one.lives(None)
-    assert not one.lives(killed(other))
-
-
-def test_who_leaves_and_who_was_killed_leave_nothing(tmp_path: Path, study: optuna.Study) -> None:
-    killed(Owner(tmp_path, study, is_shared=False))
-    owner = Owner(tmp_path, study, is_shared=False)
-    assert [entry.name for entry in (tmp_path / ".controllers").iterdir()] == [owner.name]
-    owner.leave()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_owner_on_another_machine_lives_while_its_mark_moves(
-    tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    for name in ("here", "there"):
-        (tmp_path / name).mkdir()
-    here = Owner(tmp_path / "here", study, is_shared=True)
-    there = Owner(tmp_path / "there", study, is_shared=True)
-    assert here.lives(there.name)
-    now += 100
-    there.beat()
-    assert here.lives(there.name)  # its clock starts again
-    now += 100
-    assert here.lives(there.name)
-    now += 100
-    assert not here.lives(there.name)
-
-
-def test_an_owner_that_had_no_time_to_sign_is_given_some_on_another_machine(
-    tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    owner = Owner(tmp_path, study, is_shared=True)
-    assert owner.lives(None)
-    now += 1000
-    assert not owner.lives(None)
-
-
-def test_locks_are_not_inherited_by_programs_that_a_trial_starts(tmp_path: Path) -> None:
-    with FileLock(tmp_path / "lock") as lock:
-        assert lock._descriptor is not None
-        assert not os.get_inheritable(lock._descriptor)
-
-
-@pytest.mark.skipif(not AVAILABLE, reason="no locks on this system")
-def test_a_released_lock_is_free_while_a_child_still_has_the_file(tmp_path: Path) -> None:
-    lock = FileLock(tmp_path)
-    lock.acquire()
-    assert lock._descriptor is not None
-    idle = [sys.executable, "-c", "import time; time.sleep(60)"]
-    with subprocess.Popen(idle, pass_fds=[lock._descriptor]) as child:
-        assert is_held(tmp_path)
-        lock.release()
-        assert not is_held(tmp_path)
-        child.kill()
-
-
 def test_without_locks_nothing_is_held_and_a_run_still_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NFS locks no folders, and some clusters' file systems lock nothing."""
+    """NFS locks no folders, some clusters' file systems lock nothing, and Windows has no flock."""
 
-    def refuse(self: FileLock, wait: bool = True) -> bool:
+    def refuse(descriptor: int, operation: int) -> None:
         raise OSError(9, "Bad file descriptor")
 
-    monkeypatch.setattr(FileLock, "acquire", refuse)
-    assert not is_held(tmp_path)
-    with in_use(tmp_path, alone=True):
-        pass
+    for is_available in (AVAILABLE, False):
+        monkeypatch.setattr(locks, "AVAILABLE", is_available)
+        if is_available:
+            monkeypatch.setattr(locks.fcntl, "flock", refuse)
+        assert not is_held(tmp_path)
+        with in_use(tmp_path, alone=True):
+            pass

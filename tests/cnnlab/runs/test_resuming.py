@@ -19,7 +19,7 @@ import fork_server
 from cnnlab.callbacks.progress import Progress
 from cnnlab.cli.signals import signals_raise, stopping
 from cnnlab.errors import Interrupted
-from cnnlab.runs.locks import FileLock
+from cnnlab.runs.locks import locked
 from conftest import PROJECT, Finished
 
 # Everything that could drift apart: batch norm, dropout, augmentation, a schedule over the whole run.
@@ -344,7 +344,7 @@ def test_a_run_that_is_still_going_is_left_alone(
 ) -> None:
     first = smoke("logger=none", "test=false", "scheduler=step")
     assert first.folder is not None
-    with FileLock(first.folder):
+    with locked(first.folder):
         refused = train(f"resume={first.folder}", "trainer.max_epochs=2")
     assert refused.status == 1
     assert "is still running in another process" in refused.err

@@ -2,33 +2,37 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cnnlab.runs import run_record
+from cnnlab.speed import hardware
 
 
-def test_git_state_is_the_projects_own(tmp_path: Path) -> None:
+def test_git_state_is_the_projects_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = tmp_path / "project"
     project.mkdir()
-    assert run_record._git_state(project) is None
+    monkeypatch.setattr(run_record, "__file__", str(project / "src/cnnlab/runs/run_record.py"))
+
+    def state() -> Any:
+        return run_record.environment(hardware.choose("cpu", "32-true", 1), {"dataset": "", "checksums": {}})["git"]
 
     def git(*arguments: str, cwd: Path = project) -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True)
 
+    assert state() is None
     git("init", cwd=tmp_path)
-    assert run_record._git_state(project) is None, "a repository around the project is not the project's"
+    assert state() is None, "a repository around the project is not the project's"
     git("init")
     (project / "file").write_text("1")
     git("add", ".")
     git("commit", "-m", "first")
-    state = run_record._git_state(project)
-    assert state is not None
-    assert state["dirty"] is False
-    assert len(state["commit"]) == 40
+    first = state()
+    assert (first["dirty"], len(first["commit"])) == (False, 40)
     (project / "file").write_text("2")
-    assert run_record._git_state(project) == {"commit": state["commit"], "dirty": True}
+    assert state() == {"commit": first["commit"], "dirty": True}
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.98839998, 0.9884), (float("nan"), None), (float("inf"), None)])

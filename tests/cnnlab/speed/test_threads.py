@@ -67,7 +67,7 @@ _SHOW = "print('torch' in sys.modules, os.environ.get('GOMP_SPINCOUNT'))"
 @pytest.mark.parametrize(
     "start",
     [
-        "sys.argv = ['train.py', 'hydra.run.dir=no/such/=folder']; import train; train.main.start()",
+        "import train; train.main.start(['train.py', 'hydra.run.dir=no/such/=folder'])",
         "cnnlab.train(['no_such_key=1'])",
         "cnnlab.load_run('no such run')",
     ],

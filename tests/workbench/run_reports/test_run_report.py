@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from cnnlab.errors import UserError
-from cnnlab.runs.locks import AVAILABLE, FileLock
+from cnnlab.runs.locks import AVAILABLE, locked
 from cnnlab.workbench.run_reports import run_report
 from conftest import Finished
 
@@ -175,10 +175,5 @@ def test_a_test_that_counted_no_classes(file: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(not AVAILABLE, reason="no file locks here")
 def test_a_run_that_is_still_running(tmp_path: Path) -> None:
     run = make(tmp_path / "mine")
-    lock = FileLock(run)
-    assert lock.acquire(wait=False)
-    try:
-        with pytest.raises(UserError, match="it is still running, and is tested after training"):
-            run_report.write(run)
-    finally:
-        lock.release()
+    with locked(run), pytest.raises(UserError, match="it is still running, and is tested after training"):
+        run_report.write(run)

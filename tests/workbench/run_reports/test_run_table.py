@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.runs.locks import AVAILABLE, FileLock
+from cnnlab.runs.locks import AVAILABLE, locked
 from cnnlab.workbench.run_reports import run_table
 from conftest import Finished
 
@@ -96,7 +96,7 @@ def test_states(tmp_path: Path) -> None:
 @pytest.mark.skipif(not AVAILABLE, reason="this system has no locks")
 def test_a_run_that_goes_on_is_running_whatever_it_left_before(tmp_path: Path) -> None:
     folder = make(tmp_path / "again", error="no memory")
-    with FileLock(folder):
+    with locked(folder):
         assert run_table.read(folder).state == "running"
     assert run_table.read(folder).state == "failed"
 

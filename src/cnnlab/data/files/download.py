@@ -52,7 +52,7 @@ def fetch(mirrors: Sequence[str], download: Callable[[Path], Path], target: Path
 def _unreachable(url: str) -> str | None:
     """Return None if the address answers, with any status, within CONNECT_SECONDS, else the reason.
 
-    In a thread, because looking up a name has no timeout of its own.
+    It runs in a thread, because resolving a host name has no timeout of its own.
     """
     outcome: list[str | None] = []
 

@@ -1,12 +1,14 @@
 """Checks that data fit into the free memory before they are read."""
 
 import os
+import re
 from pathlib import Path
 
 from cnnlab.errors import UserError
 
 # Data may take this share of the free memory; the rest is left for training.
 _SHARE = 0.7
+_MEMINFO = Path("/proc/meminfo")  # Linux
 
 
 def require_memory(num_bytes: int, what: str) -> None:
@@ -20,12 +22,9 @@ def require_memory(num_bytes: int, what: str) -> None:
 
 
 def available_bytes() -> int | None:
-    """Memory that new data may take without swapping, or None if the system does not tell."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+    """Return how much memory new data may take without swapping, or None if the system does not say."""
+    if _MEMINFO.is_file() and (found := re.search(r"MemAvailable:\s*(\d+) kB", _MEMINFO.read_text(encoding="ascii"))):
+        return int(found[1]) * 1024
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

@@ -69,7 +69,7 @@ class TensorLoader:
         self.data = data
         self.batch_size = batch_size
         self.sampler = sampler
-        self.batch_sampler = None  # Lightning looks for it wherever there is a sampler
+        self.batch_sampler = None  # Lightning reads it where there is a sampler
         self.augment = augment
         self._normalise = Normalise(mean, std, scale, data.inputs.dim() - 2, data.inputs.device)
 

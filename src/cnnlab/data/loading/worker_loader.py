@@ -45,7 +45,7 @@ class WorkerLoader:
         self.data = data
         self.batch_size = batch_size
         self.sampler = sampler
-        self.batch_sampler = None  # Lightning looks for it wherever there is a sampler
+        self.batch_sampler = None  # Lightning reads it where there is a sampler
         self.augment = augment
         self.num_workers = num_workers
         self.device = device or torch.device("cpu")
@@ -76,25 +76,15 @@ class WorkerLoader:
 
     def _reader(self) -> "DataLoader[Batch | UserError | None]":
         """A DataLoader for one epoch, so that its workers end with the epoch."""
+        order = self.sampler
         return DataLoader(
             self.data,  # type: ignore[arg-type]
+            self.batch_size,
+            sampler=None if order is None else order.indices().tolist(),
+            drop_last=order is not None,
             # Not the global generator: how data are read must not change the network's random numbers.
-            generator=torch.Generator() if self.sampler is None else self.sampler.generator(torch.device("cpu")),
-            batch_sampler=_Batches(len(self.data), self.batch_size, self.sampler),
+            generator=torch.Generator() if order is None else order.generator(torch.device("cpu")),
             collate_fn=collate,
             pin_memory=self.device.type == "cuda",
             **reader_arguments(self.num_workers),
         )
-
-
-class _Batches:
-    """Indices of the samples of each batch of the sampler's present epoch."""
-
-    def __init__(self, num_samples: int, batch_size: int, order: EpochOrder | None) -> None:
-        self.num_samples, self.batch_size, self.order = num_samples, batch_size, order
-
-    def __iter__(self) -> Iterator[list[int]]:
-        indices: Tensor = torch.arange(self.num_samples) if self.order is None else self.order.indices()
-        for batch in torch.split(indices, self.batch_size):
-            if self.order is None or len(batch) == self.batch_size:
-                yield batch.tolist()

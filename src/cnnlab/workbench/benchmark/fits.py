@@ -1,6 +1,5 @@
 """train.py's own training, timed."""
 
-import json
 import math
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, open_dict
 
 from cnnlab import building, training
+from cnnlab.runs.json_files import read_json
 from cnnlab.trainer import build_trainer
 from cnnlab.workbench.benchmark.bench import Bench, compose_config
 
@@ -43,8 +43,7 @@ def train(overrides: Sequence[str]) -> dict[str, Any]:
     """A whole run in this process; what its metrics.json says."""
     with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
         training.train(compose_config(overrides), Path(folder))
-        metrics: dict[str, Any] = json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))
-    return metrics
+        return read_json(Path(folder) / "metrics.json")
 
 
 class _SecondEpoch(Callback):

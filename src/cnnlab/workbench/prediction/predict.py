@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from cnnlab.errors import UserError, first_of
+from cnnlab.errors import UserError, joined_errors
 from cnnlab.instantiation import check_value
 from cnnlab.runs import run_folder
 from cnnlab.runs.atomic import write_atomically
@@ -61,7 +61,7 @@ def predict(
     found = pictures.find(images)
     answers, sheets = _answered(predictor, found)
     if not answers.given:
-        raise UserError(first_of([UserError(reason) for reason in answers.skipped.values()]))
+        raise UserError(joined_errors([UserError(reason) for reason in answers.skipped.values()]))
     about = {"run": str(saved.folder), "dataset": saved.data["dataset"], "images": str(found.folder)}
     files = {"predictions.csv": answers.as_csv(), "predictions.json": answers.as_json(**about)}
     files |= dict(zip(_numbered("contact_sheet", len(sheets)), sheets, strict=True))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cnnlab.direction import known
+from cnnlab.direction import direction_in_name
 from cnnlab.runs.commands import short_path
 from cnnlab.workbench.notation import ABSENT, shown
 from cnnlab.workbench.run_reports.run_table import Run, read_mapping
@@ -69,7 +69,7 @@ def read(run: Run) -> FinishedRun:
         data=run.data,
         checksums=json.dumps(environment.get("data_checksums"), sort_keys=True),
         model=name if isinstance(name, str) else run.model,
-        mode=known(run.metric) or ("min" if config.get("mode") == "min" else "max"),
+        mode=direction_in_name(run.metric) or ("min" if config.get("mode") == "min" else "max"),
         settings=settings,
         metrics={"seed": config.get("seed"), **metrics},
         when=(run.folder / "metrics.json").stat().st_mtime,
