@@ -4,7 +4,16 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from cnnlab.workbench.benchmark import batch_size, end_to_end, gpu, imports, overhead, pipeline, split, time_to_accuracy
+from cnnlab.workbench.benchmark import (
+    batch_size,
+    end_to_end,
+    gpu,
+    imports,
+    overhead,
+    pipeline,
+    step_time,
+    time_to_accuracy,
+)
 from cnnlab.workbench.benchmark.measuring import Settings
 
 
@@ -92,7 +101,7 @@ def test_a_network_is_good_enough_when_it_first_is() -> None:
 
 
 def test_a_run_that_never_is_good_enough_is_told_so() -> None:
-    runs = rows({"template": [1.0]}, kind="time to accuracy", accuracy=0.9799, lr=0.02, batch_size=512)
+    runs = rows({"template": [1.0]}, kind="time to accuracy", accuracy=0.9799, lr=0.02, batch_size=512, model="tinyvgg")
     assert lines(batch_size.table(runs))[1] == ["512", "0.02", "not reached", "1.0", "97.99%"]
     assert batch_size.draw(runs).startswith(b"\x89PNG")
 
@@ -121,16 +130,16 @@ def test_with_a_gpu_the_table_says_from_which_size_on_it_wins() -> None:
 
 
 def test_the_rest_of_a_step_is_when_the_device_was_not_busy() -> None:
-    assert split.split(wall=10.0, compute=6.0, copy=1.0) == split.Split(copy=1.0, compute=6.0, rest=3.0)
-    assert split.split(wall=5.0, compute=6.0, copy=0.0).rest == 0.0
+    assert step_time.split(wall=10.0, compute=6.0, copy=1.0) == {"copy": 1.0, "compute": 6.0, "rest": 3.0}
+    assert step_time.split(wall=5.0, compute=6.0, copy=0.0)["rest"] == 0.0
 
 
 def test_only_a_cuda_device_has_its_steps_split() -> None:
-    assert split.cells(Settings()) == []
-    cells = split.cells(Settings(devices=("cuda", "cpu"), batch_sizes=(32,)), kind="split")
+    assert step_time.cells(Settings()) == []
+    cells = step_time.cells(Settings(devices=("cuda", "cpu"), batch_sizes=(32,)), kind="split")
     assert [cell.keys["data_device"] for cell in cells] == ["cpu", "auto"]
     parts = rows({"copy": [1e-5], "compute": [2e-4], "rest": [5e-5]}, batch_size=32, data_device="auto", steps=1)
-    assert lines(split.table(parts))[1] == ["32", "the GPU", "10", "200", "50"]
+    assert lines(step_time.parts_table(parts))[1] == ["32", "the GPU", "10", "200", "50"]
 
 
 def test_a_recipe_is_judged_by_its_mean_accuracy_over_the_seeds() -> None:

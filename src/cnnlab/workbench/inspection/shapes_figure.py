@@ -8,7 +8,7 @@ from itertools import groupby
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from cnnlab.workbench.canvas import GREY, ORANGE, PALE, SKY, WIDTH, figure, look, png
+from cnnlab.workbench.canvas import GREY, ORANGE, PALE, SKY, WIDTH, figure, png, project_style
 from cnnlab.workbench.inspection.layers import Inspection, Layer, by
 from cnnlab.workbench.notation import shortened
 
@@ -35,7 +35,7 @@ def draw(inspection: Inspection, title: str) -> bytes:
     height = 0.4 + num_rows * _ROW_HEIGHT
     cell = WIDTH / per_row
     largest = max(max(box.shape[1:], default=1) for box in boxes)
-    with look():
+    with project_style():
         drawn = figure(height)
         axes = drawn.subplots()
         axes.set(xlim=(0, WIDTH), ylim=(0, height))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from mlxtend.plotting import plot_confusion_matrix
 from numpy.typing import NDArray
 
-from cnnlab.workbench.canvas import PALE, figure, look, png
+from cnnlab.workbench.canvas import PALE, figure, png, project_style
 from cnnlab.workbench.notation import shortened
 
 _MOST_WITH_SHARES = 12  # classes, for which a cell has room for two lines
@@ -44,7 +44,7 @@ def draw(counts: Counts, class_names: Sequence[str], title: str) -> bytes:
     cell = min(_LARGEST_CELL, max(_SQUARE, _SMALLEST_CELL * min(len(names), _MOST_WRITTEN)) / len(names))
     size, longest = cell * len(names), _LETTER * max(map(len, names))
     angle = 0 if longest < cell else 45 if cell > 1.2 * _SMALLEST_CELL else 90
-    with look():
+    with project_style():
         drawn = figure(height=size, width=size)
         drawn.set_layout_engine("none")
         axes = drawn.add_axes((0, 0, 1, 1))

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from cnnlab.workbench.canvas import CYCLE, GREY, NotDrawn, figure, look, png
+from cnnlab.workbench.canvas import CYCLE, GREY, NotDrawn, figure, png, project_style
 from cnnlab.workbench.notation import decimals_of, shown_number, shown_spread
 
 _MOST_ROWS = 60  # of a panel
@@ -115,7 +115,7 @@ def draw_scores(panels: Sequence[Panel]) -> bytes:
     if not panels:
         raise NotDrawn("no row has a value")
     heights = [0.8 + _ROW * len(panel.drawn) for panel in panels]
-    with look():
+    with project_style():
         names = max(len(name) for panel in panels for name in _names(panel))
         drawn = figure(sum(heights), width=4.8 + _LETTER * names)
         grid = drawn.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -305,7 +305,7 @@ def _draw_tradeoff(panels: Sequence[Panel], cost: _Cost) -> bytes:
     styles = _Styles(panels)
     columns = min(2, len(kept))
     rows, width = math.ceil(len(kept) / columns), 5.6 if columns == 1 else 7.8
-    with look():
+    with project_style():
         handles = styles.handles({point.model for panel in kept for point in panel.points})
         front = Line2D([], [], color=GREY, linewidth=1.0, marker="o", markerfacecolor="none", markeredgecolor="black")
         front.set(markersize=8, label="Pareto front")

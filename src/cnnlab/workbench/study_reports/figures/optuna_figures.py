@@ -1,4 +1,4 @@
-"""Optuna's own figures of a study, in the look of this project's figures."""
+"""Optuna's own figures of a study, in the style of this project's figures."""
 
 import math
 import warnings
@@ -166,7 +166,7 @@ def _plot(plot: Callable[..., Any], *arguments: Any, **options: Any) -> Figure:
     with (
         warnings.catch_warnings(),
         matplotlib.rc_context({"figure.constrained_layout.use": True}),
-        # Optuna switches to this style before it draws; as an empty one it leaves our look as it is.
+        # Optuna switches to this style before it draws; as an empty one it leaves our style as it is.
         mock.patch.dict(matplotlib.style.library, ggplot=matplotlib.RcParams()),
     ):
         warnings.simplefilter("ignore", ExperimentalWarning)

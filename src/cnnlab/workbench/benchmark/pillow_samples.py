@@ -12,8 +12,8 @@ from torchvision import transforms
 from cnnlab.data.datamodule import DataModule
 
 
-class Samples(Dataset[tuple[Tensor, int]]):
-    """The training images: augmented as `augment` says, ToTensor, Normalize.
+class PillowSamples(Dataset[tuple[Tensor, int]]):
+    """The training images, augmented as `augment` says, then through ToTensor and Normalize.
 
     Args:
         augment: the node conf/augment, of which the counterpart in torchvision is taken.

@@ -1,10 +1,11 @@
-"""Where a step's time goes on a GPU: copying the batch, computing, and what Python takes beside that."""
+"""The parts of a step on a GPU: copying the batch, computing, and what Python takes beside that."""
 
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,41 +14,26 @@ from cnnlab.speed.torch_internals import sleep_on_device
 from cnnlab.workbench.benchmark import loops
 from cnnlab.workbench.benchmark.bench import Bench
 from cnnlab.workbench.benchmark.measuring import SECONDS, Cell, Row, Settings, choose_steps
-from cnnlab.workbench.benchmark.report import section, spread
-
-if TYPE_CHECKING:
-    import pandas as pd
+from cnnlab.workbench.benchmark.report import by_repeat, section, spread
 
 TITLE = (
     "Microseconds of a training step on the GPU: copying the batch, computing, and the rest: launching, Python and, "
     "with data on the CPU, cutting the batch"
 )
+PARTS = ("copy", "compute", "rest")
 _STEPS_BEHIND_SLEEP = 4  # more would fill the queue of launches, which then waits for the device
-_HOMES = ("cpu", "auto")
-
-
-class Split(NamedTuple):
-    """Seconds of one step."""
-
-    copy: float
-    compute: float
-    rest: float
-
-
-def split(wall: float, compute: float, copy: float) -> Split:
-    """What of a step's wall time the device was not busy is the rest; nothing is less than nothing."""
-    return Split(copy, compute, max(0.0, wall - compute - copy))
+_DATA_DEVICES = ("cpu", "auto")
 
 
 def cells(settings: Settings, **keys: str) -> list[Cell]:
     """None without a CUDA device: only there can launches be hidden."""
     return [
         Cell(
-            {**keys, "device": "cuda", "batch_size": batch_size, "data_device": home},
-            partial(measure, settings, batch_size, home),
+            {**keys, "device": "cuda", "batch_size": batch_size, "data_device": data_device},
+            partial(measure, settings, batch_size, data_device),
         )
         for batch_size in settings.batch_sizes_or(32, 64, 128, 256, 512)
-        for home in _HOMES
+        for data_device in _DATA_DEVICES
         if "cuda" in settings.devices
     ]
 
@@ -55,16 +41,19 @@ def cells(settings: Settings, **keys: str) -> list[Cell]:
 def measure(settings: Settings, batch_size: int, data_device: str) -> list[Row]:
     cell = ["model=tinyvgg", f"data.batch_size={batch_size}", f"data.device={data_device}"]
     bench = Bench([*settings.overrides, *cell], "cuda")
-    warm = loops.bare(bench, min(20, bench.steps_per_epoch)) / min(20, bench.steps_per_epoch)
-    steps = choose_steps([warm], bench.steps_per_epoch)
+    warm = min(20, bench.steps_per_epoch)
+    steps = choose_steps([loops.bare(bench, warm) / warm], bench.steps_per_epoch)
     rows = []
     for repeat in range(1 if settings.smoke else settings.repeats):
         copy = copy_seconds(bench) if data_device == "cpu" else 0.0
         parts = split(loops.bare(bench, steps) / steps, compute_seconds(bench), copy)
-        rows += [
-            {"variant": name, "repeat": repeat, "steps": 1, "seconds": value} for name, value in parts._asdict().items()
-        ]
+        rows += [{"variant": name, "repeat": repeat, "steps": 1, "seconds": value} for name, value in parts.items()]
     return bench.described(rows)
+
+
+def split(wall: float, compute: float, copy: float) -> dict[str, float]:
+    """The three parts of a step's wall time; the rest, in which the device was not busy, is never less than nothing."""
+    return dict(zip(PARTS, (copy, compute, max(0.0, wall - compute - copy)), strict=True))
 
 
 def copy_seconds(bench: Bench, times: int = 50) -> float:
@@ -116,10 +105,10 @@ def _behind_a_sleep(step: Callable[[], None], cycles: int) -> float | None:
     return seconds if was_asleep else None
 
 
-def table(rows: "pd.DataFrame") -> str:
+def parts_table(rows: pd.DataFrame) -> str:
     lines = []
-    for (batch_size, home), cell in rows.groupby(["batch_size", "data_device"]):
-        micros = 1e6 * cell.pivot(index="repeat", columns="variant", values="seconds")
-        line = {"batch size": batch_size, "data on": {"auto": "the GPU"}.get(home, "the CPU")}
-        lines.append(line | {f"{name}, µs": spread(micros[name]) for name in Split._fields})
+    for (batch_size, data_device), cell in rows.groupby(["batch_size", "data_device"]):
+        micros = 1e6 * by_repeat(cell, "seconds")
+        line = {"batch size": batch_size, "data on": "the GPU" if data_device == "auto" else "the CPU"}
+        lines.append(line | {f"{name}, µs": spread(micros[name]) for name in PARTS})
     return section(TITLE, lines)
