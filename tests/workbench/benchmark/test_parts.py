@@ -11,10 +11,8 @@ from cnnlab.workbench.benchmark import (
     imports,
     overhead,
     pipeline,
-    step_time,
     time_to_accuracy,
 )
-from cnnlab.workbench.benchmark.measuring import Settings
 
 
 def rows(seconds: dict[str, list[float]], **columns: object) -> pd.DataFrame:
@@ -129,19 +127,6 @@ def test_with_a_gpu_the_table_says_from_which_size_on_it_wins() -> None:
     assert batch_size.draw(pd.concat(measured)).startswith(b"\x89PNG")
 
 
-def test_the_rest_of_a_step_is_when_the_device_was_not_busy() -> None:
-    assert step_time.split(wall=10.0, compute=6.0, copy=1.0) == {"copy": 1.0, "compute": 6.0, "rest": 3.0}
-    assert step_time.split(wall=5.0, compute=6.0, copy=0.0)["rest"] == 0.0
-
-
-def test_only_a_cuda_device_has_its_steps_split() -> None:
-    assert step_time.cells(Settings()) == []
-    cells = step_time.cells(Settings(devices=("cuda", "cpu"), batch_sizes=(32,)), kind="split")
-    assert [cell.keys["data_device"] for cell in cells] == ["cpu", "auto"]
-    parts = rows({"copy": [1e-5], "compute": [2e-4], "rest": [5e-5]}, batch_size=32, data_device="auto", steps=1)
-    assert lines(step_time.parts_table(parts))[1] == ["32", "the GPU", "10", "200", "50"]
-
-
 def test_a_recipe_is_judged_by_its_mean_accuracy_over_the_seeds() -> None:
     runs = pd.concat(
         [
@@ -171,7 +156,6 @@ def test_the_gpu_table_says_of_each_aim_whether_it_was_reached() -> None:
         rows(loops, kind="step", batch_size=512),
         rows(loops, kind="step", batch_size=32),
         rows({"per sample, 0 workers": [9.0], "ours": [1.0]}, kind="pipeline", batch_size=32),
-        rows({"copy": [1e-5], "compute": [2e-4], "rest": [5e-5]}, kind="split", steps=1, data_device="cpu"),
         rows({"template": [0.9], "fast": [1.1]}, kind="warm", accuracy=0.9905),
         rows({"template": [1.0]}, kind="model size", device="cuda", model="tinyvgg, 10 units"),
         rows({"template": [3.0]}, kind="model size", device="cpu", model="tinyvgg, 10 units"),
@@ -183,7 +167,6 @@ def test_the_gpu_table_says_of_each_aim_whether_it_was_reached() -> None:
     assert told["fast, × faster than plain, batch 512"] == ["–", "27.3", "–"]
     assert told["fast, × faster than plain, batch 32"] == ["≥ 8", "27.3", "yes"]
     assert told["reading, × faster than sample by sample, batch 32"] == ["≥ 30", "9.0", "no"]
-    assert told["copy/compute/rest of a bare step, µs, batch 32, data.device=cpu"] == ["–", "10 / 200 / 50", "–"]
     assert told["GPU, × faster than CPU, tinyvgg, 10 units, batch 32"] == ["–", "3.0", "–"]
     assert told["experiment=fast99, warm, training, s"] == ["≤ 1 s", "0.90", "yes"]
     assert told["experiment=fast99 trainer=fast, warm, training, s"] == ["≤ 1 s", "1.10", "no"]

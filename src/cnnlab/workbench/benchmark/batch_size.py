@@ -6,7 +6,7 @@ from functools import partial
 
 import pandas as pd
 
-from cnnlab.workbench.benchmark import figures, step_time, training_runs, variants
+from cnnlab.workbench.benchmark import figures, training_runs, variants
 from cnnlab.workbench.benchmark.bench import Bench
 from cnnlab.workbench.benchmark.measuring import Cell, Row, Settings
 from cnnlab.workbench.benchmark.report import rates, section, spread
@@ -14,7 +14,7 @@ from cnnlab.workbench.benchmark.report import rates, section, spread
 TARGET = 0.98
 VARIANTS = ("template", "fast")
 _BATCH_SIZES = (32, 64, 128, 256, 512)
-_BY_BATCH, _BY_MODEL, _TO_ACCURACY, _STEP_TIME = "batch size", "model size", "time to accuracy", "split"
+_BY_BATCH, _BY_MODEL, _TO_ACCURACY = "batch size", "model size", "time to accuracy"
 
 
 def cells(settings: Settings) -> list[Cell]:
@@ -34,7 +34,7 @@ def cells(settings: Settings) -> list[Cell]:
         )
         for batch_size in sizes
     ]
-    return [*by_batch, *to_accuracy, *by_model_size(settings), *step_time.cells(settings, kind=_STEP_TIME)]
+    return [*by_batch, *to_accuracy, *by_model_size(settings)]
 
 
 def by_model_size(settings: Settings) -> list[Cell]:
@@ -93,7 +93,7 @@ def table(rows: pd.DataFrame) -> str:
         )
     if _BY_MODEL in of_kind:
         text += _throughput("Images/s by size of the network", of_kind[_BY_MODEL], "model", "batch_size")
-    return text + (step_time.parts_table(of_kind[_STEP_TIME]) if _STEP_TIME in of_kind else "")
+    return text
 
 
 def _to_accuracy_line(batch_size: int, runs: pd.DataFrame) -> dict[str, object]:

@@ -6,14 +6,14 @@ from functools import partial
 import pandas as pd
 import torch
 
-from cnnlab.workbench.benchmark import batch_size, figures, pipeline, step_time, training_runs, variants
+from cnnlab.workbench.benchmark import batch_size, figures, pipeline, training_runs, variants
 from cnnlab.workbench.benchmark.measuring import Cell, Row, Settings
 from cnnlab.workbench.benchmark.report import Aim, by_repeat, mean_sd, rates, section, spread
 from cnnlab.workbench.benchmark.time_to_accuracy import FAST99, SMALL, result_row
 from cnnlab.workbench.benchmark.variants import FAST
 
 TITLE = "TinyVGG; × faster is seconds of the other by seconds of the first"
-_STEP, _PIPELINE, _STEP_TIME, _MODEL, _WARM = "step", "pipeline", "split", "model size", "warm"
+_STEP, _PIPELINE, _MODEL, _WARM = "step", "pipeline", "model size", "warm"
 _BATCH_SIZES = (32, 64, 128, 256, 512)
 _WITH_ALL = (32, 512)
 _LOOPS = ("bare", "template", "fast", "plain")
@@ -31,7 +31,7 @@ def cells(settings: Settings) -> list[Cell]:
     reading = [pipeline.cell(settings, device, "none", size, kind=_PIPELINE) for size in sizes]
     by_model = [cell for cell in batch_size.by_model_size(settings) if cell.keys["model"] != "resnet"]
     warm = Cell({"kind": _WARM, "device": device}, partial(measure_warm, settings, device))
-    return [*steps, *reading, *step_time.cells(settings, kind=_STEP_TIME), *by_model, warm]
+    return [*steps, *reading, *by_model, warm]
 
 
 def measure_steps(settings: Settings, device: str, size: int) -> list[Row]:
@@ -55,7 +55,7 @@ def measure_warm(settings: Settings, device: str) -> list[Row]:
 
 
 def table(rows: pd.DataFrame) -> str:
-    lines_of = {_STEP: _steps, _PIPELINE: _reading, _STEP_TIME: _parts, _MODEL: _model_sizes, _WARM: _warm}
+    lines_of = {_STEP: _steps, _PIPELINE: _reading, _MODEL: _model_sizes, _WARM: _warm}
     of_kind = dict(iter(rows.groupby("kind")))
     return section(TITLE, [line for kind in lines_of if kind in of_kind for line in lines_of[kind](of_kind[kind])])
 
@@ -77,13 +77,6 @@ def _reading(rows: pd.DataFrame) -> Iterator[Line]:
     for size, cell in rows.groupby("batch_size"):
         name = f"reading, × faster than sample by sample, batch {size}"
         yield _line(name, pipeline.ratio(cell), 1, "≥", pipeline.AIM)
-
-
-def _parts(rows: pd.DataFrame) -> Iterator[Line]:
-    for (size, data_device), cell in rows.groupby(["batch_size", "data_device"]):
-        medians = (1e6 * by_repeat(cell, "seconds")).median()
-        name = f"{'/'.join(step_time.PARTS)} of a bare step, µs, batch {size}, data.device={data_device}"
-        yield _row(name, " / ".join(f"{medians[part]:,.0f}" for part in step_time.PARTS))
 
 
 def _model_sizes(rows: pd.DataFrame) -> Iterator[Line]:
