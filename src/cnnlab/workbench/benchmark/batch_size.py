@@ -81,7 +81,7 @@ def wins_from(ratios: Mapping[str, float]) -> str | None:
     return next((name for i, name in enumerate(names) if all(ratios[later] > 1 for later in names[i:])), None)
 
 
-def table(rows: pd.DataFrame) -> str:
+def as_markdown(rows: pd.DataFrame) -> str:
     of_kind = dict(iter(rows.groupby("kind")))
     text = ""
     if _BY_BATCH in of_kind:

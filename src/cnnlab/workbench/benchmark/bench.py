@@ -29,7 +29,7 @@ CONF = PROJECT / "conf"
 
 
 class Bench:
-    """What train.py would run with these overrides, on a device.
+    """The data, network and optimizer that train.py would use with these overrides, on a device.
 
     Args:
         overrides: as train.py takes them.

@@ -151,7 +151,7 @@ class _Timed(Callback):
         self._began = now
 
 
-def table(rows: pd.DataFrame) -> str:
+def as_markdown(rows: pd.DataFrame) -> str:
     lines = []
     for (model, batch_size, others), cell in rows.groupby(["model", "batch_size", "others"]):
         measured = rates(cell)

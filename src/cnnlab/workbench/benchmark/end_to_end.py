@@ -6,7 +6,7 @@ import pandas as pd
 
 from cnnlab.workbench.benchmark import figures, variants
 from cnnlab.workbench.benchmark.measuring import Cell, Settings
-from cnnlab.workbench.benchmark.report import Aim, aims, by_repeat, section, spread
+from cnnlab.workbench.benchmark.report import Aim, aims, per_repeat, section, spread
 
 SECONDS_TITLE = "Seconds per epoch: seconds per step times the steps of an epoch"
 RATIO_TITLE = "How many times faster (above 1) train.py is; the last column is what is left to gain"
@@ -34,10 +34,10 @@ def cells(settings: Settings) -> list[Cell]:
 
 def epochs(cell: pd.DataFrame) -> pd.DataFrame:
     """Seconds per epoch, one column per variant."""
-    return by_repeat(cell, "per_step")[[*VARIANTS]] * cell["steps_per_epoch"].iloc[0]
+    return per_repeat(cell, "per_step")[[*VARIANTS]] * cell["steps_per_epoch"].iloc[0]
 
 
-def table(rows: pd.DataFrame) -> str:
+def as_markdown(rows: pd.DataFrame) -> str:
     seconds_lines, ratio_lines = [], []
     for (device, model, batch_size), cell in rows.groupby(["device", "model", "batch_size"]):
         seconds, precisions = epochs(cell), cell.groupby("variant")["precision"].first()

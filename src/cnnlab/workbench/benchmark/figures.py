@@ -59,7 +59,7 @@ class Panel:
 
 
 def values_over(rows: pd.DataFrame, x: str, values: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
-    """What `values` makes of the rows at each x, one column per variant and one line per repeat, below each other."""
+    """The tables that `values` makes of the rows at each x: a column per variant, a line per repeat."""
     together = pd.concat({place: values(cell) for place, cell in rows.groupby(x, sort=rows[x].dtype != object)})
     order = [*_STYLES, *(name for name in together if name not in _STYLES)]
     return together[[name for name in order if name in together]]

@@ -8,7 +8,7 @@ import torch
 
 from cnnlab.workbench.benchmark import batch_size, figures, pipeline, training_runs, variants
 from cnnlab.workbench.benchmark.measuring import Cell, Row, Settings
-from cnnlab.workbench.benchmark.report import Aim, by_repeat, mean_sd, rates, section, spread
+from cnnlab.workbench.benchmark.report import Aim, mean_sd, per_repeat, rates, section, spread
 from cnnlab.workbench.benchmark.time_to_accuracy import FAST99, SMALL, result_row
 from cnnlab.workbench.benchmark.variants import FAST
 
@@ -54,7 +54,7 @@ def measure_warm(settings: Settings, device: str) -> list[Row]:
     return rows
 
 
-def table(rows: pd.DataFrame) -> str:
+def as_markdown(rows: pd.DataFrame) -> str:
     lines_of = {_STEP: _steps, _PIPELINE: _reading, _MODEL: _model_sizes, _WARM: _warm}
     of_kind = dict(iter(rows.groupby("kind")))
     return section(TITLE, [line for kind in lines_of if kind in of_kind for line in lines_of[kind](of_kind[kind])])
@@ -62,7 +62,7 @@ def table(rows: pd.DataFrame) -> str:
 
 def _steps(rows: pd.DataFrame) -> Iterator[Line]:
     for size, cell in rows.groupby("batch_size"):
-        seconds = by_repeat(cell, "per_step")
+        seconds = per_repeat(cell, "per_step")
         for first, limit in (("template", 1.3), ("fast", 1.0)):
             yield _line(f"{first} / bare, batch {size}", seconds[first] / seconds["bare"], 2, "≤", limit)
         for first in ("template", "fast"):
@@ -108,7 +108,7 @@ def _row(name: str, measured: str, aim: Aim | None = None) -> Line:
 
 def draw(rows: pd.DataFrame) -> bytes:
     def micros(cell: pd.DataFrame) -> pd.DataFrame:
-        return 1e6 * by_repeat(cell, "per_step")
+        return 1e6 * per_repeat(cell, "per_step")
 
     wanted = ((_STEP, "a training step of TinyVGG", "µs", micros), (_PIPELINE, "reading alone", "images/s", rates))
     panels = [

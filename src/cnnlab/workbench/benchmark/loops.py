@@ -19,7 +19,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 def plain(bench: Bench, steps: int) -> float:
-    """What a course teaches: samples one by one, eager float32, the accuracy read every step."""
+    """The loop that courses teach: samples one by one, eager float32, the accuracy read every step."""
     model = bench.model(channels_last=False)
     loader = DataLoader(PillowSamples(bench.data, bench.config.augment), bench.batch_size, shuffle=True)
     optimizer = AdamW(model.parameters(), lr=bench.config.optimizer.lr)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from cnnlab.workbench.benchmark import figures, variants
 from cnnlab.workbench.benchmark.measuring import Cell, Settings
-from cnnlab.workbench.benchmark.report import Aim, aims, by_repeat, section, spread
+from cnnlab.workbench.benchmark.report import Aim, aims, per_repeat, section, spread
 
 TITLE = "Microseconds per step of the bare loop, and what the others take more"
 VARIANTS = ("bare", "barebones", "template", "fast")
@@ -28,16 +28,16 @@ def cells(settings: Settings) -> list[Cell]:
 
 def above(cell: pd.DataFrame) -> pd.DataFrame:
     """Microseconds above the bare loop, one column per variant."""
-    micros = 1e6 * by_repeat(cell, "per_step")
+    micros = 1e6 * per_repeat(cell, "per_step")
     return micros[[name for name in VARIANTS[1:] if name in micros]].sub(micros["bare"], axis=0)
 
 
 def share_above(cell: pd.DataFrame) -> pd.DataFrame:
     """The same in percent of the bare step."""
-    return above(cell).div(1e4 * by_repeat(cell, "per_step")["bare"], axis=0)
+    return above(cell).div(1e4 * per_repeat(cell, "per_step")["bare"], axis=0)
 
 
-def table(rows: pd.DataFrame) -> str:
+def as_markdown(rows: pd.DataFrame) -> str:
     lines = []
     for (device, model, batch_size), cell in rows.groupby(["device", "model", "batch_size"]):
         more, share = above(cell), share_above(cell)["template"]
@@ -45,7 +45,7 @@ def table(rows: pd.DataFrame) -> str:
         wanted = wanted if batch_size == 32 else []
         if model == "tinyvgg" and batch_size >= 128:
             wanted.append(Aim("template", "≤", _SHARE_AIM, " %", share.median()))
-        bare = spread(1e6 * by_repeat(cell, "per_step")["bare"])
+        bare = spread(1e6 * per_repeat(cell, "per_step")["bare"])
         line = {"device": device, "model": model, "batch size": batch_size, "bare, µs": bare}
         line |= {f"{name}, µs more": spread(more[name]) for name in more}
         lines.append(line | {"template, % more": spread(share, 1), "aim": aims(*wanted)})

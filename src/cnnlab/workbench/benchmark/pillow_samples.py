@@ -1,4 +1,4 @@
-"""Images as torchvision's data sets give them: one Pillow image at a time, transformed one by one."""
+"""Training images as torchvision's data sets give them: Pillow images that are transformed one by one."""
 
 from collections.abc import Callable
 from typing import Any

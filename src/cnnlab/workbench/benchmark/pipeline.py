@@ -70,7 +70,7 @@ def ratio(cell: pd.DataFrame) -> pd.Series:
     return measured[OURS] / measured.drop(columns=OURS).max(axis=1)
 
 
-def table(rows: pd.DataFrame) -> str:
+def as_markdown(rows: pd.DataFrame) -> str:
     lines = []
     for (device, augment, batch_size), cell in rows.groupby(["device", "augment", "batch_size"]):
         measured = rates(cell)

@@ -57,7 +57,7 @@ def mean_sd(values: pd.Series, decimals: int) -> str:
     return mean if len(values) == 1 else f"{mean} ± {values.std():,.{decimals}f}"
 
 
-def by_repeat(cell: pd.DataFrame, value: str) -> pd.DataFrame:
+def per_repeat(cell: pd.DataFrame, value: str) -> pd.DataFrame:
     """One column per variant, one line per repeat: `seconds`, `per_step` or `rate` (images/s)."""
     if value == "rate":
         values = cell["images"] / cell["seconds"]
@@ -68,7 +68,7 @@ def by_repeat(cell: pd.DataFrame, value: str) -> pd.DataFrame:
 
 def rates(cell: pd.DataFrame) -> pd.DataFrame:
     """Images/s, one column per variant, one line per repeat."""
-    return by_repeat(cell, "rate")
+    return per_repeat(cell, "rate")
 
 
 def section(title: str, rows: Sequence[dict[str, Any]]) -> str:

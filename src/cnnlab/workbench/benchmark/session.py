@@ -89,7 +89,7 @@ class _Plan:
 
     def write(self) -> None:
         rows = self.store.rows
-        text = f"{self.module.table(rows)}{self.caption(rows)}\n"
+        text = f"{self.module.as_markdown(rows)}{self.caption(rows)}\n"
         path = self.output.folder / self.part
         write_atomically(path.with_suffix(".md"), text.encode())
         write_atomically(path.with_suffix(".png"), self.module.draw(rows))

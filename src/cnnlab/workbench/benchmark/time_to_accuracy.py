@@ -66,7 +66,7 @@ def result_row(metrics: Mapping[str, Any]) -> Row:
     return {"accuracy": metrics["test/accuracy"], **{name: metrics[name] for name in names}}
 
 
-def table(rows: pd.DataFrame) -> str:
+def as_markdown(rows: pd.DataFrame) -> str:
     lines = []
     for aim, recipe in RECIPES.items():
         for variant, runs in rows[rows["accuracy_aim"] == aim].groupby("variant", sort=False):

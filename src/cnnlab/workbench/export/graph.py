@@ -1,4 +1,4 @@
-"""What the formats that hold a whole network have in common."""
+"""The steps that all formats with a whole network in them share."""
 
 import copy
 import io
@@ -29,7 +29,7 @@ def with_normalisation(saved: SavedModel) -> tuple[StoredInputs, dict[str, Any]]
 
 @contextmanager
 def exporting() -> Iterator[None]:
-    """Spare the user what exporters say of their own insides; tell what they refuse in one line."""
+    """Silence the exporters' messages about their own code, and report what they refuse in one line."""
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:

@@ -21,7 +21,7 @@ _OVERRIDE = re.compile(r"(?P<prefix>~|\+{0,2})(?P<key>[^=]+)(?:=(?P<value>.*))?"
 
 @dataclass
 class Recipe:
-    """What the file says.
+    """The content of the file.
 
     Args:
         included: other experiments that it builds on.

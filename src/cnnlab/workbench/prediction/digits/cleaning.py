@@ -1,4 +1,4 @@
-"""From a picture of strokes on paper to ink on nothing."""
+"""Turns a picture of strokes on paper into ink on an empty ground."""
 
 import numpy as np
 from scipy import ndimage

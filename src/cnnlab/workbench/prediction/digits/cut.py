@@ -1,4 +1,4 @@
-"""A digit cut out of its picture."""
+"""Cuts a digit out of its picture."""
 
 from dataclasses import dataclass
 

@@ -84,6 +84,6 @@ def _is_part_of(piece: _Piece, box: Box, ink: float) -> bool:
 
 
 def _border_band(shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """What is left of a picture without the band along its border."""
+    """The part of a picture inside the band along its border."""
     height, width = (round(_BORDER * length) for length in shape)
     return slice(height, shape[0] - height), slice(width, shape[1] - width)

@@ -65,7 +65,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Panel:
-    """What may be compared: points of one data set and metric.
+    """Points that may be compared: those of one data set and metric.
 
     Attributes:
         title: the data set.
@@ -165,19 +165,19 @@ _Styles = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class _Cost:
-    """What a score is compared with."""
+    """The quantity that a score is drawn over."""
 
     label: str
     maximize: bool
-    of: Callable[[Point], float]
+    value_of: Callable[[Point], float]
     sd_of: Callable[[Point], float]
 
 
 def _styles(panels: Iterable[Panel]) -> dict[str, dict[str, Any]]:
     """A colour and a marker for each model, the same in all panels and figures; 7 colours by 8 markers make 56."""
     models = sorted({point.model for panel in panels for point in panel.points})
-    looks = zip(models, itertools.cycle(CYCLE), itertools.cycle(_MARKERS), strict=False)
-    return {model: {"color": colour, "marker": marker} for model, colour, marker in looks}
+    chosen = zip(models, itertools.cycle(CYCLE), itertools.cycle(_MARKERS), strict=False)
+    return {model: {"color": colour, "marker": marker} for model, colour, marker in chosen}
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class _Scale:
     is_log: bool
 
     @staticmethod
-    def of(panel: Panel, points: Sequence[Point]) -> "_Scale":
+    def fitted(panel: Panel, points: Sequence[Point]) -> "_Scale":
         values = np.array([1 - p.score if panel.is_accuracy else p.score for p in points])
         start = _LOG_ERROR_FROM if panel.is_accuracy else _LOG_COST_FROM
         costs = panel.is_accuracy or not panel.maximize
@@ -231,7 +231,7 @@ class _Scale:
 
 def _draw_rows(axes: Axes, panel: Panel, styles: _Styles) -> None:
     points = panel.drawn
-    scale = _Scale.of(panel, points)
+    scale = _Scale.fitted(panel, points)
     for i, point in enumerate(points):
         axes.errorbar(
             scale.at(point.score), i, xerr=np.array([scale.span(point)]).T if math.isfinite(point.score_sd) else None,
@@ -277,7 +277,11 @@ def _are_short(points: Sequence[Point]) -> bool:
 def _draw_tradeoff(panels: Sequence[Panel], cost: _Cost) -> bytes:
     kept = []
     for panel in panels:
-        points = [p for p in panel.points if math.isfinite(p.score) and math.isfinite(cost.of(p)) and cost.of(p) > 0]
+        points = [
+            p
+            for p in panel.points
+            if math.isfinite(p.score) and math.isfinite(cost.value_of(p)) and cost.value_of(p) > 0
+        ]
         if len(points) > 1:
             kept.append(replace(panel, points=points))
     if not kept:
@@ -287,7 +291,7 @@ def _draw_tradeoff(panels: Sequence[Panel], cost: _Cost) -> bytes:
     rows, width = math.ceil(len(kept) / columns), 5.6 if columns == 1 else 7.8
     with project_style():
         models = {point.model for panel in kept for point in panel.points}
-        handles = [Line2D([], [], ls="", ms=5, label=name, **look) for name, look in styles.items() if name in models]
+        handles = [Line2D([], [], ls="", ms=5, label=name, **style) for name, style in styles.items() if name in models]
         ring = {"marker": "o", "ms": 8, "mfc": "none", "mec": "black"}
         handles.append(Line2D([], [], color=GREY, linewidth=1.0, label="Pareto front", **ring))
         if any(math.isfinite(point.score_sd) for panel in kept for point in panel.points):
@@ -312,8 +316,8 @@ _Labels = list[tuple[str, float, float]]
 def _draw_points(axes: Axes, panel: Panel, cost: _Cost, styles: _Styles) -> _Labels:
     """Draw a panel and return which texts are wanted at which points, the most wanted first."""
     points = panel.points
-    scale = _Scale.of(panel, points)
-    x, y = [cost.of(point) for point in points], [scale.at(point.score) for point in points]
+    scale = _Scale.fitted(panel, points)
+    x, y = [cost.value_of(point) for point in points], [scale.at(point.score) for point in points]
     front = pareto_front([point.score for point in points], x, panel.maximize, cost.maximize)
     for point, at_x, at_y in zip(points, x, y, strict=True):
         sd = cost.sd_of(point)
@@ -338,7 +342,7 @@ def _draw_points(axes: Axes, panel: Panel, cost: _Cost, styles: _Styles) -> _Lab
 
 
 def _dress_cost(axes: Axes, points: Sequence[Point], cost: _Cost) -> None:
-    low, high = min(map(cost.of, points)), max(map(cost.of, points))
+    low, high = min(map(cost.value_of, points)), max(map(cost.value_of, points))
     _fit(axes.xaxis, low, high, 0.12, high / low >= _LOG_X_FROM, (1, 2, 5) if high / low < 300 else (1,))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _in_short(value)))
     axes.set_xlabel(f"{cost.label} ({'more' if cost.maximize else 'fewer'} is better)")

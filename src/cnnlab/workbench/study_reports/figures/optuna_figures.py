@@ -154,7 +154,7 @@ def pareto_front(view: View) -> Figure:
         points.set(color=VERMILION if is_best else GREY, sizes=[24], label="Pareto-optimal" if is_best else "complete")
     if len(labels) == 2:
         for i, label in enumerate(labels):
-            scale = ValueScale.of(label, sweep.maximize[i], values[:, i], cut=False)
+            scale = ValueScale.fitted(label, sweep.maximize[i], values[:, i], cut=False)
             scale.dress(axes, "y" if i else "x")
     legend_above(axes)
     return drawn

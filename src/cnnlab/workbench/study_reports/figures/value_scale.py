@@ -29,7 +29,7 @@ class ValueScale:
     is_cut: bool
 
     @staticmethod
-    def of(label: str, maximize: bool, values: NDArray[np.float64], cut: bool = True) -> "ValueScale":
+    def fitted(label: str, maximize: bool, values: NDArray[np.float64], cut: bool = True) -> "ValueScale":
         """Fit the limits to finite values; with `cut`, a few very bad ones do not squash the rest."""
         is_log = not maximize and values.min() > 0 and values.max() / values.min() >= _LOG_FROM
         costs = (np.log10(values) if is_log else values) * (-1 if maximize else 1)
