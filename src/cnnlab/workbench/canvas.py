@@ -1,6 +1,7 @@
 """The style of all figures, in colours that the colour-blind and printers keep apart, without pyplot's global state."""
 
 import io
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from cnnlab.workbench.notation import shown_number
 
 # Okabe and Ito, 2008
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
@@ -94,3 +97,21 @@ def log_axis(axis: Axis, subs: Sequence[float]) -> None:
     axis.set_major_locator(LogLocator(subs=tuple(subs)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def mark_logarithms(axis: Axis, low: float, high: float, most: int = 7) -> None:
+    """Mark a logarithmic axis at few round numbers, and write them without padding."""
+    axis.set_major_locator(FixedLocator(_round_numbers(low, high, most)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: shown_number(value)))
+    axis.set_minor_locator(NullLocator())
+
+
+def _round_numbers(low: float, high: float, most: int) -> list[float]:
+    """Numbers between low and high, both > 0: 1, 2, 5 times powers of ten, or every few powers of ten."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for mantissas in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        ticks = [m * 10.0**e for e in range(first, last + 1) for m in mantissas if low <= m * 10.0**e <= high]
+        if len(ticks) <= most:
+            return ticks if len(ticks) >= 2 else [low, high]
+    step = math.ceil((last - first) / (most - 1))
+    return [10.0**e for e in range(first, last + 1, step) if low <= 10.0**e <= high]

@@ -15,7 +15,7 @@ from cnnlab.data.files.imaging import read_image
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.errors import UserError
 from cnnlab.runs.commands import short_path
-from cnnlab.saved_run import SavedModel, load_model
+from cnnlab.saved_run import SavedModel
 from cnnlab.speed import hardware
 from cnnlab.workbench.inspection import through_the_net
 from cnnlab.workbench.inspection.activations import activations
@@ -106,11 +106,6 @@ class Predictor:
         self._full_scale = data.get("full_scale")  # of a run on images in folders
         self._normalise = Normalise(data["mean"], data["std"], data["scale"], 2, self.device)
 
-    @classmethod
-    def from_run(cls, run: str | Path, accelerator: str = "auto") -> "Predictor":
-        """The network of a run folder, or of the latest run."""
-        return cls(load_model(run), accelerator)
-
     def see(self, source: Path | bytes, name: str) -> Prepared:
         """Read a picture and make of it what the network is shown.
 
@@ -167,14 +162,8 @@ class Predictor:
 
     def _answer(self, probabilities: NDArray[np.float64], pixels: Pixels) -> Answer:
         best, second = np.argsort(-probabilities, kind="stable")[:2]
-        return Answer(
-            self.class_names[best],
-            float(probabilities[best]),
-            self.class_names[second],
-            float(probabilities[second]),
-            probabilities,
-            pixels,
-        )
+        first, other = ((self.class_names[i], float(probabilities[i])) for i in (best, second))
+        return Answer(*first, *other, probabilities, pixels)
 
 
 def _thumbnail(picture: Pixels) -> Pixels:
