@@ -643,7 +643,7 @@ def probe_step_times(options: argparse.Namespace) -> None:
     from statistics import median
 
     import cnnlab
-    from cnnlab.workbench.benchmark import fits, loops, measuring
+    from cnnlab.workbench.benchmark import loops, measuring, training_runs
     from cnnlab.workbench.benchmark.bench import Bench
 
     measuring.SECONDS = 0.4
@@ -655,9 +655,9 @@ def probe_step_times(options: argparse.Namespace) -> None:
         bench, without, with_graphs = (Bench([*base, *choice], options.device) for choice in ([], NO_GRAPHS, GRAPHS))
         ways = {
             "bare": partial(loops.bare, bench),
-            "default": partial(fits.template, bench),
-            "fast": partial(fits.template, without),
-            "fast with graphs": partial(fits.template, with_graphs),
+            "default": partial(training_runs.template, bench),
+            "fast": partial(training_runs.template, without),
+            "fast with graphs": partial(training_runs.template, with_graphs),
         }
         rows = measuring.take_turns(ways, given, bench.steps_per_epoch)
         times = {name: [1e6 * row["seconds"] / row["steps"] for row in rows if row["variant"] == name] for name in ways}

@@ -37,9 +37,9 @@ def main(config: DictConfig) -> None:
         inspected = inspection.inspect_model(model, input_shape)
     except ValueError as error:
         raise UserError(f"model: {error}") from error
-    table = inspection.table(inspected)
+    table = inspection.layer_table(inspected)
     name = "-".join([HydraConfig.get().runtime.choices.model, *filter(None, [config.model.get("name")])])
-    title = f"{name} on data of {inspection.by(input_shape)}"
+    title = f"{name} on data of {inspection.joined_sizes(input_shape)}"
     folder = Path(config.out).expanduser()
     try:
         write_atomically(folder / f"{name}.csv", as_csv(inspected.layers).encode())

@@ -26,9 +26,9 @@ from cnnlab.workbench.run_reports.run_table import (
     by_age,
     find,
     read,
+    runs_table,
     shown_size,
     state_of,
-    table,
 )
 
 DEFAULT_FOLDERS = [Path("outputs/runs"), Path("outputs/multiruns"), Path("outputs/seeds")]
@@ -50,7 +50,7 @@ def main() -> None:
         places = ", ".join(map(str, arguments.folders or DEFAULT_FOLDERS))
         print(f"No {arguments.state} runs in {places}" if arguments.state else f"No runs in {places}: {MAKE_ONE}")
         return
-    print(table(runs, shutil.get_terminal_size().columns))
+    print(runs_table(runs, shutil.get_terminal_size().columns))
     if arguments.delete:
         delete(runs, folders, arguments.yes)
 

@@ -47,7 +47,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     # These put the parts together; they know neither the workbench nor the search engine.
     "cnnlab": ({"cnnlab"}, {"optuna", "matplotlib"}),
     "cnnlab.workbench": ({"cnnlab"}, set()),
-    "cnnlab.workbench.canvas": ({"cnnlab.errors"}, _HEAVY),
+    "cnnlab.workbench.canvas": ({"cnnlab.workbench.notation"}, _HEAVY),
     "cnnlab.workbench.notation": ({"cnnlab.errors"}, _HEAVY),
     "cnnlab.workbench.prediction.digits": ({"cnnlab.errors"}, _HEAVY),
     "cnnlab.workbench.inspection": (

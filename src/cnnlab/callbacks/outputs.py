@@ -25,11 +25,11 @@ class Outputs(Callback):
         logits: (N, num_classes) float32 on the CPU.
         labels: (N,) int64 on the CPU.
         seconds: of all steps, reading the samples included.
-        most_wrong, random: see Kept.
+        most_wrong, random: see TopSamples.
     """
 
     def __init__(self, num_kept: int, seed: int) -> None:
-        self.most_wrong, self.random = Kept(num_kept), Kept(num_kept)
+        self.most_wrong, self.random = TopSamples(num_kept), TopSamples(num_kept)
         self.logits, self.labels = torch.empty(0), torch.empty(0, dtype=torch.int64)
         self.seconds = 0.0
         self._lots = np.random.default_rng(seed)
@@ -85,7 +85,7 @@ class Outputs(Callback):
     on_validation_end = on_test_end
 
 
-class Kept:
+class TopSamples:
     """The samples of the largest rank among all that were added.
 
     Attributes:

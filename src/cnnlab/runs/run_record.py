@@ -22,7 +22,7 @@ from cnnlab.callbacks.throughput import Throughput
 from cnnlab.data.datamodule import DataModule
 from cnnlab.runs import json_files
 from cnnlab.runs.commands import python, short_path, this_script
-from cnnlab.speed.diagnosis import Run, diagnose
+from cnnlab.speed.diagnosis import StageTimes, diagnose
 from cnnlab.speed.fast_loop import FastLoop
 from cnnlab.speed.hardware import Hardware
 
@@ -137,7 +137,7 @@ def write_time(trainer: Trainer, datamodule: DataModule, run_dir: Path) -> None:
     if not throughput.shares:
         return
     device = trainer.strategy.root_device.type
-    run = Run(
+    run = StageTimes(
         throughput.shares,
         throughput.num_steps,
         device,

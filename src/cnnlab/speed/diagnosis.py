@@ -14,7 +14,7 @@ _LARGEST_BATCH = 512
 
 
 @dataclass(frozen=True)
-class Run:
+class StageTimes:
     """What a diagnosis needs to know of a run.
 
     Attributes:
@@ -41,7 +41,7 @@ class Run:
     core_share: float = 1.0
 
 
-def diagnose(run: Run) -> str:
+def diagnose(run: StageTimes) -> str:
     """The largest share of the time that can be avoided with what to try, else what the network's own share means."""
     if run.num_steps < _FEWEST_STEPS:
         return f"{run.num_steps} steps are too few to say where the time goes"
@@ -64,7 +64,7 @@ def diagnose(run: Run) -> str:
     return f"{text}: on a CPU only a smaller network or a GPU is faster" if run.device == "cpu" else text
 
 
-def _other_programs(run: Run) -> str | None:
+def _other_programs(run: StageTimes) -> str | None:
     """Without a core, all shares are those of waiting for one. A wait for workers' samples is no sign of that."""
     waits_for_workers = not run.in_memory and run.shares["data_wait"] >= _WAITING
     if run.device != "cpu" or waits_for_workers or run.core_share >= _HAD_A_CORE:
@@ -73,7 +73,7 @@ def _other_programs(run: Run) -> str | None:
     return f"training was kept from a core {without:.0%} of the time: it is faster when no other programs use the CPU"
 
 
-def _data_wait(run: Run) -> tuple[float, str] | None:
+def _data_wait(run: StageTimes) -> tuple[float, str] | None:
     share = run.shares["data_wait"]
     if share < _WAITING:
         return None
@@ -82,7 +82,7 @@ def _data_wait(run: Run) -> tuple[float, str] | None:
     return share, f"data wait {share:.0%}: the network waits for its samples; try {remedy}"
 
 
-def _copying(run: Run) -> tuple[float, str] | None:
+def _copying(run: StageTimes) -> tuple[float, str] | None:
     share = run.shares["copy"]
     if share < _COPYING:
         return None
@@ -90,7 +90,7 @@ def _copying(run: Run) -> tuple[float, str] | None:
     return share, f"copying {share:.0%}: batches are long on their way to the device; try {remedy}"
 
 
-def _validation(run: Run) -> tuple[float, str] | None:
+def _validation(run: StageTimes) -> tuple[float, str] | None:
     share = run.shares["validation"]
     if share < _VALIDATING:
         return None
@@ -98,7 +98,7 @@ def _validation(run: Run) -> tuple[float, str] | None:
     return share, f"validation {share:.0%}: try {remedy}"
 
 
-def _around_the_steps(run: Run) -> tuple[float, str] | None:
+def _around_the_steps(run: StageTimes) -> tuple[float, str] | None:
     share = run.shares["overhead"]
     if run.device != "cpu" or share < _AROUND:
         return None
@@ -106,7 +106,7 @@ def _around_the_steps(run: Run) -> tuple[float, str] | None:
     return share, f"{text}; try {_more_work_per_step(run, 4)}"
 
 
-def _more_work_per_step(run: Run, factor: float) -> str:
+def _more_work_per_step(run: StageTimes, factor: float) -> str:
     """A batch size about `factor` times as large, as long as an epoch keeps ten steps; trainer=fast; a network."""
     size = run.batch_size
     largest = min(max(_LARGEST_BATCH, 2 * size), run.num_samples // _FEWEST_PER_EPOCH)

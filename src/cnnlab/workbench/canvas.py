@@ -1,32 +1,30 @@
-"""Figures without pyplot's global state: one look for all, in colours that the colour-blind and printers keep apart."""
+"""The style of all figures, in colours that the colour-blind and printers keep apart, without pyplot's global state."""
 
 import io
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from cnnlab.workbench.notation import shown_number
 
 # Okabe and Ito, 2008
-BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
-    "#000000",
-    "#e69f00",
-    "#56b4e9",
-    "#009e73",
-    "#0072b2",
-    "#d55e00",
-    "#cc79a7",
-)
+BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
+BLUE, VERMILION, PURPLE = "#0072b2", "#d55e00", "#cc79a7"
 GREY, PALE = "#777777", "#c4c4c4"
 CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
 WIDTH = 7.0  # inches: a page's text is about as wide
 
-_LOOK: Any = {
+_STYLE: Any = {
     "font.size": 9.0,
     "axes.titlesize": 9.0,
     "axes.labelsize": 9.0,
@@ -50,13 +48,13 @@ _LOOK: Any = {
 
 
 class NotDrawn(Exception):
-    """Why a figure has nothing to show."""
+    """Says why a figure has nothing to show."""
 
 
 @contextmanager
-def look() -> Iterator[None]:
-    """Everything is drawn and saved inside: settings and warning filters are the caller's again afterwards."""
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **_LOOK}), warnings.catch_warnings():
+def project_style() -> Iterator[None]:
+    """Draw and save inside of it: afterwards matplotlib's settings and the warning filters are the caller's again."""
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **_STYLE}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*missing")  # names in scripts that the font lacks
         yield
 
@@ -88,12 +86,32 @@ def legend_above(axes: Axes, columns: int = 5) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         axes.legend(
-            handles,
-            labels,
-            loc="lower left",
-            bbox_to_anchor=(0, 1.0),
-            ncols=columns,
-            handletextpad=0.4,
-            columnspacing=1.2,
-            borderaxespad=0.2,
-        )
+            handles, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns,
+            handletextpad=0.4, columnspacing=1.2, borderaxespad=0.2,
+        )  # fmt: skip
+
+
+def log_axis(axis: Axis, subs: Sequence[float]) -> None:
+    """Make an axis logarithmic, with plain numbers at these multiples of the powers of ten."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=tuple(subs)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def mark_logarithms(axis: Axis, low: float, high: float, most: int = 7) -> None:
+    """Mark a logarithmic axis at few round numbers, and write them without padding."""
+    axis.set_major_locator(FixedLocator(_round_numbers(low, high, most)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: shown_number(value)))
+    axis.set_minor_locator(NullLocator())
+
+
+def _round_numbers(low: float, high: float, most: int) -> list[float]:
+    """Numbers between low and high, both > 0: 1, 2, 5 times powers of ten, or every few powers of ten."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for mantissas in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        ticks = [m * 10.0**e for e in range(first, last + 1) for m in mantissas if low <= m * 10.0**e <= high]
+        if len(ticks) <= most:
+            return ticks if len(ticks) >= 2 else [low, high]
+    step = math.ceil((last - first) / (most - 1))
+    return [10.0**e for e in range(first, last + 1, step) if low <= 10.0**e <= high]

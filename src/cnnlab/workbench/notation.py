@@ -43,7 +43,7 @@ def shown(value: Any) -> str:
 
 
 def typed(text: str) -> Any:
-    """What was typed, as a number, truth value or null where it is one."""
+    """The number, truth value or null that a text stands for, or the text itself."""
     for kind in (int, float):
         try:
             return kind(text)

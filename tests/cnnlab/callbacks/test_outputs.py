@@ -7,14 +7,14 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from cnnlab.callbacks.outputs import Kept, Outputs
+from cnnlab.callbacks.outputs import Outputs, TopSamples
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
 def test_the_largest_of_all_batches_are_kept_in_order(batch_size: int) -> None:
     generator = torch.Generator().manual_seed(0)
     ranks, inputs = torch.rand(100, generator=generator), torch.randn(100, 1, 4, generator=generator)
-    kept, first = Kept(12), 0
+    kept, first = TopSamples(12), 0
     for some, samples in zip(ranks.split(batch_size), inputs.split(batch_size), strict=True):
         kept.add(some, samples, first)
         first += len(some)
@@ -24,7 +24,7 @@ def test_the_largest_of_all_batches_are_kept_in_order(batch_size: int) -> None:
 
 
 def test_fewer_samples_than_places() -> None:
-    kept = Kept(12)
+    kept = TopSamples(12)
     kept.add(torch.tensor([1.0, 3.0]), torch.eye(2), 0)
     assert kept.indices.tolist() == [1, 0]
 

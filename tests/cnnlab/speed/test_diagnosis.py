@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from cnnlab.speed.diagnosis import Run, diagnose
+from cnnlab.speed.diagnosis import StageTimes, diagnose
 
 
 def run(
     num_steps: int = 1000, device: str = "cpu", batch_size: int = 32, num_samples: int = 55_000, **rest: Any
-) -> Run:
+) -> StageTimes:
     stages = ("data_wait", "copy", "optimizer", "overhead", "validation")
     shares = {name: rest.pop(name, 0.02) for name in stages}
     shares["forward_backward"] = 1 - sum(shares.values())
-    return Run(shares, num_steps, device, batch_size, num_samples, **rest)
+    return StageTimes(shares, num_steps, device, batch_size, num_samples, **rest)
 
 
 @pytest.mark.parametrize(
@@ -86,5 +86,5 @@ def run(
     ],
     ids=lambda value: value.replace("/", " ")[:40] if isinstance(value, str) else None,
 )
-def test_the_sentence(seen: Run, expected: str) -> None:
+def test_the_sentence(seen: StageTimes, expected: str) -> None:
     assert diagnose(seen) == expected

@@ -42,9 +42,9 @@ def test_ratios_are_taken_repeat_by_repeat() -> None:
             "images": [320, 640, 640, 320],
         }
     )
-    assert (report.by_repeat(rows, "seconds")["b"] / report.by_repeat(rows, "seconds")["a"]).tolist() == [4.0, 2.0]
-    assert report.by_repeat(rows, "per_step")["b"].tolist() == [0.2, 0.4]
-    assert report.by_repeat(rows, "rate")["a"].tolist() == [320.0, 80.0]
+    assert (report.per_repeat(rows, "seconds")["b"] / report.per_repeat(rows, "seconds")["a"]).tolist() == [4.0, 2.0]
+    assert report.per_repeat(rows, "per_step")["b"].tolist() == [0.2, 0.4]
+    assert report.per_repeat(rows, "rate")["a"].tolist() == [320.0, 80.0]
 
 
 def test_a_table_is_markdown_and_no_rows_are_no_table() -> None:

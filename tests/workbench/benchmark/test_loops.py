@@ -9,11 +9,11 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from cnnlab.errors import UserError
 from cnnlab.speed import hardware
-from cnnlab.workbench.benchmark import fits, loops, variants
+from cnnlab.workbench.benchmark import loops, training_runs, variants
 from cnnlab.workbench.benchmark.bench import Bench
 from cnnlab.workbench.benchmark.measuring import Settings
+from cnnlab.workbench.benchmark.pillow_samples import PillowSamples, counterpart
 from cnnlab.workbench.benchmark.pipeline import ours, per_sample
-from cnnlab.workbench.benchmark.samples import Samples, counterpart
 
 SMALL = ["model=linear", "data.train_size=320", "data.batch_size=16", "trainer.accelerator=cpu"]
 
@@ -36,14 +36,14 @@ def test_every_loop_runs_so_many_steps(bench: Bench) -> None:
             counts.append(0)
             assert getattr(loops, name)(bench, 3) > 0
         counts.append(0)
-        assert fits.template(bench, 3) > 0
+        assert training_runs.template(bench, 3) > 0
     finally:
         hook.remove()
     assert counts == [3] * 6 + [6]  # as many steps warm train.py's own training up
 
 
 def test_samples_one_by_one_are_the_pixels_that_batches_hold(bench: Bench) -> None:
-    samples = Samples(bench.data, bench.config.augment)
+    samples = PillowSamples(bench.data, bench.config.augment)
     inputs, labels = bench.data.training.inputs[:9], bench.data.training.labels[:9]
     expected = (inputs / 255 - bench.data.mean[0]) / bench.data.std[0]
     for number in range(9):
@@ -94,7 +94,7 @@ def test_augmentations_have_counterparts(bench: Bench) -> None:
     assert (turn.degrees, turn.translate, turn.scale) == ([-10.0, 10.0], (0.07, 0.07), (0.9, 1.1))
     assert counterpart(bench.config.augment, (28, 28)) == []
     for augment in (shift, OmegaConf.create(affine)):
-        assert Samples(bench.data, augment)[0][0].shape == (1, 28, 28)
+        assert PillowSamples(bench.data, augment)[0][0].shape == (1, 28, 28)
 
 
 def test_reading_is_timed_both_ways(bench: Bench) -> None:
@@ -112,7 +112,7 @@ def test_the_fast_variant_is_fast_whatever_trainer_was_asked_for(
         timed[bool(bench.config.trainer.get("fast_loop"))] = bench.config.trainer.accelerator
         return 1.0
 
-    monkeypatch.setattr(fits, "template", template)
+    monkeypatch.setattr(training_runs, "template", template)
     settings = Settings(overrides=("trainer=cpu", *SMALL[:-1]), smoke=True)
     rows = variants.measure(settings, "cpu", ["template", "fast", "best"], ["data.batch_size=32"])
     assert timed == {False: "cpu", True: "cpu"}

@@ -4,8 +4,15 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from cnnlab.workbench.benchmark import batch_size, end_to_end, gpu, imports, overhead, pipeline, split, time_to_accuracy
-from cnnlab.workbench.benchmark.measuring import Settings
+from cnnlab.workbench.benchmark import (
+    batch_size,
+    end_to_end,
+    gpu,
+    imports,
+    overhead,
+    pipeline,
+    time_to_accuracy,
+)
 
 
 def rows(seconds: dict[str, list[float]], **columns: object) -> pd.DataFrame:
@@ -42,7 +49,7 @@ def test_overhead_is_what_a_step_takes_more_and_only_there_where_an_aim_was_it_i
     large = rows(
         {name: [100 * it for it in values] for name, values in seconds.items()}, model="tinyvgg", batch_size=128
     )
-    _, linear, tinyvgg = lines(overhead.table(pd.concat([small, large])))
+    _, linear, tinyvgg = lines(overhead.as_markdown(pd.concat([small, large])))
     assert linear[3:7] == ["1,500 (1,000–2,000)", "200 (200–200)", "360 (320–400)", "160 (160–160)"]
     assert linear[8:] == ["template ≤ 400 µs: yes, fast ≤ 150 µs: no"]
     assert tinyvgg[7:] == ["28.0 (16.0–40.0)", "template ≤ 5 %: no"]
@@ -50,7 +57,7 @@ def test_overhead_is_what_a_step_takes_more_and_only_there_where_an_aim_was_it_i
 
 def test_end_to_end_tells_seconds_of_an_epoch_and_how_many_times_faster() -> None:
     seconds = {"template": [1.0], "fast": [0.5], "plain": [4.0], "careful": [2.0], "best": [1.5], "floor": [0.5]}
-    header, epoch, ratio_header, ratio = lines(end_to_end.table(rows(seconds, model="vgg", batch_size=32)))
+    header, epoch, ratio_header, ratio = lines(end_to_end.as_markdown(rows(seconds, model="vgg", batch_size=32)))
     told = dict(zip(header, epoch, strict=True))
     assert (told["template"], told["plain"], told["best in"]) == ("10.00", "40.00", "32-true")
     ratios = dict(zip(ratio_header, ratio, strict=True))
@@ -74,15 +81,15 @@ def test_end_to_end_is_judged_by_what_the_hardware_can(precision: str, expected:
     seconds = {"template": [1.0], "fast": [0.5], "plain": [1.4], "careful": [0.9], "best": [0.95], "floor": [0.5]}
     for model, device, text in (("tinyvgg", "cpu", expected), ("vgg", "cpu", ""), ("tinyvgg", "cuda", "")):
         cell = rows(seconds, model=model, device=device, precision=precision)
-        assert end_to_end.table(cell).strip().splitlines()[-1].endswith(f" | {text} |")
+        assert end_to_end.as_markdown(cell).strip().splitlines()[-1].endswith(f" | {text} |")
 
 
 def test_the_pipeline_is_compared_with_the_faster_of_the_others() -> None:
     seconds = {"per sample, 0 workers": [30.0, 50.0], "per sample, 2 workers": [60.0, 40.0], "ours": [1.0, 1.0]}
     cell = rows(seconds, augment="none")
     assert pipeline.ratio(cell).tolist() == [30.0, 40.0]
-    assert lines(pipeline.table(cell))[1][-2:] == ["35.0 (30.0–40.0)", "≥ 30: yes"]
-    assert "≥" not in pipeline.table(cell.assign(augment="shift"))
+    assert lines(pipeline.as_markdown(cell))[1][-2:] == ["35.0 (30.0–40.0)", "≥ 30: yes"]
+    assert "≥" not in pipeline.as_markdown(cell.assign(augment="shift"))
 
 
 def test_a_network_is_good_enough_when_it_first_is() -> None:
@@ -92,8 +99,8 @@ def test_a_network_is_good_enough_when_it_first_is() -> None:
 
 
 def test_a_run_that_never_is_good_enough_is_told_so() -> None:
-    runs = rows({"template": [1.0]}, kind="time to accuracy", accuracy=0.9799, lr=0.02, batch_size=512)
-    assert lines(batch_size.table(runs))[1] == ["512", "0.02", "not reached", "1.0", "97.99%"]
+    runs = rows({"template": [1.0]}, kind="time to accuracy", accuracy=0.9799, lr=0.02, batch_size=512, model="tinyvgg")
+    assert lines(batch_size.as_markdown(runs))[1] == ["512", "0.02", "not reached", "1.0", "97.99%"]
     assert batch_size.draw(runs).startswith(b"\x89PNG")
 
 
@@ -114,23 +121,10 @@ def test_with_a_gpu_the_table_says_from_which_size_on_it_wins() -> None:
             )
             for width, value in seconds.items()
         ]
-    text = batch_size.table(pd.concat(measured))
+    text = batch_size.as_markdown(pd.concat(measured))
     assert "batch size 512: cuda is faster than the CPU from model tinyvgg, 64 units on." in text
     assert [line[-1] for line in lines(text)] == ["cuda / cpu", "0.2", "2.0", "9.0"]
     assert batch_size.draw(pd.concat(measured)).startswith(b"\x89PNG")
-
-
-def test_the_rest_of_a_step_is_when_the_device_was_not_busy() -> None:
-    assert split.split(wall=10.0, compute=6.0, copy=1.0) == split.Split(copy=1.0, compute=6.0, rest=3.0)
-    assert split.split(wall=5.0, compute=6.0, copy=0.0).rest == 0.0
-
-
-def test_only_a_cuda_device_has_its_steps_split() -> None:
-    assert split.cells(Settings()) == []
-    cells = split.cells(Settings(devices=("cuda", "cpu"), batch_sizes=(32,)), kind="split")
-    assert [cell.keys["data_device"] for cell in cells] == ["cpu", "auto"]
-    parts = rows({"copy": [1e-5], "compute": [2e-4], "rest": [5e-5]}, batch_size=32, data_device="auto", steps=1)
-    assert lines(split.table(parts))[1] == ["32", "the GPU", "10", "200", "50"]
 
 
 def test_a_recipe_is_judged_by_its_mean_accuracy_over_the_seeds() -> None:
@@ -140,7 +134,7 @@ def test_a_recipe_is_judged_by_its_mean_accuracy_over_the_seeds() -> None:
             for seed, value in enumerate((0.989, 0.9916))
         ]
     )
-    header, line = lines(time_to_accuracy.table(runs))
+    header, line = lines(time_to_accuracy.as_markdown(runs))
     told = dict(zip(header, line, strict=True))
     judged = "mean ≥ 99 %: yes, process ≤ 15 s: no, training ≤ 6 s: no"
     assert (told["seeds"], told["test %"], told["aim"]) == ("2", "99.03 ± 0.18", judged)
@@ -153,7 +147,7 @@ def test_what_a_config_imports_are_the_modules_of_its_classes() -> None:
     )
     assert list(imports.modules_of(config)) == ["x.y", "u", "t"]
     cold = rows({imports.LIBRARIES: [4.0, 5.0], imports.OURS: [4.2, 5.4]}, steps=1)
-    assert lines(imports.table(cold))[1][-2:] == ["0.30 (0.20–0.40)", "≤ 0.3 s: no"]
+    assert lines(imports.as_markdown(cold))[1][-2:] == ["0.30 (0.20–0.40)", "≤ 0.3 s: no"]
 
 
 def test_the_gpu_table_says_of_each_aim_whether_it_was_reached() -> None:
@@ -162,19 +156,17 @@ def test_the_gpu_table_says_of_each_aim_whether_it_was_reached() -> None:
         rows(loops, kind="step", batch_size=512),
         rows(loops, kind="step", batch_size=32),
         rows({"per sample, 0 workers": [9.0], "ours": [1.0]}, kind="pipeline", batch_size=32),
-        rows({"copy": [1e-5], "compute": [2e-4], "rest": [5e-5]}, kind="split", steps=1, data_device="cpu"),
         rows({"template": [0.9], "fast": [1.1]}, kind="warm", accuracy=0.9905),
         rows({"template": [1.0]}, kind="model size", device="cuda", model="tinyvgg, 10 units"),
         rows({"template": [3.0]}, kind="model size", device="cpu", model="tinyvgg, 10 units"),
     ]
-    told = {line[0]: line[1:] for line in lines(gpu.table(pd.concat(measured)))}
+    told = {line[0]: line[1:] for line in lines(gpu.as_markdown(pd.concat(measured)))}
     assert told["template / bare, batch 512"] == ["≤ 1.3", "1.20", "yes"]
     assert told["fast / bare, batch 512"] == ["≤ 1", "1.10", "no"]
     assert told["template, × faster than plain, batch 512"] == ["≥ 20", "25.0", "yes"]
     assert told["fast, × faster than plain, batch 512"] == ["–", "27.3", "–"]
     assert told["fast, × faster than plain, batch 32"] == ["≥ 8", "27.3", "yes"]
     assert told["reading, × faster than sample by sample, batch 32"] == ["≥ 30", "9.0", "no"]
-    assert told["copy/compute/rest of a bare step, µs, batch 32, data.device=cpu"] == ["–", "10 / 200 / 50", "–"]
     assert told["GPU, × faster than CPU, tinyvgg, 10 units, batch 32"] == ["–", "3.0", "–"]
     assert told["experiment=fast99, warm, training, s"] == ["≤ 1 s", "0.90", "yes"]
     assert told["experiment=fast99 trainer=fast, warm, training, s"] == ["≤ 1 s", "1.10", "no"]

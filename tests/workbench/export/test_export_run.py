@@ -22,7 +22,7 @@ from cnnlab.saved_run import SavedModel
 from cnnlab.workbench.export import formats
 from cnnlab.workbench.export.check import compare, known_samples
 from cnnlab.workbench.export.export_run import export_run, path_of
-from cnnlab.workbench.export.stored_inputs import StoredInputs
+from cnnlab.workbench.export.graph import StoredInputs
 from conftest import PROJECT
 
 QUICK = ("tinyvgg", "mlp", "resnet")

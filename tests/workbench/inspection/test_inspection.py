@@ -15,7 +15,7 @@ from cnnlab.models.resnet import ResNet
 from cnnlab.models.tinyvgg import TinyVGG
 from cnnlab.models.torchvision import Torchvision
 from cnnlab.models.vgg import VGG
-from cnnlab.workbench.inspection.layers import Inspection, Layer, inspect_model, table
+from cnnlab.workbench.inspection.layers import Inspection, Layer, inspect_model, layer_table
 
 MNIST = (1, 28, 28)
 
@@ -80,7 +80,7 @@ def test_every_network_and_every_number_of_dims(cls: type[nn.Module], shape: tup
     assert sum(layer.parameters for layer in inspection.layers) == inspection.parameters
     assert inspection.layers[-1].output_shape == (7,)
     assert " = " in inspection.fully_connected
-    rows = table(inspection)
+    rows = layer_table(inspection)
     assert len({len(row) for row in rows}) == 1
     assert f"{inspection.parameters:,}" in rows[-1]
 

@@ -142,7 +142,7 @@ def test_pages_and_explanations(
 
 
 def test_a_digit_as_mnist_has_it_is_answered_as_in_the_data(trained: Path) -> None:
-    predictor = Predictor.of(trained, "cpu")
+    predictor = Predictor(load_model(trained), "cpu")
     model, datamodule, _ = load_run(trained)
     inputs, _ = next(iter(datamodule.val_dataloader()))
     with torch.no_grad():
@@ -180,7 +180,7 @@ def test_other_data_are_resized_as_in_training(
     assert "digit" not in answers[0]
     right = [row["file"].split("/")[0] == row["label"] for row in answers]
     assert np.mean(right) > 0.9
-    predictor = Predictor.of(run.folder, "cpu")
+    predictor = Predictor(load_model(run.folder), "cpu")
     stored = load_run(run.folder).datamodule.training.inputs
     seen = [predictor.see(path, path.name).pixels for path in sorted(photos.rglob("*.png"))]
     picture = np.asarray(Image.open(photos / "red/0.png")).transpose(2, 0, 1)

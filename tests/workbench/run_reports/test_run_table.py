@@ -47,7 +47,7 @@ def changed(folder: Path, seconds_ago: float) -> Path:
 
 def lines(*folders: Path, width: int = 150) -> list[list[str]]:
     """Cells of the table, by what at least two spaces part."""
-    text = run_table.table([run_table.read(folder) for folder in folders], width)
+    text = run_table.runs_table([run_table.read(folder) for folder in folders], width)
     return [[cell.strip() for cell in line.split("  ") if cell] for line in text.splitlines()]
 
 
@@ -111,7 +111,7 @@ def test_notes_say_why_a_run_failed_and_fit_the_terminal(tmp_path: Path) -> None
     assert rows[0][-1].startswith("out of GPU memory xxx")
     assert rows[0][-1].endswith("x…")
     for width, longest in ((150, 150), (60, 110)):
-        text = run_table.table([run_table.read(folder) for folder in (error, crash)], width)
+        text = run_table.runs_table([run_table.read(folder) for folder in (error, crash)], width)
         assert max(map(len, text.splitlines())) <= longest
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_file_is_named_and_hides_nothing(name: str, content: bytes, tm
     runs = [run_table.read(path) for path in (folder, finished(tmp_path / "fine"))]
     assert runs[0].note == f"cannot read {Path(name).name}"
     assert runs[1].note == ""
-    assert len(run_table.table(runs, 100).splitlines()) == 4
+    assert len(run_table.runs_table(runs, 100).splitlines()) == 4
 
 
 def test_values_of_another_type_than_expected(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_values_of_another_type_than_expected(tmp_path: Path) -> None:
     (folder / ".hydra/config.yaml").write_text("monitor: 7\nmodel: vgg\ndata: null\ntrainer: []\n", encoding="utf-8")
     run = run_table.read(folder)
     assert (run.data, run.model, run.val, run.test, run.epochs, run.max_epochs) == ("", "", None, None, None, None)
-    assert run_table.table([run], 100)
+    assert run_table.runs_table([run], 100)
 
 
 def test_epochs_of_a_run_that_was_stopped_are_in_its_log(tmp_path: Path) -> None:

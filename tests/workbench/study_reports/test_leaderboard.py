@@ -33,7 +33,7 @@ def sweep(tmp_path: Path) -> Sweep:
 
 
 def test_the_printed_rows(sweep: Sweep) -> None:
-    cells = leaderboard.rows(sweep, leaderboard.ranked(trial_table(sweep)), param_table(sweep))
+    cells = leaderboard.leaderboard_rows(sweep, leaderboard.ranked(trial_table(sweep)), param_table(sweep))
     assert cells[0] == ["rank", "trial", "state", "value", "best epoch", "seconds", "model", "lr", "norm", "depth"]
     assert cells[1] == ["1", "1", "COMPLETE", "0.9812", "", "1,234", "mlp", "0.0001235", "", "3"]
     assert cells[2] == ["2", "0 (defaults)", "COMPLETE", "0.9700", "4", "10.0", "tinyvgg", "0.005", "null", ""]
@@ -42,7 +42,7 @@ def test_the_printed_rows(sweep: Sweep) -> None:
 
 
 def test_parameters_that_no_shown_trial_has_are_left_out(sweep: Sweep) -> None:
-    cells = leaderboard.rows(sweep, leaderboard.ranked(trial_table(sweep)).head(1), param_table(sweep))
+    cells = leaderboard.leaderboard_rows(sweep, leaderboard.ranked(trial_table(sweep)).head(1), param_table(sweep))
     assert cells[0][6:] == ["model", "lr", "depth"]
 
 
@@ -54,7 +54,7 @@ def test_a_narrow_terminal_drops_what_tells_trials_apart_last(tmp_path: Path) ->
         )
     sweep = read(maker.finish())
     table, params = trial_table(sweep), param_table(sweep)
-    assert leaderboard.fitted(sweep, table, params, 200) == (leaderboard.rows(sweep, table, params), [])
+    assert leaderboard.fitted(sweep, table, params, 200) == (leaderboard.leaderboard_rows(sweep, table, params), [])
     cells, hidden = leaderboard.fitted(sweep, table, params, 65)
     assert hidden == ["same_and_wide", "same", "wide_and_differs"]
     assert cells[0][6:] == ["differs"]
@@ -94,7 +94,7 @@ def test_a_parameter_named_like_a_column_is_told_apart(tmp_path: Path) -> None:
     maker = SweepMaker(tmp_path)
     maker.trial({"rank": 7, "x.seconds": 3}, 0.5)
     sweep = read(maker.finish())
-    assert leaderboard.rows(sweep, trial_table(sweep), param_table(sweep))[0][6:] == ["rank", "x.seconds"]
+    assert leaderboard.leaderboard_rows(sweep, trial_table(sweep), param_table(sweep))[0][6:] == ["rank", "x.seconds"]
     table = pd.read_csv(io.StringIO(leaderboard.as_csv(trial_table(sweep), param_table(sweep))))
     assert (table.at[0, "rank"], table.at[0, "params_rank"], table.at[0, "x.seconds"]) == (1, 7, 3)
 
@@ -104,7 +104,7 @@ def test_several_objectives_are_marked(tmp_path: Path) -> None:
     maker.trial({"a": 1}, [0.9, 70_000.0])
     maker.trial({"a": 2}, [0.8, 80_000.0])
     sweep = read(maker.finish())
-    cells = leaderboard.rows(sweep, trial_table(sweep), param_table(sweep))
+    cells = leaderboard.leaderboard_rows(sweep, trial_table(sweep), param_table(sweep))
     assert cells[0][:5] == ["rank", "trial", "state", "val/accuracy", "num_parameters"]
     assert [row[0] for row in cells[1:]] == ["1*", "2"]
     assert cells[1][3:5] == ["0.9000", "70,000"]

@@ -54,7 +54,7 @@ def test_numbers_by_hand(tmp_path: Path) -> None:
     assert (first["images_per_second_mean"], first["images_per_second_sd"]) == pytest.approx((1000.0, 0.0))
     assert (second["n"], second["value_mean"]) == (1, 0.8)
     assert math.isnan(second["value_sd"])
-    rows = seed_table.rows(sweep, seeds)
+    rows = seed_table.seed_rows(sweep, seeds)
     assert rows[0] == ["lr", "n", "val/accuracy", "train seconds", "images/s"]
     assert rows[1] == ["0.1", "3", "0.920 ± 0.020", "20 ± 10", "1,000.0000 ± 0.0000"]
     assert rows[2][:4] == ["0.2", "1", "0.800", "5"]
@@ -70,7 +70,7 @@ def test_what_follows_from_the_parameters_is_shown_but_draws_no_line(tmp_path: P
     assert list(seeds["data.batch_size"]) == [32, 32, 64, 64, 512, 512]
     assert list(seeds["optimizer.lr"]) == [0.005, 0.005, 0.005, 0.01, 0.005, 0.08]
     assert seed_table.lines_over(seeds) == ("data.batch_size", ["+learning_rate"])
-    assert seed_table.rows(sweep, seeds)[0][:4] == ["batch_size", "learning_rate", "lr", "n"]
+    assert seed_table.seed_rows(sweep, seeds)[0][:4] == ["batch_size", "learning_rate", "lr", "n"]
 
 
 def test_seeds_that_are_overrides_only_count_too(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from PIL import Image
 from sweep_maker import SweepMaker
 
-from cnnlab.workbench.canvas import look
+from cnnlab.workbench.canvas import project_style
 from cnnlab.workbench.study_reports import figures
 from cnnlab.workbench.study_reports.figures.view import View
 from cnnlab.workbench.study_reports.sweep_folder import read
@@ -200,7 +200,7 @@ def test_panels_of_slices_stand_in_rows_of_four(tmp_path: Path) -> None:
     for _ in range(6):
         maker.trial({f"p{i}": dice.uniform(0.1, 1) for i in range(9)}, dice.random())
     sweep = read(maker.finish())
-    with look():
+    with project_style():
         drawn = figures.slices(View(sweep, trial_table(sweep)))
         drawn.draw_without_rendering()
     *panels, _ = drawn.axes

@@ -1,25 +1,20 @@
-"""What batch size, device and network size do to images/s, and the batch size to the time to 98 %."""
+"""Images/s by batch size, device and size of the network, and the time to 98 % by batch size."""
 
 import math
 from collections.abc import Mapping
 from functools import partial
-from timeit import default_timer
-from typing import TYPE_CHECKING
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+import pandas as pd
 
-from cnnlab.workbench.benchmark import figures, fits, split, variants
-from cnnlab.workbench.benchmark.bench import Bench, synchronise
+from cnnlab.workbench.benchmark import figures, training_runs, variants
+from cnnlab.workbench.benchmark.bench import Bench
 from cnnlab.workbench.benchmark.measuring import Cell, Row, Settings
-from cnnlab.workbench.benchmark.report import by_repeat, section, spread
-
-if TYPE_CHECKING:
-    import pandas as pd
+from cnnlab.workbench.benchmark.report import rates, section, spread
 
 TARGET = 0.98
 VARIANTS = ("template", "fast")
 _BATCH_SIZES = (32, 64, 128, 256, 512)
-_BY_BATCH, _BY_MODEL, _TO_ACCURACY, _SPLIT = "batch size", "model size", "time to accuracy", "split"
+_BY_BATCH, _BY_MODEL, _TO_ACCURACY = "batch size", "model size", "time to accuracy"
 
 
 def cells(settings: Settings) -> list[Cell]:
@@ -39,7 +34,7 @@ def cells(settings: Settings) -> list[Cell]:
         )
         for batch_size in sizes
     ]
-    return [*by_batch, *to_accuracy, *by_model_size(settings), *split.cells(settings, kind=_SPLIT)]
+    return [*by_batch, *to_accuracy, *by_model_size(settings)]
 
 
 def by_model_size(settings: Settings) -> list[Cell]:
@@ -65,64 +60,43 @@ def measure_time_to_accuracy(settings: Settings, batch_size: int) -> list[Row]:
     cell = ["model=tinyvgg", f"data.batch_size={batch_size}", f"optimizer.lr={rate:.4g}"]
     small = [f"data.train_size={5 * batch_size}", "trainer.max_epochs=1"] if settings.smoke else []
     bench = Bench([*cell, "trainer.val_check_interval=0.2", *settings.overrides, *small], settings.devices[0])
-    curve = _AccuracyOverTime()
-    fits.fit(bench, bench.config, curve)
+    clock = training_runs.TrainingClock(bench)
+    training_runs.fit(bench, bench.config, clock)
     rows = [
         {"variant": "template", "repeat": 0, "steps": steps, "seconds": seconds, "accuracy": accuracy, "lr": rate}
-        for steps, seconds, accuracy in curve.points
+        for steps, seconds, accuracy in clock.validations
     ]
     return bench.described(rows)
 
 
-class _AccuracyOverTime(Callback):
-    """(steps, seconds of training without validation, accuracy) at each validation."""
-
-    def __init__(self) -> None:
-        self.points: list[tuple[int, float, float]] = []
-        self._seconds = self._began = 0.0
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        synchronise(pl_module.device)
-        self._began = default_timer()
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        synchronise(pl_module.device)
-        self._seconds += default_timer() - self._began
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.points.append((trainer.global_step, self._seconds, float(trainer.callback_metrics["val/accuracy"])))
-        self._began = default_timer()
-
-
-def first_reached(runs: "pd.DataFrame", target: float = TARGET) -> float | None:
+def first_reached(runs: pd.DataFrame, target: float = TARGET) -> float | None:
     """Seconds of training when the accuracy first was so high, None if it never was."""
     reached = runs[runs["accuracy"] >= target]["seconds"]
     return None if reached.empty else float(reached.min())
 
 
 def wins_from(ratios: Mapping[str, float]) -> str | None:
-    """From which on every ratio is above 1, given in rising order; None if not even the last is."""
+    """The name from which on every ratio is above 1, given in rising order; None if not even the last is."""
     names = list(ratios)
-    winning = [all(ratios[later] > 1 for later in names[number:]) for number in range(len(names))]
-    return names[winning.index(True)] if any(winning) else None
+    return next((name for i, name in enumerate(names) if all(ratios[later] > 1 for later in names[i:])), None)
 
 
-def table(rows: "pd.DataFrame") -> str:
-    of = dict(iter(rows.groupby("kind")))
+def as_markdown(rows: pd.DataFrame) -> str:
+    of_kind = dict(iter(rows.groupby("kind")))
     text = ""
-    if _BY_BATCH in of:
-        text += _throughput("Images/s of TinyVGG by batch size", of[_BY_BATCH], "batch_size", "model")
-    if _TO_ACCURACY in of:
+    if _BY_BATCH in of_kind:
+        text += _throughput("Images/s of TinyVGG by batch size", of_kind[_BY_BATCH], "batch_size", "model")
+    if _TO_ACCURACY in of_kind:
         text += section(
             f"Seconds of training until TinyVGG's accuracy in validation, five times an epoch, first is {TARGET:.0%}",
-            [_to_accuracy_line(batch_size, runs) for batch_size, runs in of[_TO_ACCURACY].groupby("batch_size")],
+            [_to_accuracy_line(batch_size, runs) for batch_size, runs in of_kind[_TO_ACCURACY].groupby("batch_size")],
         )
-    if _BY_MODEL in of:
-        text += _throughput("Images/s by size of the network", of[_BY_MODEL], "model", "batch_size")
-    return text + (split.table(of[_SPLIT]) if _SPLIT in of else "")
+    if _BY_MODEL in of_kind:
+        text += _throughput("Images/s by size of the network", of_kind[_BY_MODEL], "model", "batch_size")
+    return text
 
 
-def _to_accuracy_line(batch_size: int, runs: "pd.DataFrame") -> dict[str, object]:
+def _to_accuracy_line(batch_size: int, runs: pd.DataFrame) -> dict[str, object]:
     seconds = first_reached(runs)
     return {
         "batch size": batch_size,
@@ -133,7 +107,7 @@ def _to_accuracy_line(batch_size: int, runs: "pd.DataFrame") -> dict[str, object
     }
 
 
-def _throughput(title: str, rows: "pd.DataFrame", rising: str, fixed: str) -> str:
+def _throughput(title: str, rows: pd.DataFrame, rising: str, fixed: str) -> str:
     """Images/s on each device; with two of them also from where on the first is the faster."""
     devices = sorted(set(rows["device"]), key=lambda device: device == "cpu")
     lines: list[dict[str, object]] = []
@@ -141,16 +115,17 @@ def _throughput(title: str, rows: "pd.DataFrame", rising: str, fixed: str) -> st
     for shared, some in rows.groupby(fixed):
         ratios = {}
         for value, cell in some.groupby(rising, sort=rising == "batch_size"):
-            rates = {device: by_repeat(on, "rate") for device, on in cell.groupby("device")}
-            line: dict[str, object] = {"network": shared, "batch size": value}
-            if rising == "model":
-                line = {"network": value, "batch size": shared}
-            for device in devices:
-                for name in VARIANTS:
-                    if name in rates.get(device, ()):
-                        line[f"{name} on {device}"] = spread(rates[device][name])
-            if len(rates) > 1:
-                ratio = rates[devices[0]]["template"].median() / rates["cpu"]["template"].median()
+            measured = {device: rates(on_device) for device, on_device in cell.groupby("device")}
+            network, size = (value, shared) if rising == "model" else (shared, value)
+            line: dict[str, object] = {"network": network, "batch size": size}
+            line |= {
+                f"{name} on {device}": spread(measured[device][name])
+                for device in devices
+                for name in VARIANTS
+                if name in measured.get(device, ())
+            }
+            if len(measured) > 1:
+                ratio = measured[devices[0]]["template"].median() / measured["cpu"]["template"].median()
                 ratios[str(value)] = ratio
                 line[f"{devices[0]} / cpu"] = f"{ratio:.1f}"
             lines.append(line)
@@ -161,29 +136,26 @@ def _throughput(title: str, rows: "pd.DataFrame", rising: str, fixed: str) -> st
     return section(title, lines) + ("\n".join(verdicts) + "\n\n" if verdicts else "")
 
 
-def draw(rows: "pd.DataFrame") -> bytes:
-    of = dict(iter(rows.groupby("kind")))
-    panels = []
-    if _BY_BATCH in of:
-        named = of[_BY_BATCH].assign(variant=of[_BY_BATCH]["variant"] + " on " + of[_BY_BATCH]["device"])
-        drawn = figures.lines(named, "batch_size", lambda cell: by_repeat(cell, "rate"))
-        panels.append(figures.Panel("TinyVGG, 10 units", "batch size", "images/s", drawn))
-    if _TO_ACCURACY in of:
-        times = {size: first_reached(runs) for size, runs in of[_TO_ACCURACY].groupby("batch_size")}
-        reached = {size: seconds for size, seconds in times.items() if seconds is not None}
-        line = figures.Line(f"to {TARGET:.0%}", *(list(it) for it in (reached, *[reached.values()] * 3)))
-        title = f"time to {TARGET:.0%} validation accuracy"
-        panels.append(figures.Panel(title, "batch size", "seconds of training", [line] if reached else [], log_y=False))
-    if _BY_MODEL in of:
-        panels.append(_by_width(of[_BY_MODEL]))
-    return figures.draw_lines(panels, columns=min(2, len(panels)))
+def draw(rows: pd.DataFrame) -> bytes:
+    kind, on_device = rows["kind"], " on " + rows["device"]
+    width = rows["model"].str.extract(r"^tinyvgg, (\d+) units", expand=False).astype(float)
+    by_batch = rows.assign(variant=rows["variant"] + on_device)[kind == _BY_BATCH]
+    to_accuracy = rows[(kind == _TO_ACCURACY) & (rows.get("accuracy", math.nan) >= TARGET)]
+    by_width = rows.assign(width=width, variant="batch " + rows["batch_size"].astype(str) + on_device)
+    by_width = by_width[(kind == _BY_MODEL) & width.notna()]
 
+    def first_seconds(runs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({f"to {TARGET:.0%}": [first_reached(runs)]})
 
-def _by_width(rows: "pd.DataFrame") -> figures.Panel:
-    tinyvgg = rows[rows["model"].str.startswith("tinyvgg")]
-    named = tinyvgg.assign(
-        width=tinyvgg["model"].str.extract(r"(\d+) units", expand=False).astype(int),
-        variant="batch " + tinyvgg["batch_size"].astype(str) + " on " + tinyvgg["device"],
-    )
-    drawn = figures.lines(named, "width", lambda cell: by_repeat(cell, "rate"))
-    return figures.Panel("TinyVGG by width", "hidden units", "images/s", drawn)
+    wanted = [
+        ("TinyVGG, 10 units", by_batch, "batch_size", "images/s", rates, True),
+        (f"time to {TARGET:.0%} accuracy", to_accuracy, "batch_size", "seconds of training", first_seconds, False),
+        ("TinyVGG by width", by_width, "width", "images/s", rates, True),
+    ]
+    labels = {"batch_size": "batch size", "width": "hidden units"}
+    panels = [
+        figures.Panel(title, labels[x], ylabel, figures.values_over(some, x, values), log_y)
+        for title, some, x, ylabel, values, log_y in wanted
+        if len(some)
+    ]
+    return figures.draw(panels, columns=min(2, len(panels)))

@@ -1,4 +1,4 @@
-"""One configuration of train.py, and the parts that the loops over it are made of."""
+"""One configuration of train.py, and the parts that training loops over it are made of."""
 
 import copy
 import functools
@@ -29,7 +29,7 @@ CONF = PROJECT / "conf"
 
 
 class Bench:
-    """What train.py would run with these overrides, on a device.
+    """The data, network and optimizer that train.py would use with these overrides, on a device.
 
     Args:
         overrides: as train.py takes them.
@@ -80,22 +80,17 @@ class Bench:
 
     def clock(self) -> float:
         """Seconds, once the device has done what it was told to."""
-        synchronise(self.device)
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize(self.device)
         return default_timer()
 
     def described(self, rows: list[Row], precisions: Mapping[str, str] | None = None) -> list[Row]:
         """The rows with what they were measured on; `precisions` of variants that have another than the run's."""
-        precisions = precisions or {}
+        shared = {"threads": torch.get_num_threads(), "dataset": self.data.dataset}
+        shared |= {"steps_per_epoch": self.steps_per_epoch, "precision": self.machine.precision}
+        own = {variant: {"precision": precision} for variant, precision in (precisions or {}).items()}
         return [
-            {
-                **row,
-                "images": row["steps"] * self.batch_size,
-                "steps_per_epoch": self.steps_per_epoch,
-                "precision": precisions.get(row["variant"], self.machine.precision),
-                "threads": torch.get_num_threads(),
-                "dataset": self.data.dataset,
-            }
-            for row in rows
+            {**row, "images": row["steps"] * self.batch_size, **shared, **own.get(row["variant"], {})} for row in rows
         ]
 
 
@@ -106,13 +101,6 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
             return compose("train", rewritten)
     except Exception as error:
         raise UserError(in_one_line(error, CONF, "train", list(overrides))) from error
-
-
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def _build_data(config: DictConfig) -> DataModule:

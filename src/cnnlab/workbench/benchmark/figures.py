@@ -1,18 +1,27 @@
-"""Lines over a quantity, and dots in rows: one colour and marker per variant in all figures."""
+"""Figures of measurements: the median of each variant, with a bar from the smallest to the largest repeat."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
-from cnnlab.workbench.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, figure, look, png
-
-if TYPE_CHECKING:
-    import pandas as pd
+from cnnlab.workbench.canvas import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    figure,
+    log_axis,
+    png,
+    project_style,
+)  # fmt: skip
 
 _STYLES = {
     "template": (BLUE, "o"),
@@ -31,135 +40,76 @@ _OTHERS = ((BLUE, "o"), (VERMILION, "D"), (GREEN, "s"), (ORANGE, "^"), (PURPLE, 
 
 
 @dataclass(frozen=True)
-class Line:
-    """Median, smallest and largest of a variant at each x."""
-
-    name: str
-    x: Sequence[float]
-    middle: Sequence[float]
-    low: Sequence[float]
-    high: Sequence[float]
-
-
-@dataclass(frozen=True)
 class Panel:
     """One set of axes.
 
     Attributes:
-        aims: values that a dashed line marks, by their name.
+        values: a column per variant, a row per place on the x-axis and repeat, see `values_over`. Numbers lie on a
+            logarithmic x-axis and are connected, names stand beside each other.
+        log_y: whether the y-axis is logarithmic; otherwise it begins at zero where no value is negative.
+        aims: values that a dashed line marks, by their names.
     """
 
     title: str
     xlabel: str
     ylabel: str
-    lines: Sequence[Line]
+    values: pd.DataFrame
     log_y: bool = True
     aims: Mapping[str, float] = field(default_factory=dict)
 
 
-def lines(rows: "pd.DataFrame", x: str, values: "Callable[[pd.DataFrame], pd.DataFrame]") -> list[Line]:
-    """A line per variant: `values` makes of the cell at each x one column per variant, one line per repeat."""
-    at = {number: values(cell) for number, cell in sorted(rows.groupby(x))}
-    names = dict.fromkeys(name for table in at.values() for name in table.columns)
-    found = []
-    for name in sorted(names, key=_place):
-        some = {number: table[name].dropna() for number, table in at.items() if name in table}
-        ends = ([f(values) for values in some.values()] for f in (_median, min, max))
-        found.append(Line(name, list(some), *ends))
-    return found
+def values_over(rows: pd.DataFrame, x: str, values: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """The tables that `values` makes of the rows at each x: a column per variant, a line per repeat."""
+    together = pd.concat({place: values(cell) for place, cell in rows.groupby(x, sort=rows[x].dtype != object)})
+    order = [*_STYLES, *(name for name in together if name not in _STYLES)]
+    return together[[name for name in order if name in together]]
 
 
-def draw_lines(panels: Sequence[Panel], columns: int) -> bytes:
-    """A PNG of the panels, so many in a row; x is logarithmic with a tick at every value measured."""
-    with look():
+def draw(panels: Sequence[Panel], columns: int) -> bytes:
+    """A PNG of the panels, so many in a row, with one legend if all of them show the same variants."""
+    with project_style():
+        if not panels:  # nothing that was measured can be drawn
+            return png(figure(1.0))
         rows = math.ceil(len(panels) / columns)
         drawn = figure(2.9 * rows + 0.4, 7.4 if columns > 1 else 5.6)
         grid = drawn.subplots(rows, columns, squeeze=False).ravel()
-        handles = {}
         for axes, panel in zip(grid, panels, strict=False):
-            for number, line in enumerate(panel.lines):
-                colour, marker = _STYLES.get(line.name, _OTHERS[number % len(_OTHERS)])
-                errors = [
-                    [middle - low for middle, low in zip(line.middle, line.low, strict=True)],
-                    [high - middle for middle, high in zip(line.middle, line.high, strict=True)],
-                ]
-                handles[line.name] = axes.errorbar(
-                    line.x, line.middle, errors, color=colour, marker=marker, markersize=4.5, linewidth=1.2, capsize=2
-                )
-            for name, value in panel.aims.items():
-                axes.axhline(value, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
-                place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "center", "zorder": 1.5}
-                box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-                axes.annotate(name, (0.62, value), fontsize=7, color="#444444", bbox=box, **place)
-            _finish(axes, panel)
+            _draw_panel(axes, panel)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
-        if all({line.name for line in panel.lines} == handles.keys() for panel in panels):
-            drawn.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=min(4, len(handles)))
+        variants = [list(panel.values) for panel in panels]
+        if all(names == variants[0] for names in variants):
+            drawn.legend(*grid[0].get_legend_handles_labels(), loc="outside upper left", ncols=min(4, len(variants[0])))
         else:
-            for axes, panel in zip(grid, panels, strict=False):
-                names = [line.name for line in panel.lines]
+            for axes, names in zip(grid, variants, strict=False):
                 if len(names) > 1:
-                    axes.legend([handles[name] for name in names], names, fontsize=7, frameon=True, framealpha=0.85)
+                    axes.legend(fontsize=7, frameon=True, framealpha=0.85)
         return png(drawn)
 
 
-def draw_dots(groups: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], xlabel: str, log: bool) -> bytes:
-    """A PNG: a panel per title, a row per name, in it the values of each variant with a bar at their median."""
-    with look():
-        tallest = max(map(len, groups.values()))
-        drawn = figure(0.42 * tallest + 1.3, 7.4)
-        grid = drawn.subplots(1, len(groups), squeeze=False)[0]
-        handles = {}
-        for axes, (title, rows) in zip(grid, groups.items(), strict=True):
-            for place, variants in enumerate(rows.values()):
-                for number, (name, values) in enumerate(sorted(variants.items(), key=lambda it: _place(it[0]))):
-                    colour, marker = _STYLES.get(name, _OTHERS[number % len(_OTHERS)])
-                    y = place + (number - (len(variants) - 1) / 2) * 0.7 / max(1, len(variants))
-                    handles[name] = axes.scatter(values, [y] * len(values), color=colour, marker=marker, s=18, zorder=3)
-                    axes.plot([_median(values)] * 2, [y - 0.07, y + 0.07], color=colour, linewidth=2, zorder=4)
-            axes.set(title=title, xlabel=xlabel, ylim=(len(rows) - 0.5, -0.5))
-            axes.set_yticks(range(len(rows)), list(rows))
-            axes.grid(axis="y", visible=False)
-            if log:
-                axes.set_xscale("log")
-                _tick(axes.xaxis)
-            else:
-                drawn_values = [value for variants in rows.values() for values in variants.values() for value in values]
-                axes.set_xlim(0, 1.04 * max(drawn_values))
-        if any(len(variants) > 1 for rows in groups.values() for variants in rows.values()):
-            drawn.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=min(6, len(handles)))
-        return png(drawn)
-
-
-def _finish(axes: Axes, panel: Panel) -> None:
-    ticks = sorted({x for line in panel.lines for x in line.x})
-    axes.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel, xscale="log")
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    at_each_x = panel.values.groupby(level=0, sort=False)
+    low, middle, high = at_each_x.min(), at_each_x.median(), at_each_x.max()
+    has_numbers = pd.api.types.is_numeric_dtype(middle.index)
+    places = pd.Series(middle.index if has_numbers else range(len(middle)), dtype=float)
+    axes.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
+    for number, name in enumerate(panel.values):
+        colour, marker = _STYLES.get(name, _OTHERS[number % len(_OTHERS)])
+        aside = 0 if has_numbers else (number - (len(middle.columns) - 1) / 2) * 0.6 / len(middle.columns)
+        axes.errorbar(
+            places + aside, middle[name], [middle[name] - low[name], high[name] - middle[name]], label=name,
+            color=colour, marker=marker, markersize=4.5, linestyle="-" if has_numbers else "", linewidth=1.2, capsize=2,
+        )  # fmt: skip
+    for name, value in panel.aims.items():
+        axes.axhline(value, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "center", "zorder": 1.5}
+        axes.annotate(name, (0.62, value), fontsize=7, color="#444444", bbox=box, **place)
+    if has_numbers:
+        axes.set_xscale("log")
+    axes.set_xticks(places, [f"{x:g}" if has_numbers else str(x) for x in middle.index])
     axes.xaxis.set_minor_locator(NullLocator())
-    if not panel.log_y and min((low for line in panel.lines for low in line.low), default=0) >= 0:
-        axes.set_ylim(bottom=0)
     if panel.log_y:
-        axes.set_yscale("log")
-        _tick(axes.yaxis)
-
-
-def _tick(axis: Axis) -> None:
-    """1, 2, 5, 10, … as plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(_plainly))
-    axis.set_minor_locator(NullLocator())
-
-
-def _plainly(value: float, _: int) -> str:
-    return f"{value:,.10g}"
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def _place(name: str) -> int:
-    return list(_STYLES).index(name) if name in _STYLES else len(_STYLES)
+        log_axis(axes.yaxis, (1, 2, 5))
+    elif low.min(axis=None) >= 0:
+        axes.set_ylim(bottom=0)

@@ -6,17 +6,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from timeit import default_timer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 from omegaconf import DictConfig, ListConfig
 
 from cnnlab.workbench.benchmark import figures
 from cnnlab.workbench.benchmark.bench import compose_config
 from cnnlab.workbench.benchmark.measuring import Cell, Row, Settings
-from cnnlab.workbench.benchmark.report import Aim, aims, by_repeat, section, spread
-
-if TYPE_CHECKING:
-    import pandas as pd
+from cnnlab.workbench.benchmark.report import Aim, aims, per_repeat, section, spread
 
 TITLE = "Seconds of a new Python process that only imports"
 LIBRARIES, OURS = "torch, lightning.pytorch", "what train.py imports"
@@ -61,15 +59,14 @@ def _import(modules: Sequence[str]) -> float:
     return default_timer() - began
 
 
-def table(rows: "pd.DataFrame") -> str:
-    seconds = by_repeat(rows, "seconds")
+def as_markdown(rows: pd.DataFrame) -> str:
+    seconds = per_repeat(rows, "seconds")
     more = seconds[OURS] - seconds[LIBRARIES]
     line = {f"{name}, s": spread(seconds[name], 2) for name in (LIBRARIES, OURS)}
     line |= {"ours adds, s": spread(more, 2), "aim": aims(Aim("", "≤", AIM, " s", more.median()))}
     return section(TITLE, [line])
 
 
-def draw(rows: "pd.DataFrame") -> bytes:
-    seconds = by_repeat(rows, "seconds")
-    values = {name: {name: seconds[name].tolist()} for name in (LIBRARIES, OURS)}
-    return figures.draw_dots({"a new process": values}, "seconds", log=False)
+def draw(rows: pd.DataFrame) -> bytes:
+    values = figures.values_over(rows, "process", lambda cell: per_repeat(cell, "seconds"))
+    return figures.draw([figures.Panel("a new process", "", "seconds", values, log_y=False)], columns=1)

@@ -13,15 +13,15 @@ from torch.utils.data import DataLoader
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.speed import hardware
 from cnnlab.workbench.benchmark.bench import Bench
-from cnnlab.workbench.benchmark.samples import Samples
+from cnnlab.workbench.benchmark.pillow_samples import PillowSamples
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 def plain(bench: Bench, steps: int) -> float:
-    """What a course teaches: samples one by one, eager float32, the accuracy read every step."""
+    """The loop that courses teach: samples one by one, eager float32, the accuracy read every step."""
     model = bench.model(channels_last=False)
-    loader = DataLoader(Samples(bench.data, bench.config.augment), bench.batch_size, shuffle=True)
+    loader = DataLoader(PillowSamples(bench.data, bench.config.augment), bench.batch_size, shuffle=True)
     optimizer = AdamW(model.parameters(), lr=bench.config.optimizer.lr)
     return _train(bench, model, optimizer, loader, steps, "32-true", read_accuracy=True)
 

@@ -1,4 +1,4 @@
-"""Variants of one cell, timed in turns."""
+"""Times the variants of one cell in turns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _SMOKE_STEPS = 2
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line asks for.
+    """The choices of the command line.
 
     Attributes:
         devices: that are present; the first is the one that train.py would take.
@@ -39,7 +39,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of a table: what it is of, and how to get its raw measurements."""
+    """One row of a table: the keys that name it, and the function that measures it."""
 
     keys: Mapping[str, str | int | float]
     measure: Callable[[], list[Row]]

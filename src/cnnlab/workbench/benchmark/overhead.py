@@ -1,18 +1,15 @@
-"""What a step costs above the same step in a bare loop; a small network shows a cost that any network pays."""
+"""The time that a step takes above the same step in a bare loop; a small network shows a cost that all of them pay."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from cnnlab.workbench.benchmark import figures, variants
 from cnnlab.workbench.benchmark.measuring import Cell, Settings
-from cnnlab.workbench.benchmark.report import Aim, aims, by_repeat, section, spread
-
-if TYPE_CHECKING:
-    import pandas as pd
+from cnnlab.workbench.benchmark.report import Aim, aims, per_repeat, section, spread
 
 TITLE = "Microseconds per step of the bare loop, and what the others take more"
 VARIANTS = ("bare", "barebones", "template", "fast")
-ABOVE = VARIANTS[1:]
 _AIMS = {"template": 400.0, "fast": 150.0}  # µs at batch 32
 _SHARE_AIM = 5.0  # % of tinyvgg's bare step from batch 128 on
 
@@ -29,38 +26,39 @@ def cells(settings: Settings) -> list[Cell]:
     ]
 
 
-def above(cell: "pd.DataFrame") -> "pd.DataFrame":
+def above(cell: pd.DataFrame) -> pd.DataFrame:
     """Microseconds above the bare loop, one column per variant."""
-    micros = 1e6 * by_repeat(cell, "per_step")
-    return micros[[name for name in ABOVE if name in micros]].sub(micros["bare"], axis=0)
+    micros = 1e6 * per_repeat(cell, "per_step")
+    return micros[[name for name in VARIANTS[1:] if name in micros]].sub(micros["bare"], axis=0)
 
 
-def share_above(cell: "pd.DataFrame") -> "pd.DataFrame":
+def share_above(cell: pd.DataFrame) -> pd.DataFrame:
     """The same in percent of the bare step."""
-    return above(cell).div(1e4 * by_repeat(cell, "per_step")["bare"], axis=0)
+    return above(cell).div(1e4 * per_repeat(cell, "per_step")["bare"], axis=0)
 
 
-def table(rows: "pd.DataFrame") -> str:
+def as_markdown(rows: pd.DataFrame) -> str:
     lines = []
     for (device, model, batch_size), cell in rows.groupby(["device", "model", "batch_size"]):
-        micros, more = 1e6 * by_repeat(cell, "per_step"), above(cell)
-        share = share_above(cell)["template"]
+        more, share = above(cell), share_above(cell)["template"]
         wanted = [Aim(name, "≤", limit, " µs", more[name].median()) for name, limit in _AIMS.items() if name in more]
         wanted = wanted if batch_size == 32 else []
         if model == "tinyvgg" and batch_size >= 128:
             wanted.append(Aim("template", "≤", _SHARE_AIM, " %", share.median()))
-        line = {"device": device, "model": model, "batch size": batch_size, "bare, µs": spread(micros["bare"])}
+        bare = spread(1e6 * per_repeat(cell, "per_step")["bare"])
+        line = {"device": device, "model": model, "batch size": batch_size, "bare, µs": bare}
         line |= {f"{name}, µs more": spread(more[name]) for name in more}
         lines.append(line | {"template, % more": spread(share, 1), "aim": aims(*wanted)})
     return section(TITLE, lines)
 
 
-def draw(rows: "pd.DataFrame") -> bytes:
+def draw(rows: pd.DataFrame) -> bytes:
     panels = []
     for model, some in rows.groupby("model"):
         unit, values, aimed = "µs", above, {f"{name}: {limit:g} at 32": limit for name, limit in _AIMS.items()}
         if model != "linear":  # microseconds of a long step are lost in its noise
             unit, values, aimed = "%", share_above, {f"template: {_SHARE_AIM:g} from 128 on": _SHARE_AIM}
-        drawn = figures.lines(some, "batch_size", values)
-        panels.append(figures.Panel(model, "batch size", f"{unit} of a step above the bare loop", drawn, False, aimed))
-    return figures.draw_lines(panels, columns=min(2, len(panels)))
+        over_size = figures.values_over(some, "batch_size", values)
+        label = f"{unit} of a step above the bare loop"
+        panels.append(figures.Panel(model, "batch size", label, over_size, log_y=False, aims=aimed))
+    return figures.draw(panels, columns=min(2, len(panels)))

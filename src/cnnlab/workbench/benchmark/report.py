@@ -1,25 +1,25 @@
-"""Numbers as text: spreads, ratios, aims, Markdown, and the block of RESULTS.md."""
+"""Numbers as text: spreads, aims, Markdown tables, and the block of RESULTS.md."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from cnnlab.errors import UserError
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.workbench.notation import markdown
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 class Aim(NamedTuple):
-    """What was to be reached, and what was measured.
+    """A limit that a measured number was to keep.
 
     Attributes:
+        name: of the number.
         sign: ≤ or ≥.
     """
 
-    what: str
+    name: str
     sign: str
     limit: float
     unit: str
@@ -34,7 +34,7 @@ class Aim(NamedTuple):
         return f"{self.sign} {self.limit:g}{self.unit}"
 
     def __str__(self) -> str:
-        return f"{self.what} {self.bound}: {'yes' if self.reached else 'no'}".strip()
+        return f"{self.name} {self.bound}: {'yes' if self.reached else 'no'}".strip()
 
 
 def aims(*reached: Aim | None) -> str:
@@ -42,8 +42,8 @@ def aims(*reached: Aim | None) -> str:
     return ", ".join(map(str, filter(None, reached)))
 
 
-def spread(values: "pd.Series", decimals: int = 0) -> str:
-    """median (smallest–largest), the median alone of a single value, – of none."""
+def spread(values: pd.Series, decimals: int = 0) -> str:
+    """The text "median (smallest–largest)"; the median alone of a single value, "–" without any value."""
     values = values.dropna()
     if values.empty:
         return "–"
@@ -51,13 +51,13 @@ def spread(values: "pd.Series", decimals: int = 0) -> str:
     return middle if len(values) == 1 else f"{middle} ({low}–{high})"
 
 
-def mean_sd(values: "pd.Series", decimals: int) -> str:
-    """mean ± sample standard deviation."""
+def mean_sd(values: pd.Series, decimals: int) -> str:
+    """The text "mean ± sample standard deviation"."""
     mean = f"{values.mean():,.{decimals}f}"
     return mean if len(values) == 1 else f"{mean} ± {values.std():,.{decimals}f}"
 
 
-def by_repeat(cell: "pd.DataFrame", value: str) -> "pd.DataFrame":
+def per_repeat(cell: pd.DataFrame, value: str) -> pd.DataFrame:
     """One column per variant, one line per repeat: `seconds`, `per_step` or `rate` (images/s)."""
     if value == "rate":
         values = cell["images"] / cell["seconds"]
@@ -66,23 +66,24 @@ def by_repeat(cell: "pd.DataFrame", value: str) -> "pd.DataFrame":
     return cell.assign(value=values).pivot(index="repeat", columns="variant", values="value")
 
 
+def rates(cell: pd.DataFrame) -> pd.DataFrame:
+    """Images/s, one column per variant, one line per repeat."""
+    return per_repeat(cell, "rate")
+
+
 def section(title: str, rows: Sequence[dict[str, Any]]) -> str:
-    """A table with a title; nothing where there are no rows."""
+    """A Markdown table below its title; nothing where there are no rows."""
     return f"{title}\n\n{markdown([rows[0], *(row.values() for row in rows)])}\n" if rows else ""
 
 
 def update_results(path: Path, part: str, text: str) -> None:
-    """Put the text between the part's two markers.
-
-    Raises:
-        UserError: if the file has no such markers.
-    """
-    before, after = around(path, part)
+    """Put the text between the part's two markers; for the errors see `around_block`."""
+    before, after = around_block(path, part)
     write_atomically(path, f"{before}\n{text.strip()}\n{after}".encode())
 
 
-def around(path: Path, part: str) -> tuple[str, str]:
-    """What stands up to and including the part's first marker, and what from its second on.
+def around_block(path: Path, part: str) -> tuple[str, str]:
+    """The text up to and including the part's first marker, and the text from its second one on.
 
     Raises:
         UserError: if the file has no such markers.

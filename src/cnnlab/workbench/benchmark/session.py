@@ -1,4 +1,4 @@
-"""Measure what has not been measured yet, and write tables and figures of all there is."""
+"""Measures the cells that have no measurement yet, and writes tables and figures of all there is."""
 
 import contextlib
 import importlib
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -21,11 +22,8 @@ from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.speed import hardware
 from cnnlab.workbench.benchmark.bench import compose_config
 from cnnlab.workbench.benchmark.measuring import SECONDS, Cell, Settings
-from cnnlab.workbench.benchmark.report import around, update_results
+from cnnlab.workbench.benchmark.report import around_block, update_results
 from cnnlab.workbench.benchmark.store import Store, fingerprint
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PACKAGES = ("torch", "torchvision", "lightning")
 
@@ -53,18 +51,20 @@ def run(parts: dict[str, Settings], output: Output, fresh: bool) -> None:
     quieten_libraries()
     if output.results is not None:
         for part in parts:
-            around(output.results, part)  # before anything is measured
+            around_block(output.results, part)  # before anything is measured
     plans = [_Plan(part, settings, output) for part, settings in parts.items()]
-    todo = [[cell for cell in plan.cells if fresh or not plan.store.has(cell.name)] for plan in plans]
-    num_cells, num_todo = (sum(map(len, each)) for each in ([plan.cells for plan in plans], todo))
+    todo = [(plan, [cell for cell in plan.cells if fresh or not plan.store.has(cell.name)]) for plan in plans]
+    num_cells, num_todo = sum(len(plan.cells) for plan in plans), sum(len(cells) for _, cells in todo)
     if num_todo < num_cells:
         before = f"{num_cells - num_todo} of {num_cells} measured before"
         print(f"{before}; --fresh measures them again", file=sys.stderr)
     with tqdm(total=num_todo, unit=" cells", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
-        for plan, cells in zip(plans, todo, strict=True):
+        for plan, cells in todo:
             for cell in cells:
                 bar.set_description(f"{plan.part} {' '.join(map(str, cell.keys.values()))}")
-                plan.measure(cell)
+                with contextlib.redirect_stderr(io.StringIO()):  # a run's own bar would cross this one
+                    rows = cell.measure()
+                plan.store.put(cell.name, cell.keys, rows)
                 bar.update()
             with bar.external_write_mode():
                 plan.write()
@@ -78,23 +78,18 @@ def devices(overrides: Sequence[str], device: str | None) -> tuple[str, ...]:
 
 
 class _Plan:
-    """A part with its cells and what was measured of them under the present circumstances."""
+    """A part with its cells, and the cells' measurements under the present circumstances."""
 
     def __init__(self, part: str, settings: Settings, output: Output) -> None:
-        self.part, self.settings, self.output = part, settings, output
+        self.part, self.output = part, output
         self.module: ModuleType = importlib.import_module(f"cnnlab.workbench.benchmark.{part}")
         self.cells: list[Cell] = self.module.cells(settings)
         self.circumstances = _circumstances(settings)
         self.store = Store(output.folder / f"{part}.csv", fingerprint(self.circumstances))
 
-    def measure(self, cell: Cell) -> None:
-        with contextlib.redirect_stderr(io.StringIO()):  # a run's own bar would cross this one
-            rows = cell.measure()
-        self.store.put(cell.name, cell.keys, rows)
-
     def write(self) -> None:
         rows = self.store.rows
-        text = f"{self.module.table(rows)}{self.caption(rows)}\n"
+        text = f"{self.module.as_markdown(rows)}{self.caption(rows)}\n"
         path = self.output.folder / self.part
         write_atomically(path.with_suffix(".md"), text.encode())
         write_atomically(path.with_suffix(".png"), self.module.draw(rows))
@@ -102,29 +97,29 @@ class _Plan:
         if self.output.results is not None:
             update_results(self.output.results, self.part, text)
 
-    def caption(self, rows: "pd.DataFrame") -> str:
+    def caption(self, rows: pd.DataFrame) -> str:
         """The circumstances in one line."""
         known = self.circumstances
+        data, precisions = (sorted(set(rows.get(name, pd.Series()).dropna())) for name in ("dataset", "precision"))
         most = rows.groupby("cell")["repeat"].nunique().max()
-        data = sorted(set(rows["dataset"].dropna())) if "dataset" in rows else []
-        precisions = sorted(set(rows["precision"].dropna())) if "precision" in rows else []
         parts = [
             f"`{shlex.join(['python', *self.output.command])}`",
             ", ".join(known["devices"].values()),
             f"{known['threads']} CPU thread{'s' * (known['threads'] > 1)}",
-            *([" and ".join(precisions)] if precisions else []),
+            " and ".join(precisions),
             "one repeat" if most == 1 else f"median (smallest–largest) of up to {most} repeats in turns",
-            *([", ".join(data)] if data else []),
+            ", ".join(data),
             ", ".join(f"{name} {version}" for name, version in known["versions"].items()),
         ]
-        return "; ".join(parts) + "."
+        return "; ".join(filter(None, parts)) + "."
 
 
 def _circumstances(settings: Settings) -> dict[str, Any]:
     """Everything that measurements must have in common to stand in one table."""
+    precision = compose_config(settings.overrides).trainer.precision
     return {
         "devices": {device: hardware.device_name(device) for device in settings.devices},
-        "precision": {device: _precision(settings, device) for device in settings.devices},
+        "precision": {device: hardware.resolve_precision(precision, device) for device in settings.devices},
         "threads": torch.get_num_threads(),
         "repeats": settings.repeats,
         "smoke": settings.smoke,
@@ -133,7 +128,3 @@ def _circumstances(settings: Settings) -> dict[str, Any]:
         "versions": {"Python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
-
-
-def _precision(settings: Settings, device: str) -> str:
-    return hardware.resolve_precision(compose_config(settings.overrides).trainer.precision, device)

@@ -1,16 +1,17 @@
-"""Raw measurements on disk: one row per variant and repeat, kept cell by cell."""
+"""Raw measurements on disk: one row per variant and repeat, written as soon as a cell is measured."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from cnnlab.errors import UserError
 from cnnlab.runs.atomic import write_atomically
 
-if TYPE_CHECKING:
-    import pandas as pd
+_KEYS = ["fingerprint", "cell"]
 
 
 def fingerprint(circumstances: Mapping[str, Any]) -> str:
@@ -20,31 +21,29 @@ def fingerprint(circumstances: Mapping[str, Any]) -> str:
 
 
 class Store:
-    """<part>.csv: what was measured under one fingerprint can be asked for, everything else is left alone.
+    """The file <part>.csv. It also keeps what was measured under other fingerprints, which is never shown.
 
     Args:
-        fingerprint: of the circumstances; a cell measured under others does not count.
+        fingerprint: of the circumstances; a cell that was measured under others counts as not measured.
 
     Raises:
-        UserError: if the file is not one of these.
+        UserError: if the file holds something else.
     """
 
     def __init__(self, path: Path, fingerprint: str) -> None:
-        import pandas as pd
-
         self.path, self.fingerprint = path, fingerprint
-        self._all = pd.DataFrame({"fingerprint": [], "cell": []}, dtype=str)
-        if path.is_file():
-            try:
-                self._all = pd.read_csv(path, dtype={"fingerprint": str, "cell": str}, keep_default_na=True)
-            except ValueError as error:
-                raise UserError(f"{path} cannot be read: {error}; --fresh with another --out= leaves it") from error
-        if missing := {"fingerprint", "cell"} - set(self._all.columns):
+        try:
+            self._all = pd.read_csv(path, dtype=dict.fromkeys(_KEYS, str))
+        except FileNotFoundError:
+            self._all = pd.DataFrame(columns=_KEYS, dtype=str)
+        except ValueError as error:
+            raise UserError(f"{path} cannot be read: {error}; --fresh with another --out= leaves it") from error
+        if missing := set(_KEYS) - set(self._all.columns):
             raise UserError(f"{path} has no column {', '.join(sorted(missing))}; move it away or give another --out=")
 
     @property
-    def rows(self) -> "pd.DataFrame":
-        """Everything measured under this fingerprint."""
+    def rows(self) -> pd.DataFrame:
+        """Everything that was measured under this fingerprint."""
         return self._all[self._all["fingerprint"] == self.fingerprint].reset_index(drop=True)
 
     def has(self, cell: str) -> bool:
@@ -52,9 +51,7 @@ class Store:
 
     def put(self, cell: str, keys: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the cell's rows in place of those it had under this fingerprint: all of them or, when killed, none."""
-        import pandas as pd
-
         new = pd.DataFrame([{"fingerprint": self.fingerprint, "cell": cell, **keys, **row} for row in rows])
-        kept = self._all[(self._all["fingerprint"] != self.fingerprint) | (self._all["cell"] != cell)]
-        self._all = pd.concat([kept, new], ignore_index=True) if len(kept) else new
+        others = self._all[(self._all["fingerprint"] != self.fingerprint) | (self._all["cell"] != cell)]
+        self._all = pd.concat([others, new], ignore_index=True) if len(others) else new
         write_atomically(self.path, self._all.to_csv(index=False).encode())

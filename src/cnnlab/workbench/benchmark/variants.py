@@ -1,9 +1,9 @@
-"""The training loops by the name they have in every table, and what a cell of them is."""
+"""The training loops by the names that they have in every table, timed in turns."""
 
 from collections.abc import Sequence
 from functools import partial
 
-from cnnlab.workbench.benchmark import fits, loops
+from cnnlab.workbench.benchmark import loops, training_runs
 from cnnlab.workbench.benchmark.bench import Bench
 from cnnlab.workbench.benchmark.measuring import Loop, Row, Settings, take_turns
 
@@ -18,8 +18,8 @@ def measure(settings: Settings, device: str, names: Sequence[str], overrides: Se
         overrides: what makes the cell; --set's come first.
     """
     bench = Bench([*settings.overrides, *overrides], device)
-    given = {name: _loop(name, bench, settings, device, overrides) for name in names}
-    rows = take_turns(given, settings, bench.steps_per_epoch)
+    timed = {name: _loop(name, bench, settings, device, overrides) for name in names}
+    rows = take_turns(timed, settings, bench.steps_per_epoch)
     fastest = loops.fastest_precision(bench)
     precisions = {"plain": "32-true", "careful": "32-true", "best": fastest, "floor": fastest}
     return bench.described(rows, precisions)
@@ -27,7 +27,7 @@ def measure(settings: Settings, device: str, names: Sequence[str], overrides: Se
 
 def _loop(name: str, bench: Bench, settings: Settings, device: str, overrides: Sequence[str]) -> Loop:
     if name == "fast":
-        return partial(fits.template, Bench([*settings.overrides, *overrides, FAST], device))
+        return partial(training_runs.template, Bench([*settings.overrides, *overrides, FAST], device))
     if name == "template":
-        return partial(fits.template, bench)
+        return partial(training_runs.template, bench)
     return partial(getattr(loops, name), bench)

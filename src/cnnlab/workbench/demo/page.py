@@ -1,4 +1,4 @@
-"""The page: a canvas, the answer, the probabilities and what the network saw."""
+"""The page: a canvas, the answer, the probabilities and the picture that the network was shown."""
 
 from collections.abc import Callable
 from html import escape
@@ -30,7 +30,7 @@ Pixels = NDArray[np.uint8]
 
 
 def page_of(predictor: Predictor, title: str) -> Callable[[Document], None]:
-    """What fills a new page, one for every browser window that is opened."""
+    """A function that fills a new page, one for every browser window that is opened."""
 
     def fill(document: Document) -> None:
         document.title = "Draw a digit"

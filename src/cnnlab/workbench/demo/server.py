@@ -9,7 +9,12 @@ import socket
 from types import FrameType
 from typing import Any
 
-from bokeh.server.server import Server
+from bokeh.application import Application
+from bokeh.application.handlers import FunctionHandler
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
 from tornado.web import ErrorHandler
 
 from cnnlab.errors import Interrupted, UserError
@@ -22,7 +27,7 @@ _NUM_PORTS = 20
 _ANY_OTHER_NAME = rf"(?!({re.escape(HOST)}|localhost)$).*"
 
 
-def start(predictor: Predictor, title: str, port: int) -> Server:
+def start(predictor: Predictor, title: str, port: int) -> BaseServer:
     """Serve the page at http://127.0.0.1:<port>, or at the next port that is free; run its `io_loop` to answer.
 
     Raises:
@@ -30,17 +35,20 @@ def start(predictor: Predictor, title: str, port: int) -> Server:
     """
     for name in ("bokeh", "tornado"):  # they report every page that is opened, and icons that browsers ask for
         logging.getLogger(name).setLevel(logging.ERROR)
-    page = page_of(predictor, title)
     free = _first_free(port)
     origins = [f"{HOST}:{free}", f"localhost:{free}"]  # pages of other sites are not answered
     asyncio.set_event_loop(asyncio.new_event_loop())  # the one that the server takes
-    server = Server({"/": page}, address=HOST, port=free, allow_websocket_origin=origins)
-    server._tornado.add_handlers(_ANY_OTHER_NAME, [(".*", ErrorHandler, {"status_code": 403})])
+    page = Application(FunctionHandler(page_of(predictor, title)))
+    answers = BokehTornado({"/": page}, extra_websocket_origins=origins)
+    answers.add_handlers(_ANY_OTHER_NAME, [(".*", ErrorHandler, {"status_code": 403})])
+    listener = HTTPServer(answers)
+    listener.listen(free, HOST)
+    server = BaseServer(IOLoop.current(), answers, listener)
     server.start()
     return server
 
 
-def answer_until_stopped(server: Server) -> None:
+def answer_until_stopped(server: BaseServer) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
     Raises:

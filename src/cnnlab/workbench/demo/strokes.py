@@ -1,4 +1,4 @@
-"""What was drawn with mouse, pen or finger, as a picture."""
+"""Turns strokes of a mouse, pen or finger into a picture."""
 
 from collections.abc import Sequence
 

@@ -1,1 +1,1 @@
-"""What a trained network gets right and wrong: numbers, tables and figures, from a run folder alone."""
+"""The right and wrong answers of a trained network: numbers, tables and figures, from a run folder alone."""

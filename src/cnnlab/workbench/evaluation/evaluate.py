@@ -30,7 +30,7 @@ _NUM_SHOWN = 24  # samples of a gallery
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
         metrics: the content of metrics.json.
@@ -60,7 +60,7 @@ def evaluate(
         split: val or test.
         plots: default; or all, which adds filters, one sample's way through the network, and robustness.
         accelerator: auto, cpu, gpu, cuda or mps.
-        seed: of the samples chosen by lot.
+        seed: of the samples drawn at random.
         index: which sample goes through the network; None: the one with the largest loss.
 
     Raises:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from cnnlab.callbacks.outputs import Kept
+from cnnlab.callbacks.outputs import TopSamples
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.errors import UserError
@@ -32,11 +32,11 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Subject:
-    """What the figures are about.
+    """The run, data and scores that the figures show.
 
     Attributes:
         split: val or test.
-        seed: of the samples chosen by lot, and of their corruption.
+        seed: of the samples drawn at random, and of their corruption.
         index: which sample goes through the network; None: the one with the largest loss.
     """
 
@@ -75,7 +75,7 @@ class Subject:
 
 
 def galleries(subject: Subject) -> Files:
-    """The samples with the largest loss, and some chosen by lot."""
+    """The samples with the largest loss, and some drawn at random."""
     scores, outputs = subject.scores, subject.scores.outputs
     total, wrong = len(scores.labels), int((scores.predicted != scores.labels).sum())
     titles = {
@@ -151,7 +151,7 @@ def robustness(subject: Subject) -> Files:
     }
 
 
-def _answered(subject: Subject, kept: Kept) -> list[Answered]:
+def _answered(subject: Subject, kept: TopSamples) -> list[Answered]:
     scores, answered = subject.scores, []
     for index, sample in zip(kept.indices.tolist(), subject.as_stored(kept.inputs), strict=True):
         true, best = int(scores.labels[index]), int(scores.predicted[index])

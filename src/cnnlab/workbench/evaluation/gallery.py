@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from cnnlab.workbench.canvas import BLACK, GREEN, VERMILION, figure, look, png
+from cnnlab.workbench.canvas import BLACK, GREEN, VERMILION, figure, png, project_style
 from cnnlab.workbench.inspection.sample import Sample, show
 
 _COLUMNS = 6
@@ -36,7 +36,7 @@ def draw(gallery: Sequence[Answered], title: str, explanation: str, is_ink: bool
         is_ink: see sample.show.
     """
     rows = math.ceil(len(gallery) / _COLUMNS)
-    with look():
+    with project_style():
         drawn = figure(0.75 + rows * _ROW_HEIGHT)
         panels = drawn.subplots(rows, _COLUMNS, squeeze=False)
         for axes, answered in zip(panels.flat, gallery, strict=False):

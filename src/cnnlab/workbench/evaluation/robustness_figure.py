@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from cnnlab.workbench.canvas import CYCLE, figure, look, png
+from cnnlab.workbench.canvas import CYCLE, figure, png, project_style
 from cnnlab.workbench.inspection.sample import Sample, show
 
 _MARKERS = "osD^vPX"
@@ -27,7 +27,7 @@ def draw(
         strengths: what the highest severity is, in words.
         is_ink: see sample.show.
     """
-    with look():
+    with project_style():
         drawn = figure(4.3, 9.6)
         drawn.suptitle(title, fontweight="bold")
         left, right = drawn.subfigures(1, 2, squeeze=False, width_ratios=[1.25, 1])[0]

@@ -1,4 +1,4 @@
-"""What the formats that hold a whole network have in common."""
+"""The steps that all formats with a whole network in them share."""
 
 import copy
 import io
@@ -8,12 +8,37 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.export import Dim
 
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.errors import UserError
 from cnnlab.saved_run import SavedModel
-from cnnlab.workbench.export.stored_inputs import StoredInputs
+
+
+class StoredInputs(nn.Module):
+    """(N, C, *spatial) float32 as stored, for images pixels from 0 to 255, to what `model` makes of them normalised.
+
+    Forgetting the normalisation is the classic mistake with somebody else's network, so it goes along, as buffers,
+    which an exporter takes for part of the network.
+
+    Args:
+        model: takes normalised inputs.
+        normalise: that of the data.
+    """
+
+    factor: Tensor
+    offset: Tensor
+
+    def __init__(self, model: nn.Module, normalise: Normalise) -> None:
+        super().__init__()
+        self.register_buffer("factor", normalise.factor)
+        self.register_buffer("offset", normalise.offset)
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.model(inputs * self.factor + self.offset)
+        return outputs
 
 
 def with_normalisation(saved: SavedModel) -> tuple[StoredInputs, dict[str, Any]]:
@@ -29,7 +54,7 @@ def with_normalisation(saved: SavedModel) -> tuple[StoredInputs, dict[str, Any]]
 
 @contextmanager
 def exporting() -> Iterator[None]:
-    """Spare the user what exporters say of their own insides; tell what they refuse in one line."""
+    """Silence the exporters' messages about their own code, and report what they refuse in one line."""
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:

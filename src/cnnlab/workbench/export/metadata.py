@@ -1,4 +1,4 @@
-"""What a file says of the network in it, beside the weights."""
+"""The description of a network that its exported file holds beside the weights."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def describe(saved: SavedModel, normalises: bool) -> dict[str, str]:
 
 
 def needed_input(saved: SavedModel, normalises: bool) -> str:
-    """What to feed to the network, in words."""
+    """The input that the network expects, in words."""
     values = "pixels from 0 to 255" if saved.data["scale"] == _PIXEL else "values as in the data set"
     what = f"{values}; the network normalises them" if normalises else f"(scale * x - mean) / std, x being {values}"
     return f"float32 {batch_of(saved.data['input_shape'])}: {what}"

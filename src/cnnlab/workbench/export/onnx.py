@@ -38,7 +38,7 @@ def pack(saved: SavedModel, metadata: dict[str, str]) -> bytes:
 
 
 def load(path: Path, saved: SavedModel) -> Callable[[Tensor], Tensor]:
-    """What onnxruntime computes on the CPU."""
+    """A function that lets onnxruntime compute the outputs on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

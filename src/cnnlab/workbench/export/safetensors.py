@@ -33,7 +33,7 @@ def pack(saved: SavedModel, metadata: dict[str, str]) -> bytes:
 
 
 def load(path: Path, saved: SavedModel) -> Callable[[Tensor], Tensor]:
-    """What a new network computes with the file's weights, its inputs normalised with the file's numbers."""
+    """A function that computes with a new network, the file's weights and the file's normalisation."""
     from safetensors import safe_open
     from safetensors.torch import load_file
 

@@ -31,7 +31,7 @@ def pack(saved: SavedModel, metadata: dict[str, str]) -> bytes:
 
 
 def load(path: Path, saved: SavedModel) -> Callable[[Tensor], Tensor]:
-    """What the exported graph computes on the CPU."""
+    """A function that lets the exported graph compute the outputs on the CPU."""
     with exporting():
         return torch.export.load(path).module()
 

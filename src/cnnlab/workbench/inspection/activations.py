@@ -1,4 +1,4 @@
-"""What every layer makes of one sample, and what the layers have learnt."""
+"""The output of every layer for one sample, and the weights that the layers have learnt."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-_IDLE = (nn.Identity, nn.modules.dropout._DropoutNd)  # in eval mode these change nothing
+# In eval mode these change nothing.
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+_IDLE = (nn.Identity, *_DROPOUTS)
 
 Values = NDArray[np.float32]
 
@@ -31,7 +33,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class Weights:
-    """What a layer has learnt.
+    """The kernels that a layer has learnt.
 
     Attributes:
         name: as in named_modules.

@@ -1,4 +1,4 @@
-"""What nn.Conv2d computes, beside scipy's cross-correlation and scipy's convolution of the same image and kernel."""
+"""The output of nn.Conv2d beside scipy's cross-correlation and convolution of the same image and kernel."""
 
 from dataclasses import dataclass
 
@@ -75,7 +75,7 @@ class Comparison:
 
 
 def compare(image: Map, kernel: Map, stride: int = 1, padding: int | str = 0, dilation: int = 1) -> Comparison:
-    """Compute the three.
+    """Compute nn.Conv2d, cross-correlation and convolution of one image.
 
     Args:
         image: (H, W).

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from cnnlab.workbench.canvas import figure, look, png
+from cnnlab.workbench.canvas import figure, png, project_style
 from cnnlab.workbench.inspection.cross_correlation import Comparison, Map
 from cnnlab.workbench.notation import shown_number
 
@@ -24,7 +24,7 @@ def draw(comparison: Comparison, title: str, is_ink: bool) -> bytes:
         "nn.Conv2d - convolve2d\ndifference": output - convolution,
     }
     limit = max(float(abs(values).max()) for values in outputs.values()) or 1.0
-    with look():
+    with project_style():
         drawn = figure(4.8)
         drawn.suptitle(title, fontweight="bold")
         panels = drawn.subplots(2, 3)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from cnnlab.workbench.canvas import WIDTH, figure, look, png
+from cnnlab.workbench.canvas import WIDTH, figure, png, project_style
 from cnnlab.workbench.inspection.activations import Values, Weights
 from cnnlab.workbench.notation import shortened
 
@@ -24,7 +24,7 @@ def draw(layers: Sequence[Weights], title: str) -> bytes:
     panels = [_tiled(layer.kernels) for layer in layers[:_MOST_LAYERS]]
     scale = WIDTH * 0.9
     heights = [min(2.1, max(0.35, scale * panel.shape[0] / panel.shape[1])) for panel in panels]
-    with look():
+    with project_style():
         drawn = figure(0.75 + sum(heights) + 0.5 * len(panels))
         rows = drawn.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
         for axes, layer, panel in zip(rows[:, 0], layers, panels, strict=False):

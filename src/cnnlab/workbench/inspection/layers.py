@@ -1,4 +1,4 @@
-"""What every layer of a network does to one sample: shapes, sizes, cost and how far it sees."""
+"""The layers of a network at work on one sample: shapes, sizes, cost and receptive fields."""
 
 import copy
 import functools
@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnnlab.blocks.shapes import output_shape
+from cnnlab.workbench.inspection.torch_internals import TorchDispatchMode
 
 _AXES = {1: "length", 2: "height x width", 3: "depth x height x width"}
 
@@ -98,21 +99,22 @@ def inspect_model(model: nn.Module, input_shape: Sequence[int]) -> Inspection:
     )
 
 
-def table(inspection: Inspection) -> list[list[str]]:
+def layer_table(inspection: Inspection) -> list[list[str]]:
     """A header, a row per layer and the totals, as cells of text."""
     header = ["name", "layer", "input", "output", "kernel", "stride", "padding"]
     rows = [[*header, "parameters", "multiply-adds", "receptive field", "memory KiB"]]
     for layer in inspection.layers:
-        texts = [layer.name or "(network)", layer.layer, by(layer.input_shape), by(layer.output_shape)]
+        shapes = [joined_sizes(shape) for shape in (layer.input_shape, layer.output_shape)]
+        texts = [layer.name or "(network)", layer.layer, *shapes]
         texts += [layer.kernel_size, layer.stride, layer.padding, f"{layer.parameters:,}", f"{layer.multiply_adds:,}"]
-        seen = "all" if layer.receptive_field is None else by(layer.receptive_field)
+        seen = "all" if layer.receptive_field is None else joined_sizes(layer.receptive_field)
         rows.append([*texts, seen, f"{layer.activation_bytes / 1024:,.2f}"])
     totals = [f"{inspection.parameters:,}", f"{inspection.multiply_adds:,}", ""]
     rows.append(["total", *[""] * 6, *totals, f"{inspection.activation_bytes / 1024:,.2f}"])
     return rows
 
 
-def by(sizes: Iterable[int]) -> str:
+def joined_sizes(sizes: Iterable[int]) -> str:
     """(10, 7, 7) as 10x7x7."""
     return "x".join(map(str, sizes))
 
@@ -170,7 +172,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._counted: set[int] = set()
         dims = sample.dim() - 2
         self._fields = {_storage(sample): _Field((Fraction(1),) * dims, (Fraction(1),) * dims)}
-        self._alive = [sample]  # a storage's number is given anew once the storage is gone
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         before = self._flops.get_total_flops()
@@ -189,7 +190,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 call.operations.append(operation.strip("_"))
             seen = _widened(functools.reduce(_Field.joined, known), operation, args, outputs[0])
             self._fields |= {_storage(tensor): seen for tensor in outputs}
-            self._alive += outputs
         return result
 
     def enter(self, name: str) -> Any:
@@ -241,8 +241,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
 
 
-def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
+def _storage(tensor: Tensor) -> StorageWeakRef:
+    """Equal for all tensors that share memory, and for no others, however long ago they were."""
+    return StorageWeakRef(tensor.untyped_storage())
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
@@ -286,11 +287,11 @@ def _window(module: nn.Module, dims: int) -> tuple[str, str, str]:
         padding = [str(n // 2) if n % 2 == 0 else f"{n // 2}+{n // 2 + 1}" for n in totals]
     else:
         padding = [str(n) for n in _per_dim(0 if module.padding == "valid" else module.padding, dims)]
-    return by(kernel), _once(map(str, stride)), _once(padding)
+    return joined_sizes(kernel), _once(map(str, stride)), _once(padding)
 
 
 def _once(texts: Iterable[str]) -> str:
-    """What is the same in all dims a single time, as torch takes it."""
+    """One number if it is the same in all dims, as torch takes it, else one per dim."""
     texts = list(texts)
     return texts[0] if len(set(texts)) == 1 else "x".join(texts)
 

@@ -8,8 +8,8 @@ from itertools import groupby
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from cnnlab.workbench.canvas import GREY, ORANGE, PALE, SKY, WIDTH, figure, look, png
-from cnnlab.workbench.inspection.layers import Inspection, Layer, by
+from cnnlab.workbench.canvas import GREY, ORANGE, PALE, SKY, WIDTH, figure, png, project_style
+from cnnlab.workbench.inspection.layers import Inspection, Layer, joined_sizes
 from cnnlab.workbench.notation import shortened
 
 _MOST_PER_ROW = 6
@@ -35,7 +35,7 @@ def draw(inspection: Inspection, title: str) -> bytes:
     height = 0.4 + num_rows * _ROW_HEIGHT
     cell = WIDTH / per_row
     largest = max(max(box.shape[1:], default=1) for box in boxes)
-    with look():
+    with project_style():
         drawn = figure(height)
         axes = drawn.subplots()
         axes.set(xlim=(0, WIDTH), ylim=(0, height))
@@ -46,7 +46,7 @@ def draw(inspection: Inspection, title: str) -> bytes:
             row, column = divmod(number, per_row)
             x, y = (column + 0.5) * cell, height - 0.4 - row * _ROW_HEIGHT - 0.72
             half = _draw_box(axes, x, y, box.shape, largest, is_input=number == 0)
-            axes.text(x, y + 0.47, by(box.shape), ha="center", va="bottom", fontsize=8.5, fontweight="bold")
+            axes.text(x, y + 0.47, joined_sizes(box.shape), ha="center", va="bottom", fontsize=8.5, fontweight="bold")
             axes.text(x, y - 0.47, "\n".join(box.made_by), ha="center", va="top", fontsize=7, linespacing=1.25)
             if number > 0:
                 start = 0.0 if column == 0 else previous_edge + 0.03

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from cnnlab.workbench.canvas import BLUE, GREY, PALE, figure, look, png
+from cnnlab.workbench.canvas import BLUE, GREY, PALE, figure, png, project_style
 from cnnlab.workbench.inspection.activations import Activation, Values
 from cnnlab.workbench.notation import shortened
 
@@ -44,7 +44,7 @@ def draw(
     rows = max(min(_MOST_MAPS, len(stage.values)) if stage.values.ndim > 1 else 5 for stage in stages)
     tall = rows * (_MAP + _GAP)
     width, height = _COLUMN * len(stages) + 2.0, tall + _TOP + _BOTTOM
-    with look():
+    with project_style():
         drawn = figure(height, width)
         drawn.set_layout_engine("none")
         axes = drawn.add_axes((0, 0, 1, 1))

@@ -1,1 +1,1 @@
-"""What a trained network says to pictures that people have."""
+"""Predictions of a trained network for pictures in files."""

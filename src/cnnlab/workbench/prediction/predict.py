@@ -14,14 +14,14 @@ from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import load_model
 from cnnlab.workbench.prediction import contact_sheet, pictures
-from cnnlab.workbench.prediction.predictor import Predictor, Seen
+from cnnlab.workbench.prediction.predictor import Predictor, Prepared
 from cnnlab.workbench.prediction.tables import Answers, Estimates
 
 _MOST_EXPLAINED = 20
 
 
 class Prediction(NamedTuple):
-    """What `predict` found.
+    """The result of `predict`.
 
     Attributes:
         answers: and what was skipped.
@@ -89,7 +89,7 @@ def _answered(predictor: Predictor, found: pictures.Pictures) -> tuple[Answers |
     """Answers and contact sheets: a page at a time, so that memory holds the pictures of one."""
     answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names)
     sheets: list[bytes] = []
-    page: dict[str, Seen] = {}
+    page: dict[str, Prepared] = {}
 
     def turn_page() -> None:
         shown = [seen.pixels for seen in page.values()]

@@ -15,7 +15,7 @@ from cnnlab.data.files.imaging import read_image
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.errors import UserError
 from cnnlab.runs.commands import short_path
-from cnnlab.saved_run import SavedModel, load_model
+from cnnlab.saved_run import SavedModel
 from cnnlab.speed import hardware
 from cnnlab.workbench.inspection import through_the_net
 from cnnlab.workbench.inspection.activations import activations
@@ -25,8 +25,8 @@ from cnnlab.workbench.prediction.digits.digit import normalise_digit
 Pixels = NDArray[np.uint8]
 
 
-class Seen(NamedTuple):
-    """A picture and what the network is shown of it.
+class Prepared(NamedTuple):
+    """A picture, and the pixels of it that the network is shown.
 
     Attributes:
         picture: small and in colour, (3, H, W).
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the network says.
+    """The network's answer to a picture.
 
     Attributes:
         label: name of the most probable class.
@@ -59,7 +59,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a network that learnt values says.
+    """The values that a network estimates for a picture.
 
     Attributes:
         values: (num_values,), in the order of their names.
@@ -106,12 +106,7 @@ class Predictor:
         self._full_scale = data.get("full_scale")  # of a run on images in folders
         self._normalise = Normalise(data["mean"], data["std"], data["scale"], 2, self.device)
 
-    @classmethod
-    def of(cls, run: str | Path, accelerator: str = "auto") -> "Predictor":
-        """The network of a run folder, or of the latest run."""
-        return cls(load_model(run), accelerator)
-
-    def see(self, source: Path | bytes, name: str) -> Seen:
+    def see(self, source: Path | bytes, name: str) -> Prepared:
         """Read a picture and make of it what the network is shown.
 
         Raises:
@@ -119,9 +114,9 @@ class Predictor:
         """
         picture = read_image(source, 3, name=name, full_scale=self._full_scale)
         if self.takes_digits:
-            return Seen(_thumbnail(picture), self._normalised_digit(picture, name))
+            return Prepared(_thumbnail(picture), self._normalised_digit(picture, name))
         pixels = read_image(source, self._num_channels, self._size, name, self._full_scale)
-        return Seen(_thumbnail(picture), pixels)
+        return Prepared(_thumbnail(picture), pixels)
 
     def answer(self, picture: Pixels) -> Answer:
         """Say what a single picture (C, H, W) with one or three channels shows.
@@ -167,14 +162,8 @@ class Predictor:
 
     def _answer(self, probabilities: NDArray[np.float64], pixels: Pixels) -> Answer:
         best, second = np.argsort(-probabilities, kind="stable")[:2]
-        return Answer(
-            self.class_names[best],
-            float(probabilities[best]),
-            self.class_names[second],
-            float(probabilities[second]),
-            probabilities,
-            pixels,
-        )
+        first, other = ((self.class_names[i], float(probabilities[i])) for i in (best, second))
+        return Answer(*first, *other, probabilities, pixels)
 
 
 def _thumbnail(picture: Pixels) -> Pixels:

@@ -42,7 +42,7 @@ class Answers:
         return csv_bytes(rows)
 
     def as_json(self, **about: str) -> bytes:
-        """What the answers are about, the answers with the probabilities of all classes, and what was skipped."""
+        """The answers with the probabilities of all classes, after what they are about and before what was skipped."""
         listed: list[dict[str, Any]] = []
         for name, answer in self.given.items():
             entry: dict[str, Any] = {"file": name, "label": answer.label, "probability": round(answer.probability, 6)}
@@ -86,7 +86,7 @@ class Estimates:
         return csv_bytes([["file", *self.value_names], *rows])
 
     def as_json(self, **about: str) -> bytes:
-        """What the values are about, the values by their names, and what was skipped."""
+        """The values by their names, after what they are about and before what was skipped."""
         listed: list[dict[str, Any]] = []
         for name, estimate in self.given.items():
             pairs = zip(self.value_names, estimate.values.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Which classes were taken for which: a cell per pair, coloured by its share of the true class."""
+"""The confusion matrix: a cell per pair of classes, coloured by its share of the true class."""
 
 import math
 import textwrap
@@ -7,14 +7,12 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from mlxtend.plotting import plot_confusion_matrix
 from numpy.typing import NDArray
 
-from cnnlab.workbench.canvas import PALE, figure, look, png
+from cnnlab.workbench.canvas import PALE, figure, png, project_style
 from cnnlab.workbench.notation import shortened
 
 _MOST_WITH_SHARES = 12  # classes, for which a cell has room for two lines
@@ -44,11 +42,11 @@ def draw(counts: Counts, class_names: Sequence[str], title: str) -> bytes:
     cell = min(_LARGEST_CELL, max(_SQUARE, _SMALLEST_CELL * min(len(names), _MOST_WRITTEN)) / len(names))
     size, longest = cell * len(names), _LETTER * max(map(len, names))
     angle = 0 if longest < cell else 45 if cell > 1.2 * _SMALLEST_CELL else 90
-    with look():
+    with project_style():
         drawn = figure(height=size, width=size)
         drawn.set_layout_engine("none")
         axes = drawn.add_axes((0, 0, 1, 1))
-        _draw_cells(drawn, axes, counts, cell)
+        _draw_cells(axes, counts, cell)
         _name_axes(axes, counts, names, angle)
         explained = axes.set_title(_explained(counts), loc="left", fontsize=8)
         width = round(12 * max(4.0, size + 0.9))
@@ -77,20 +75,14 @@ def _fit(drawn: Figure) -> None:
         axes.set_position((*corner, *(place.size * old / new)))
 
 
-def _draw_cells(drawn: Figure, axes: Axes, counts: Counts, cell: float) -> None:
+def _draw_cells(axes: Axes, counts: Counts, cell: float) -> None:
     """Colours, and numbers as large as cells of so many inches allow."""
     shades = matplotlib.colormaps["Blues"].with_extremes(bad=PALE)
-    scale = PowerNorm(0.5, vmin=0, vmax=1)  # 1% of mistakes are to be seen beside 99% of hits
+    shares = _shares(counts)
+    axes.matshow(shares, cmap=shades, norm=PowerNorm(0.5, vmin=0, vmax=1))  # 1% of mistakes show beside 99% of hits
+    axes.grid(False)
     if len(counts) > _MOST_WRITTEN:
-        axes.matshow(_shares(counts), cmap=shades, norm=scale)
-        axes.grid(False)
         return
-    scratch = pyplot.figure()  # mlxtend also labels whatever axes are pyplot's current ones
-    try:
-        with np.errstate(invalid="ignore"):  # rows without images
-            plot_confusion_matrix(counts, show_normed=True, cmap=shades, norm_colormap=scale, figure=drawn, axis=axes)
-    finally:
-        pyplot.close(scratch)
     between = np.arange(len(counts) - 1) + 0.5
     axes.set_xticks(between, minor=True)
     axes.set_yticks(between, minor=True)
@@ -98,15 +90,14 @@ def _draw_cells(drawn: Figure, axes: Axes, counts: Counts, cell: float) -> None:
     texts = _cell_texts(counts)
     widest = max((len(line) for text in texts.values() for line in text.split("\n")), default=1)
     font_size = min(9.0, 0.9 * cell * 72 / (0.66 * widest))
-    for place, text in zip(np.ndindex(counts.shape), list(axes.texts), strict=True):
-        if place in texts:
-            text.set(text=texts[place], fontsize=font_size, in_layout=False)
-        else:
-            text.remove()
+    for (row, column), text in texts.items():
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        place = {"ha": "center", "va": "center"}
+        axes.text(column, row, text, color=colour, fontsize=font_size, in_layout=False, **place)
 
 
 def _cell_texts(counts: Counts) -> dict[tuple[int, ...], str]:
-    """What is written where; cells without images stay empty."""
+    """The texts by row and column; cells without images stay empty."""
     if len(counts) > _MOST_WITH_SHARES:
         return {(i, j): f"{n}" for (i, j), n in np.ndenumerate(counts) if n and i != j}
     shares = _shares(counts)

@@ -1,4 +1,4 @@
-"""What the test of a run found out about each class, from the confusion counts in its folder."""
+"""Reports precision, recall and confusions of each class, from the confusion counts in a run's folder."""
 
 import shlex
 from pathlib import Path

@@ -29,7 +29,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast as 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run folder tells.
+    """The content of a run folder in a row.
 
     Args:
         folder: as it was found, below one of the folders that were searched.
@@ -128,7 +128,7 @@ def by_accuracy(run: Run) -> tuple[float, float]:
     return run.val if run.metric == "accuracy" and run.val is not None else -1.0, run.changed
 
 
-def table(runs: Sequence[Run], width: int) -> str:
+def runs_table(runs: Sequence[Run], width: int) -> str:
     """The runs as plain text; only the notes, which stand last, are cut to what is left of `width`."""
     parent = os.path.commonpath([run.folder.parent.absolute() for run in runs])
     names = ["run", *(os.path.relpath(run.folder.absolute(), parent) for run in runs)]

@@ -21,7 +21,7 @@ _OVERRIDE = re.compile(r"(?P<prefix>~|\+{0,2})(?P<key>[^=]+)(?:=(?P<value>.*))?"
 
 @dataclass
 class Recipe:
-    """What the file says.
+    """The content of the file.
 
     Args:
         included: other experiments that it builds on.
@@ -66,9 +66,10 @@ def best_experiment(sweep: Sweep, trial: FrozenTrial) -> str:
     if recipe.included or recipe.choices:
         lines += ["defaults:", *(f"  - {included}" for included in recipe.included)]
         lines += [_default(group, *choice) for group, choice in recipe.choices.items()]
-    return (
-        "\n".join(lines) + "\n" + (OmegaConf.to_yaml(OmegaConf.create(_nested(recipe.values))) if recipe.values else "")
-    )
+    values = OmegaConf.create()
+    for key, value in recipe.values.items():
+        OmegaConf.update(values, key, value, force_add=True)
+    return "\n".join(lines) + "\n" + (OmegaConf.to_yaml(values) if recipe.values else "")
 
 
 def _recipe(sweep: Sweep, trial: FrozenTrial) -> Recipe:
@@ -165,18 +166,6 @@ def _at(config: Any, key: str, otherwise: Any) -> Any:
             return otherwise
         config = config[part]
     return config
-
-
-def _nested(values: dict[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for key, value in values.items():
-        *parents, last = key.split(".")
-        place = nested
-        for parent in parents:
-            place[parent] = place[parent] if isinstance(place.get(parent), dict) else {}
-            place = place[parent]
-        place[last] = value
-    return nested
 
 
 def _default(group: str, choice: Any, added: bool) -> str:

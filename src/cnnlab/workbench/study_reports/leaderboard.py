@@ -9,7 +9,7 @@ from cnnlab.workbench.study_reports.sweep_folder import Sweep
 from cnnlab.workbench.study_reports.trial_table import value_columns
 
 
-def rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, reasons: bool = False) -> list[list[str]]:
+def leaderboard_rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, reasons: bool = False) -> list[list[str]]:
     """Cells of the trials in `table`, after a header: parameters that none of these trials has are left out.
 
     Args:
@@ -45,7 +45,7 @@ def fitted(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, width: int) 
 
     Those go first that are the same in all these trials, then those that are wide.
     """
-    cells = rows(sweep, table, params)
+    cells = leaderboard_rows(sweep, table, params)
     first = len(cells[0]) - sum(not all(map(is_absent, params.loc[table.index, name])) for name in params)
     hidden = []
     while len(cells[0]) > first and max(map(len, aligned(cells).splitlines())) > width:
@@ -71,7 +71,7 @@ def ranked(table: pd.DataFrame) -> pd.DataFrame:
 def as_markdown(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame) -> str:
     """All finished trials under a heading."""
     note = "\\* Pareto-optimal\n" if sweep.several else "PRUNED trials count with the best value they reported.\n"
-    body = markdown(rows(sweep, finished(table), params, reasons=True))
+    body = markdown(leaderboard_rows(sweep, finished(table), params, reasons=True))
     return f"# {sweep.name}\n\nTo {sweep.aims}.\n\n{body}\n{note}"
 
 

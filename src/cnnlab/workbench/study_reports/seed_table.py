@@ -50,7 +50,7 @@ def point_columns(seeds: pd.DataFrame) -> list[str]:
     return list(seeds.columns[: seeds.columns.get_loc("n")])
 
 
-def rows(sweep: Sweep, seeds: pd.DataFrame) -> list[list[str]]:
+def seed_rows(sweep: Sweep, seeds: pd.DataFrame) -> list[list[str]]:
     """Cells of the table after a header, mean ± standard deviation in one."""
     points = point_columns(seeds)
     words = dict(zip(value_columns(sweep), sweep.metrics, strict=True)) | _SPEEDS

@@ -42,7 +42,7 @@ class Sweep:
 
     @property
     def aims(self) -> str:
-        """What is optimised which way."""
+        """The metrics and the direction of each, as in `maximize val/accuracy`."""
         words = ("minimize", "maximize")
         return ", ".join(f"{words[up]} {metric}" for metric, up in zip(self.metrics, self.maximize, strict=True))
 

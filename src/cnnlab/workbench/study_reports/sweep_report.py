@@ -44,7 +44,7 @@ def write(sweep_dir: Path, top: int = 10, figures: bool = True) -> str:
     }
     if seeds is not None:
         files["seeds.csv"] = str(seeds.to_csv(index=False, lineterminator="\n"))
-        files["seeds.md"] = markdown(seed_table.rows(sweep, seeds))
+        files["seeds.md"] = markdown(seed_table.seed_rows(sweep, seeds))
     best = _best(table)
     notes = []
     if best is not None:
@@ -109,7 +109,7 @@ def _ranking(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, top: int) 
 
 
 def _seeds(sweep: Sweep, seeds: pd.DataFrame) -> str:
-    rows = seed_table.rows(sweep, seeds)
+    rows = seed_table.seed_rows(sweep, seeds)
     more = len(rows) - 1 - _MOST_SEED_ROWS
     rest = f"\n{more} more points in seeds.md" if more > 0 else ""
     return f"Over seeds, mean ± standard deviation\n{aligned(rows[: _MOST_SEED_ROWS + 1])}{rest}"

@@ -113,7 +113,7 @@ def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:
 
 
 def _values(trial: FrozenTrial, best: tuple[int, float] | None) -> Sequence[float]:
-    """What a trial counts with: a failed one with nothing, whatever it had reached."""
+    """The values that a trial is ranked by: a failed one has none, whatever it had reached."""
     if trial.state is TrialState.COMPLETE:
         return list(trial.values)
     return [best[1]] if best and trial.state is not TrialState.FAIL else []
@@ -125,7 +125,7 @@ def _seconds(trial: FrozenTrial) -> float:
 
 
 def _place(row: Mapping[str, Any], number: int, sweep: Sweep) -> tuple[int, bool, float, int]:
-    """What the ranking sorts by: state, then Pareto-optimal ones first, then the first value, then age."""
+    """The key that the ranking sorts by: state, then Pareto-optimal ones first, then the first value, then age."""
     group = _RANKING.index(row["state"]) if row["state"] in _RANKING else len(_RANKING)
     value = row[value_columns(sweep)[0]] if group < 2 else math.nan
     cost = math.inf if math.isnan(value) else -value if sweep.maximize[0] else value

@@ -1,9 +1,9 @@
-"""From a picture of strokes on paper to ink on nothing."""
+"""Turns a picture of strokes on paper into ink on an empty ground."""
 
 import numpy as np
 from scipy import ndimage
 
-from cnnlab.workbench.prediction.digits.box import Box, around
+from cnnlab.workbench.prediction.digits.box import Box, surrounding
 from cnnlab.workbench.prediction.digits.ground import Ground, peak_of, smoothed, stroke_contrast
 from cnnlab.workbench.prediction.digits.measures import BOX_SIDE, Map
 from cnnlab.workbench.prediction.digits.pieces import belonging_together, pieces_of
@@ -52,7 +52,7 @@ def _without_dirt(ink: Map) -> Map:
     """Only what belongs to the digit, with the soft edges of its strokes."""
     chosen = belonging_together(pieces_of(ink, ink > 0.3))
     kept = np.isin(chosen[0].labels, [piece.label for piece in chosen])
-    reach = max(2, round(0.04 * around([piece.box for piece in chosen]).longest))
+    reach = max(2, round(0.04 * surrounding([piece.box for piece in chosen]).longest))
     cleaned: Map = ink * ndimage.maximum_filter(kept, 2 * reach + 1)
     return cleaned
 

@@ -1,4 +1,4 @@
-"""A digit cut out of its picture."""
+"""Cuts a digit out of its picture."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ _CLEANING_SIDE = 112  # pixels, of the digit's longest side
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cutout:
     """A part of a picture, shrunk."""
 
     pixels: Map
@@ -27,7 +27,7 @@ class _Cut:
         return box.scaled(1 / self.scale, size).shifted(self.part.top, self.part.left)
 
 
-def cut_out(grey: Grey, box: Box, margin: float) -> _Cut:
+def cut_out(grey: Grey, box: Box, margin: float) -> Cutout:
     """The digit with a margin, no larger than cleaning needs."""
     part = box.widened(margin * box.longest, grey.shape)
     pixels = grey[part.slices]
@@ -36,4 +36,4 @@ def cut_out(grey: Grey, box: Box, margin: float) -> _Cut:
         width, height = (max(1, round(scale * length)) for length in (part.width, part.height))
         smaller = Image.fromarray(pixels).resize((width, height), Image.Resampling.HAMMING, reducing_gap=2.0)
         pixels = np.asarray(smaller)
-    return _Cut(pixels.astype(np.float32), part, scale)
+    return Cutout(pixels.astype(np.float32), part, scale)

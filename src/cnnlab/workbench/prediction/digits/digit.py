@@ -9,7 +9,7 @@ from cnnlab.workbench.prediction.digits.cut import cut_out
 from cnnlab.workbench.prediction.digits.fitting import centred, fitted, thickened
 from cnnlab.workbench.prediction.digits.frame import inside_frame
 from cnnlab.workbench.prediction.digits.measures import Grey
-from cnnlab.workbench.prediction.digits.search import Search, candidates
+from cnnlab.workbench.prediction.digits.search import ShrunkPicture, candidates
 
 _MARGIN = 0.25  # around a digit, as a share of its longest side: paper to compare it with
 
@@ -46,8 +46,7 @@ def extract_digit(grey: Grey) -> Digit:
     """
     frame = inside_frame(grey)
     picture = grey[frame.slices]
-    search = Search.of(picture)
-    for strokes in candidates(search, picture):
+    for strokes in candidates(ShrunkPicture.shrink(picture), picture):
         cut = cut_out(picture, strokes.box, _MARGIN)
         ink, contrast = clean(cut.light(strokes.are_dark), strokes.ground.within(strokes.box).scaled(cut.scale))
         if are_strokes(ink, contrast):

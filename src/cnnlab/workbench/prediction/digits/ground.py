@@ -1,4 +1,4 @@
-"""What strokes are on, paper that may be lit unevenly, and how they stand out from it."""
+"""The paper below the strokes, which may be lit unevenly, and the contrast of strokes with it."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ _WIDEST_GROUND = 0.5
 
 @dataclass(frozen=True)
 class Ground:
-    """What strokes are on: all that is wider than a square of this side, in pixels.
+    """The paper below the strokes: all that is wider than a square of this side, in pixels.
 
     Attributes:
         mode: what lies beyond the border: "nearest" what is there, so that shadows go on and strokes along the border

@@ -1,4 +1,4 @@
-"""What hangs together, and which of it is one digit."""
+"""Connected pieces of ink, and which of them are one digit."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cnnlab.workbench.prediction.digits.box import Box, around, gap, touches
+from cnnlab.workbench.prediction.digits.box import Box, gap, surrounding, touches
 from cnnlab.workbench.prediction.digits.measures import Map
 
 # Pieces of a digit: the smallest, as a share of the ink of the largest, and the widest gap, as a share of its side.
@@ -20,7 +20,7 @@ _BORDER = 0.06
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value
 class _Piece:
-    """Pixels that hang together.
+    """Pixels that are connected.
 
     Attributes:
         label: their number in `labels`.
@@ -54,18 +54,9 @@ def pieces_of(contrast: Map, mask: NDArray[np.bool_]) -> list[_Piece]:
         crosses = (box.top == 0 and box.bottom == labels.shape[0]) or (box.left == 0 and box.right == labels.shape[1])
         is_line = crosses and min(box.height, box.width) < 0.15 * box.longest
         is_frame = bool(near_border[index] > 0.6 * areas[index]) and touches(box, labels.shape)
-        pieces.append(
-            _Piece(
-                labels,
-                int(index) + 1,
-                box,
-                float(ink[index]),
-                float(ink[index] / areas[index]),
-                touches(box, labels.shape),
-                is_frame,
-                is_line,
-            )
-        )
+        amount, strength = float(ink[index]), float(ink[index] / areas[index])
+        reaches_border = touches(box, labels.shape)
+        pieces.append(_Piece(labels, int(index) + 1, box, amount, strength, reaches_border, is_frame, is_line))
     return pieces
 
 
@@ -79,7 +70,7 @@ def belonging_together(pieces: list[_Piece]) -> list[_Piece]:
     largest, *others = candidates
     chosen = [largest]
     while True:
-        box = around([piece.box for piece in chosen])
+        box = surrounding([piece.box for piece in chosen])
         near = [piece for piece in others if _is_part_of(piece, box, largest.ink)]
         if not near:
             return chosen
@@ -93,6 +84,6 @@ def _is_part_of(piece: _Piece, box: Box, ink: float) -> bool:
 
 
 def _border_band(shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """What is left of a picture without the band along its border."""
+    """The part of a picture inside the band along its border."""
     height, width = (round(_BORDER * length) for length in shape)
     return slice(height, shape[0] - height), slice(width, shape[1] - width)

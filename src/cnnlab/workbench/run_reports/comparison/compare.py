@@ -29,7 +29,7 @@ _EPOCHS = "trainer.max_epochs"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What finished runs came to.
+    """The results of finished runs.
 
     Attributes:
         table: see `compare`.
@@ -95,7 +95,7 @@ def _by_seed(group: dict[str, FinishedRun]) -> list[FinishedRun]:
 
 
 def _place(row: list[FinishedRun]) -> tuple[str, str, bool, float]:
-    """What rows are sorted by: data set, metric, then the better on validation first."""
+    """The key that rows are sorted by: data set, metric, then the better on validation first."""
     first = row[0]
     value = _mean_and_sd([one.run.val for one in row])[0]
     return first.data, first.run.metric, is_absent(value), -value if first.mode == "max" else value

@@ -2,19 +2,20 @@
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
-from cnnlab.workbench.canvas import CYCLE, GREY, NotDrawn, figure, look, png
+from cnnlab.workbench.canvas import CYCLE, GREY, NotDrawn, figure, log_axis, png, project_style
 from cnnlab.workbench.notation import decimals_of, shown_number, shown_spread
 
 _MOST_ROWS = 60  # of a panel
@@ -30,20 +31,10 @@ _FEW_TICKS_FROM = 15.0  # largest over smallest error rate
 _MOST_TICKS = 7
 _ROW = 0.19  # inches
 _LETTER, _LEGEND_LETTER, _HANDLE = 0.07, 0.08, 0.6  # inches
-_PLACES: tuple[tuple[int, int, str, str], ...] = (  # where a label may stand, in points from its point
-    (6, 0, "left", "center"),
-    (-6, 0, "right", "center"),
-    (0, 6, "center", "bottom"),
-    (0, -6, "center", "top"),
-    (5, 5, "left", "bottom"),
-    (-5, 5, "right", "bottom"),
-    (5, -5, "left", "top"),
-    (-5, -5, "right", "top"),
-    (14, 12, "left", "bottom"),
-    (-14, 12, "right", "bottom"),
-    (14, -12, "left", "top"),
-    (-14, -12, "right", "top"),
-)
+# Where a label may stand: points to the right and upwards, beside its point, at a corner, or farther off a corner.
+_PLACES = ((6, 0), (-6, 0), (0, 6), (0, -6), (5, 5), (-5, 5), (5, -5), (-5, -5))
+_PLACES += ((14, 12), (-14, 12), (14, -12), (-14, -12))
+_ALIGNMENTS = {"ha": ("center", "left", "right"), "va": ("center", "bottom", "top")}  # at 0, above 0 and below it
 
 
 @dataclass(frozen=True)
@@ -74,7 +65,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Panel:
-    """What may be compared: points of one data set and metric.
+    """Points that may be compared: those of one data set and metric.
 
     Attributes:
         title: the data set.
@@ -109,13 +100,13 @@ def draw_scores(panels: Sequence[Panel]) -> bytes:
     Raises:
         NotDrawn: no row has a value.
     """
-    styles = _Styles(panels)
+    styles = _styles(panels)
     panels = [replace(panel, points=[p for p in panel.points if math.isfinite(p.score)]) for panel in panels]
     panels = [panel for panel in panels if panel.points]
     if not panels:
         raise NotDrawn("no row has a value")
     heights = [0.8 + _ROW * len(panel.drawn) for panel in panels]
-    with look():
+    with project_style():
         names = max(len(name) for panel in panels for name in _names(panel))
         drawn = figure(sum(heights), width=4.8 + _LETTER * names)
         grid = drawn.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -130,13 +121,15 @@ def draw_speed(panels: Sequence[Panel]) -> bytes:
     Raises:
         NotDrawn: no panel has two points.
     """
-    by_device = []
-    for panel in panels:
-        devices = list(dict.fromkeys(point.device for point in panel.points))
-        for device in devices:
-            points = [point for point in panel.points if point.device == device]
-            title = f"{panel.title}\n{device}" if device else panel.title
-            by_device.append(replace(panel, title=title, points=points))
+    by_device = [
+        replace(
+            panel,
+            title=f"{panel.title}\n{device}" if device else panel.title,
+            points=[point for point in panel.points if point.device == device],
+        )
+        for panel in panels
+        for device in dict.fromkeys(point.device for point in panel.points)
+    ]
     return _draw_tradeoff(by_device, _Cost("training images/s", True, lambda p: p.speed, lambda p: p.speed_sd))
 
 
@@ -167,40 +160,35 @@ def pareto_front(
     ]
 
 
+_Styles = Mapping[str, Mapping[str, Any]]
+
+
 @dataclass(frozen=True)
 class _Cost:
+    """The quantity that a score is drawn over."""
+
     label: str
     maximize: bool
-    of: Callable[[Point], float]
+    value_of: Callable[[Point], float]
     sd_of: Callable[[Point], float]
 
 
-class _Styles:
+def _styles(panels: Iterable[Panel]) -> dict[str, dict[str, Any]]:
     """A colour and a marker for each model, the same in all panels and figures; 7 colours by 8 markers make 56."""
-
-    def __init__(self, panels: Iterable[Panel]) -> None:
-        models = sorted({point.model for panel in panels for point in panel.points})
-        self._styles = {model: (CYCLE[i % len(CYCLE)], _MARKERS[i % len(_MARKERS)]) for i, model in enumerate(models)}
-
-    def of(self, model: str) -> dict[str, Any]:
-        colour, marker = self._styles[model]
-        return {"color": colour, "marker": marker}
-
-    def handles(self, models: Collection[str]) -> list[Line2D]:
-        """What a legend shows of these models."""
-        kept = [model for model in self._styles if model in models]
-        return [Line2D([], [], linestyle="", markersize=5, label=model, **self.of(model)) for model in kept]
+    models = sorted({point.model for panel in panels for point in panel.points})
+    chosen = zip(models, itertools.cycle(CYCLE), itertools.cycle(_MARKERS), strict=False)
+    return {model: {"color": colour, "marker": marker} for model, colour, marker in chosen}
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """How a metric lies on an axis: accuracies that span several orders of errors lie by the logarithm of the error."""
+    """The axis of a metric: accuracies whose errors lie far apart are placed by the logarithm of the error."""
 
     panel: Panel
     is_log: bool
 
     @staticmethod
-    def of(panel: Panel, points: Sequence[Point]) -> "_Scale":
+    def fitted(panel: Panel, points: Sequence[Point]) -> "_Scale":
         values = np.array([1 - p.score if panel.is_accuracy else p.score for p in points])
         start = _LOG_ERROR_FROM if panel.is_accuracy else _LOG_COST_FROM
         costs = panel.is_accuracy or not panel.maximize
@@ -220,20 +208,12 @@ class _Scale:
         """Give an x- or y-axis its limits, ticks and label."""
         axis = axes.xaxis if name == "x" else axes.yaxis
         spans = [self.span(point) for point in points]
-        ends = [(self.at(p.score) - low, self.at(p.score) + high) for p, (low, high) in zip(points, spans, strict=True)]
-        low, high = min(low for low, _ in ends), max(high for _, high in ends)
-        if self.is_log:
-            getattr(axes, f"set_{name}scale")("log")
-            margin = (high / low) ** 0.08
-            low, high = low / margin, high * margin
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > _FEW_TICKS_FROM else (1, 1.5, 2, 3, 5, 7)))
-            axis.set_minor_locator(NullLocator())
-        else:
-            margin = 0.08 * (high - low) or 0.01
-            low, high = low - margin, high + margin
-            axis.set_major_locator(MaxNLocator(_MOST_TICKS, steps=[1, 2, 5, 10]))
-        is_turned = self.is_log and self.panel.is_accuracy
-        getattr(axes, f"set_{name}lim")(*((high, low) if is_turned else (low, high)))
+        low = min(self.at(point.score) - below for point, (below, _) in zip(points, spans, strict=True))
+        high = max(self.at(point.score) + above for point, (_, above) in zip(points, spans, strict=True))
+        few = high / low > _FEW_TICKS_FROM if self.is_log else False
+        _fit(axis, low, high, 0.08, self.is_log, (1, 2, 5) if few else (1, 1.5, 2, 3, 5, 7))
+        if self.is_log and self.panel.is_accuracy:
+            axis.set_inverted(True)
         axis.set_major_formatter(FuncFormatter(self._tick))
         axis.set_label_text(self._label)
 
@@ -251,11 +231,11 @@ class _Scale:
 
 def _draw_rows(axes: Axes, panel: Panel, styles: _Styles) -> None:
     points = panel.drawn
-    scale = _Scale.of(panel, points)
+    scale = _Scale.fitted(panel, points)
     for i, point in enumerate(points):
         axes.errorbar(
             scale.at(point.score), i, xerr=np.array([scale.span(point)]).T if math.isfinite(point.score_sd) else None,
-            markersize=4.5, capsize=2.5, elinewidth=1.1, linestyle="", **styles.of(point.model),
+            markersize=4.5, capsize=2.5, elinewidth=1.1, linestyle="", **styles[point.model],
         )  # fmt: skip
     factor = 100 if panel.is_accuracy else 1
     deviations = [factor * point.score_sd for point in points]
@@ -297,19 +277,23 @@ def _are_short(points: Sequence[Point]) -> bool:
 def _draw_tradeoff(panels: Sequence[Panel], cost: _Cost) -> bytes:
     kept = []
     for panel in panels:
-        points = [p for p in panel.points if math.isfinite(p.score) and math.isfinite(cost.of(p)) and cost.of(p) > 0]
+        points = [
+            p
+            for p in panel.points
+            if math.isfinite(p.score) and math.isfinite(cost.value_of(p)) and cost.value_of(p) > 0
+        ]
         if len(points) > 1:
             kept.append(replace(panel, points=points))
     if not kept:
         raise NotDrawn("fewer than two rows of the same data and device have what it needs")
-    styles = _Styles(panels)
+    styles = _styles(panels)
     columns = min(2, len(kept))
     rows, width = math.ceil(len(kept) / columns), 5.6 if columns == 1 else 7.8
-    with look():
-        handles = styles.handles({point.model for panel in kept for point in panel.points})
-        front = Line2D([], [], color=GREY, linewidth=1.0, marker="o", markerfacecolor="none", markeredgecolor="black")
-        front.set(markersize=8, label="Pareto front")
-        handles.append(front)
+    with project_style():
+        models = {point.model for panel in kept for point in panel.points}
+        handles = [Line2D([], [], ls="", ms=5, label=name, **style) for name, style in styles.items() if name in models]
+        ring = {"marker": "o", "ms": 8, "mfc": "none", "mec": "black"}
+        handles.append(Line2D([], [], color=GREY, linewidth=1.0, label="Pareto front", **ring))
         if any(math.isfinite(point.score_sd) for panel in kept for point in panel.points):
             handles.append(Line2D([], [], color=GREY, linewidth=0.9, marker="|", label="± standard deviation"))
         longest = max(len(str(handle.get_label())) for handle in handles)
@@ -332,8 +316,8 @@ _Labels = list[tuple[str, float, float]]
 def _draw_points(axes: Axes, panel: Panel, cost: _Cost, styles: _Styles) -> _Labels:
     """Draw a panel and return which texts are wanted at which points, the most wanted first."""
     points = panel.points
-    scale = _Scale.of(panel, points)
-    x, y = [cost.of(point) for point in points], [scale.at(point.score) for point in points]
+    scale = _Scale.fitted(panel, points)
+    x, y = [cost.value_of(point) for point in points], [scale.at(point.score) for point in points]
     front = pareto_front([point.score for point in points], x, panel.maximize, cost.maximize)
     for point, at_x, at_y in zip(points, x, y, strict=True):
         sd = cost.sd_of(point)
@@ -341,7 +325,7 @@ def _draw_points(axes: Axes, panel: Panel, cost: _Cost, styles: _Styles) -> _Lab
             at_x, at_y,
             xerr=min(sd, 0.9 * at_x) if math.isfinite(sd) else None,
             yerr=np.array([scale.span(point)]).T if math.isfinite(point.score_sd) else None,
-            markersize=5, elinewidth=0.9, capsize=2, linestyle="", zorder=3, **styles.of(point.model),
+            markersize=5, elinewidth=0.9, capsize=2, linestyle="", zorder=3, **styles[point.model],
         )  # fmt: skip
     front.sort(key=lambda i: x[i])
     where: Any = "post" if panel.maximize != cost.maximize else "pre"
@@ -358,19 +342,23 @@ def _draw_points(axes: Axes, panel: Panel, cost: _Cost, styles: _Styles) -> _Lab
 
 
 def _dress_cost(axes: Axes, points: Sequence[Point], cost: _Cost) -> None:
-    low, high = min(map(cost.of, points)), max(map(cost.of, points))
-    if high / low >= _LOG_X_FROM:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        margin = (high / low) ** 0.12
-        axes.set_xlim(low / margin, high * margin)
-    else:
-        margin = 0.12 * (high - low) or 0.1 * high
-        axes.set_xlim(low - margin, high + margin)
-        axes.xaxis.set_major_locator(MaxNLocator(_MOST_TICKS, steps=[1, 2, 5, 10]))
+    low, high = min(map(cost.value_of, points)), max(map(cost.value_of, points))
+    _fit(axes.xaxis, low, high, 0.12, high / low >= _LOG_X_FROM, (1, 2, 5) if high / low < 300 else (1,))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _in_short(value)))
     axes.set_xlabel(f"{cost.label} ({'more' if cost.maximize else 'fewer'} is better)")
+
+
+def _fit(axis: Axis, low: float, high: float, margin: float, is_log: bool, subs: Sequence[float]) -> None:
+    """Show the range from low to high with a margin, a share of it, and few ticks."""
+    if is_log:
+        log_axis(axis, subs)
+        factor = (high / low) ** margin
+        ends = low / factor, high * factor
+    else:
+        axis.set_major_locator(MaxNLocator(_MOST_TICKS, steps=[1, 2, 5, 10]))
+        room = margin * (high - low) or 0.1 * abs(high) or 0.01
+        ends = low - room, high + room
+    axis.axes.set(**{f"{axis.axis_name}lim": ends})
 
 
 def _in_short(value: float) -> str:
@@ -386,21 +374,17 @@ def _place_labels(drawn: Figure, axes: Axes, wanted: _Labels) -> None:
     room = axes.get_window_extent()
     marker = 4.5 * drawn.dpi / 72
     lines = [axes.transData.transform(np.asarray(line.get_xydata())) for line in axes.lines]
-    bars = [
-        axes.transData.transform(ends)
-        for bars in axes.collections
-        if isinstance(bars, LineCollection)
-        for ends in bars.get_segments()
-    ]
-    taken = [_box(place, place, marker) for line in lines for place in line if len(line) == 1]
-    taken += [_box(start, end, 1.0) for line in [*lines, *bars] for start, end in itertools.pairwise(line)]
+    bars = [collection for collection in axes.collections if isinstance(collection, LineCollection)]
+    lines += [axes.transData.transform(ends) for bar in bars for ends in bar.get_segments()]
+    taken = [_box(line[0], line[0], marker) for line in lines if len(line) == 1]
+    taken += [_box(start, end, 1.0) for line in lines for start, end in itertools.pairwise(line)]
     for text, x, y in wanted:
-        for right, up, ha, va in _PLACES:
-            written = axes.annotate(text, (x, y), (right, up), textcoords="offset points", fontsize=7.5, ha=ha, va=va)
+        for offset in _PLACES:
+            sides = {key: sides[np.sign(part)] for (key, sides), part in zip(_ALIGNMENTS.items(), offset, strict=True)}
+            written = axes.annotate(text, (x, y), offset, textcoords="offset points", fontsize=7.5, **sides)
             written.set_in_layout(False)
             box = written.get_window_extent()
-            is_inside = room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1
-            if is_inside and not any(map(box.overlaps, taken)):
+            if room.contains(*box.min) and room.contains(*box.max) and not any(map(box.overlaps, taken)):
                 taken.append(box)
                 break
             written.remove()

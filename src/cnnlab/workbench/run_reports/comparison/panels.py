@@ -1,4 +1,4 @@
-"""What is drawn of a comparison."""
+"""The panels of a comparison's figures, and the labels of the rows in them."""
 
 import pandas as pd
 
@@ -14,17 +14,16 @@ _LONGEST_LABEL = 44  # characters
 
 
 def panels(comparison: Comparison) -> list[Panel]:
-    """What is drawn together: rows of one data set and metric, as tested where all of them were, else on validation."""
+    """A panel for all rows of one data set and metric: as tested where all of them were, else as validated."""
     table = comparison.table
     several = table["metric"].nunique() > 1
     drawn = []
     for (data, metric), rows in table.groupby(["data", "metric"], sort=False):
         split = "test" if rows["test_mean"].notna().all() else "val"
-        names = dict(zip(rows["row"], _labels(comparison, rows), strict=True))
         points = [
             Point(
                 number=row["row"],
-                label=names[row["row"]],
+                label=label,
                 model=row["model"],
                 device=row["device"],
                 score=row[f"{split}_mean"],
@@ -33,7 +32,7 @@ def panels(comparison: Comparison) -> list[Panel]:
                 speed=row["images_per_second_mean"],
                 speed_sd=row["images_per_second_sd"],
             )
-            for row in rows.to_dict("records")
+            for row, label in zip(rows.to_dict("records"), _labels(comparison, rows), strict=True)
         ]
         name = f"{'test' if split == 'test' else 'validation'} {metric}"
         title = f"{data}, {metric}" if several else data

@@ -66,7 +66,7 @@ def cells(comparison: Comparison) -> list[list[str]]:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What a reader of the table must know, one line each."""
+    """Notes without which the table would mislead, one line each."""
     lines = []
     if (comparison.table["n"] > 1).any():
         lines.append("mean ± standard deviation of n runs that differ only in their seed")

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cnnlab.workbench.canvas import NotDrawn, look, png
+from cnnlab.workbench.canvas import NotDrawn, png, project_style
 from cnnlab.workbench.study_reports.figures.intermediate_values import intermediate_values
 from cnnlab.workbench.study_reports.figures.optuna_figures import (
     contour,
@@ -44,7 +44,7 @@ def draw(sweep: Sweep, table: pd.DataFrame, seed_table: pd.DataFrame | None) -> 
     pngs, not_drawn = {}, {}
     for name, (draw_one, arguments) in jobs.items():
         try:
-            with look():
+            with project_style():
                 pngs[f"{name}.png"] = png(draw_one(*arguments))
         except NotDrawn as why:
             not_drawn[name] = str(why)

@@ -1,4 +1,4 @@
-"""What the trials reported epoch by epoch."""
+"""A figure of the values that the trials reported after each epoch."""
 
 import math
 from dataclasses import replace
@@ -65,10 +65,10 @@ def _scale(view: View, curves: list[NDArray[np.float64]]) -> ValueScale:
     ends = view.values_of(view.trials("COMPLETE"))
     values = np.concatenate([curve[:, 1] for curve in curves])
     if len(ends) >= 3 and np.ptp(ends) > 0:
-        kept = ValueScale.of(view.metric, view.maximize, ends)
+        kept = ValueScale.fitted(view.metric, view.maximize, ends)
         room = _ROOM * (kept.high - kept.low)
         values = values[values > kept.low - room] if view.maximize else values[values < kept.high + room]
-    scale = ValueScale.of(view.metric, view.maximize, values, cut=False)
+    scale = ValueScale.fitted(view.metric, view.maximize, values, cut=False)
     pruned = [curve[-1, 1] for curve in _curves(view, "PRUNED").values()]
     return replace(scale, is_cut=any(not scale.low <= value <= scale.high for value in pruned))
 

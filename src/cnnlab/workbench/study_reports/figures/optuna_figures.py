@@ -1,4 +1,4 @@
-"""Optuna's own figures of a study, in the look of this project's figures."""
+"""Optuna's own figures of a study, in the style of this project's figures."""
 
 import math
 import warnings
@@ -14,15 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 from optuna import visualization
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator
 
-from cnnlab.workbench.canvas import BLUE, GREY, VERMILION, NotDrawn, better_is_darker, legend_above
-from cnnlab.workbench.notation import shortened, shown_number
-from cnnlab.workbench.study_reports.figures.ticks import log_ticks
+from cnnlab.workbench.canvas import BLUE, GREY, VERMILION, NotDrawn, better_is_darker, legend_above, mark_logarithms
+from cnnlab.workbench.notation import shortened
 from cnnlab.workbench.study_reports.figures.value_scale import ValueScale
 from cnnlab.workbench.study_reports.figures.view import View
 
@@ -108,7 +107,7 @@ def parallel_coordinate(view: View) -> Figure:
         axes.grid(visible=False)
         axes.spines["right"].set_visible(True)
         if axes.get_yscale() == "log":
-            _mark_logarithms(axes.yaxis)
+            mark_logarithms(axes.yaxis, *sorted(axes.get_ylim()), most=5)
         elif isinstance(axes.yaxis.get_major_locator(), FixedLocator):  # of choices and of what is not set
             texts = [shortened(text.get_text(), _LONGEST_CHOICE) for text in axes.get_yticklabels()]
             axes.set_yticks(axes.get_yticks(), texts)
@@ -154,7 +153,7 @@ def pareto_front(view: View) -> Figure:
         points.set(color=VERMILION if is_best else GREY, sizes=[24], label="Pareto-optimal" if is_best else "complete")
     if len(labels) == 2:
         for i, label in enumerate(labels):
-            scale = ValueScale.of(label, sweep.maximize[i], values[:, i], cut=False)
+            scale = ValueScale.fitted(label, sweep.maximize[i], values[:, i], cut=False)
             scale.dress(axes, "y" if i else "x")
     legend_above(axes)
     return drawn
@@ -166,7 +165,7 @@ def _plot(plot: Callable[..., Any], *arguments: Any, **options: Any) -> Figure:
     with (
         warnings.catch_warnings(),
         matplotlib.rc_context({"figure.constrained_layout.use": True}),
-        # Optuna switches to this style before it draws; as an empty one it leaves our look as it is.
+        # Optuna switches to this style before it draws; as an empty one it leaves our style as it is.
         mock.patch.dict(matplotlib.style.library, ggplot=matplotlib.RcParams()),
     ):
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -226,13 +225,6 @@ def _dress(axis: Axis, view: View) -> None:
         if isinstance(axis, XAxis) and sum(map(len, texts)) > 22:
             axis.set_tick_params(rotation=90)
     elif axis.get_scale() == "log":
-        _mark_logarithms(axis)
+        mark_logarithms(axis, *sorted(axis.get_view_interval()), most=5)
     else:
         axis.set_major_locator(MaxNLocator(5, integer=isinstance(distribution, IntDistribution)))
-
-
-def _mark_logarithms(axis: Axis) -> None:
-    low, high = sorted(axis.get_view_interval())
-    axis.set_major_locator(FixedLocator(log_ticks(low, high, most=5)))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: shown_number(value)))

@@ -46,7 +46,7 @@ def seeds(sweep: Sweep, table: pd.DataFrame) -> Figure:
     places = _Places(table[x])
     for axes, (column, label) in zip(grid, panels.items(), strict=True):
         for i, (name, rows) in enumerate(lines):
-            at, means, deviations = _points(rows, column, places.of(rows[x]))
+            at, means, deviations = _points(rows, column, places.at(rows[x]))
             axes.errorbar(
                 places.nudged(at, i, len(lines)), means, deviations,
                 color=CYCLE[i % len(CYCLE)], linestyle=places.line(i), linewidth=1.3,
@@ -73,13 +73,13 @@ class _Places:
     def __init__(self, values: pd.Series) -> None:
         self.is_numeric = all(map(is_numeric, values))
         self._choices = {repr(value): float(i) for i, value in enumerate({repr(v): v for v in values}.values())}
-        self._texts = dict(zip(self.of(values), (shortened(shown(value), 18) for value in values), strict=True))
+        self._texts = dict(zip(self.at(values), (shortened(shown(value), 18) for value in values), strict=True))
         steps = np.diff(sorted(self._texts))
         self._is_geometric = bool(
             self.is_numeric and len(steps) > 1 and min(self._texts) > 0 and steps.max() / steps.min() >= _GEOMETRIC
         )
 
-    def of(self, values: pd.Series) -> list[float]:
+    def at(self, values: pd.Series) -> list[float]:
         return [float(value) if self.is_numeric else self._choices[repr(value)] for value in values]
 
     def nudged(self, places: NDArray[np.float64], line: int, num_lines: int) -> NDArray[np.float64]:

@@ -6,12 +6,10 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from cnnlab.workbench.canvas import better_is_darker
-from cnnlab.workbench.notation import shown_number
-from cnnlab.workbench.study_reports.figures.ticks import log_ticks
+from cnnlab.workbench.canvas import better_is_darker, mark_logarithms
 
 _LOG_FROM = 30  # largest over smallest value from which a metric to minimise gets a log axis
 _FAR = 3.0  # interquartile ranges beyond the worse quartile: Tukey's "far out"
@@ -29,7 +27,7 @@ class ValueScale:
     is_cut: bool
 
     @staticmethod
-    def of(label: str, maximize: bool, values: NDArray[np.float64], cut: bool = True) -> "ValueScale":
+    def fitted(label: str, maximize: bool, values: NDArray[np.float64], cut: bool = True) -> "ValueScale":
         """Fit the limits to finite values; with `cut`, a few very bad ones do not squash the rest."""
         is_log = not maximize and values.min() > 0 and values.max() / values.min() >= _LOG_FROM
         costs = (np.log10(values) if is_log else values) * (-1 if maximize else 1)
@@ -46,49 +44,29 @@ class ValueScale:
     def dress(self, axes: Axes, name: Literal["x", "y"]) -> None:
         """Give an x- or y-axis the limits, ticks and label."""
         axis = axes.xaxis if name == "x" else axes.yaxis
-        cut = f" ({self._triangle_text} {'below' if self.maximize else 'above'})" if self.is_cut else ""
+        cut = f" ({'▼ below' if self.maximize else '▲ above'})" if self.is_cut else ""
         axis.set_label_text(self.label + cut)
         if self.is_log:
-            getattr(axes, f"set_{name}scale")("log")
-            axis.set_ticks(log_ticks(self.low, self.high))
-            axis.set_minor_locator(NullLocator())
-            axis.set_major_formatter(FuncFormatter(lambda value, _: shown_number(value)))
+            axes.set(**{f"{name}scale": "log"})
+            mark_logarithms(axis, self.low, self.high)
         else:
             axis.set_major_locator(MaxNLocator(6))
         getattr(axes, f"set_{name}lim")(self.low, self.high)
 
-    def clipped(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The values, those beyond the limits at the limits."""
-        return np.clip(values, self.low, self.high)
-
     def scatter(self, axes: Axes, x: NDArray[np.float64], values: NDArray[np.float64], **style: Any) -> None:
         """Points over x; those beyond the limits as triangles at the edge."""
-        colours = style.pop("c", None)
-        inside = (values >= self.low) & (values <= self.high)
-        axes.scatter(x[inside], values[inside], **style, **self._some(colours, inside))
-        if not inside.all():
-            style |= {"marker": "v" if self.maximize else "^", "clip_on": False, "label": None}
-            edge = np.full(int((~inside).sum()), self.low if self.maximize else self.high)
-            axes.scatter(x[~inside], edge, **style, **self._some(colours, ~inside))
-
-    @property
-    def norm(self) -> Normalize:
-        return (LogNorm if self.is_log else Normalize)(self.low, self.high, clip=True)
+        colours, inside = style.pop("c", None), (values >= self.low) & (values <= self.high)
+        edge, marker = (self.low, "v") if self.maximize else (self.high, "^")
+        for chosen, y, more in (
+            (inside, values, {}),
+            (~inside, np.full_like(values, edge), {"marker": marker, "clip_on": False, "label": None}),
+        ):
+            if chosen.any() or not more:
+                colour = {} if colours is None else {"c": np.asarray(colours)[chosen]}
+                axes.scatter(x[chosen], y[chosen], **{**style, **more, **colour})
 
     @property
     def colours(self) -> dict[str, Any]:
         """Arguments that colour by this metric."""
-        return {"cmap": better_is_darker(self.maximize), "norm": self.norm}
-
-    @property
-    def extend(self) -> str:
-        """Which end of a colour bar has trials beyond it."""
-        return "neither" if not self.is_cut else "min" if self.maximize else "max"
-
-    @property
-    def _triangle_text(self) -> str:
-        return "▼" if self.maximize else "▲"
-
-    @staticmethod
-    def _some(colours: Any, chosen: NDArray[np.bool_]) -> dict[str, Any]:
-        return {} if colours is None else {"c": np.asarray(colours)[chosen]}
+        norm = (LogNorm if self.is_log else Normalize)(self.low, self.high, clip=True)
+        return {"cmap": better_is_darker(self.maximize), "norm": norm}

@@ -1,4 +1,4 @@
-"""What the figures draw: the trials that count, with the value of one objective."""
+"""The trials that a figure draws, with their values of one objective."""
 
 import math
 import warnings
@@ -70,7 +70,7 @@ class View:
     @cached_property
     def value_scale(self) -> ValueScale:
         """Spans the COMPLETE trials: where pruned ones were after an epoch or two says little about the outcome."""
-        return ValueScale.of(self.metric, self.maximize, self.values_of(self.trials("COMPLETE")))
+        return ValueScale.fitted(self.metric, self.maximize, self.values_of(self.trials("COMPLETE")))
 
     @cached_property
     def study(self) -> optuna.Study:

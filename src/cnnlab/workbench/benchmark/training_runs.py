@@ -1,8 +1,8 @@
-"""train.py's own training, timed."""
+"""The training of train.py itself, timed."""
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ def template(bench: Bench, steps: int) -> float:
     with open_dict(config):
         config.trainer.max_epochs = max(2, epochs)
         config.trainer.limit_train_batches, config.trainer.limit_val_batches = steps, 1
-    second = _SecondEpoch(bench.clock)
-    fit(bench, config, second)
-    return second.seconds
+    clock = TrainingClock(bench, max_epochs=2)
+    fit(bench, config, clock)
+    (_, first, _), (_, both, _) = clock.validations
+    return both - first
 
 
 def fit(bench: Bench, config: DictConfig, callback: Callback) -> None:
@@ -40,24 +41,37 @@ def fit(bench: Bench, config: DictConfig, callback: Callback) -> None:
 
 
 def train(overrides: Sequence[str]) -> dict[str, Any]:
-    """A whole run in this process; what its metrics.json says."""
+    """Do a whole run in this process and return its metrics.json."""
     with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
         training.train(compose_config(overrides), Path(folder))
         return read_json(Path(folder) / "metrics.json")
 
 
-class _SecondEpoch(Callback):
-    """Seconds of the steps of the second epoch, after which the run ends."""
+class TrainingClock(Callback):
+    """Reads the time spent in training, validation left out, at each validation.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock = clock
-        self.seconds = self._began = 0.0
+    Args:
+        max_epochs: after which the run ends; None for those of its config.
+
+    Attributes:
+        validations: (steps, seconds of training until then, the classifier's accuracy) of each.
+    """
+
+    def __init__(self, bench: Bench, max_epochs: int | None = None) -> None:
+        self.bench, self.max_epochs = bench, max_epochs
+        self.validations: list[tuple[int, float, float]] = []
+        self._seconds = self._began = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._began = self.clock()
+        self._began = self.bench.clock()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.seconds = self.clock() - self._began
+        self._seconds += self.bench.clock() - self._began
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        accuracy = float(trainer.callback_metrics.get("val/accuracy", math.nan))
+        self.validations.append((trainer.global_step, self._seconds, accuracy))
+        self._began = self.bench.clock()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        trainer.should_stop = trainer.current_epoch >= 1
+        trainer.should_stop |= trainer.current_epoch + 1 == self.max_epochs

@@ -1,4 +1,4 @@
-"""Images as torchvision's data sets give them: one Pillow image at a time, transformed one by one."""
+"""Training images as torchvision's data sets give them: Pillow images that are transformed one by one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +12,8 @@ from torchvision import transforms
 from cnnlab.data.datamodule import DataModule
 
 
-class Samples(Dataset[tuple[Tensor, int]]):
-    """The training images: augmented as `augment` says, ToTensor, Normalize.
+class PillowSamples(Dataset[tuple[Tensor, int]]):
+    """The training images, augmented as `augment` says, then through ToTensor and Normalize.
 
     Args:
         augment: the node conf/augment, of which the counterpart in torchvision is taken.
