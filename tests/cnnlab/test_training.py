@@ -212,9 +212,19 @@ def test_early_stopping_and_gradient_clipping(smoke: Callable[..., Finished]) ->
     assert (run.folder / "csv/metrics.csv").is_file()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("scheduler", ["none", "cosine", "onecycle", "step"])
-def test_every_schedule_with_every_optimizer(optimizer: str, scheduler: str, smoke: Callable[..., Finished]) -> None:
+@pytest.mark.parametrize(
+    ("optimizer", "scheduler"),
+    [
+        ("sgd", "none"),
+        ("adam", "cosine"),
+        ("adamw", "step"),
+        # The one schedule that moves the momentum too, which every optimizer keeps elsewhere.
+        ("sgd", "onecycle"),
+        ("adam", "onecycle"),
+        ("adamw", "onecycle"),
+    ],
+)
+def test_every_schedule_and_every_optimizer(optimizer: str, scheduler: str, smoke: Callable[..., Finished]) -> None:
     run = smoke(f"optimizer={optimizer}", f"scheduler={scheduler}", "trainer.max_epochs=2", "test=false")
     assert run.status == 0, run.err
     events = EventAccumulator(str(run.folder / "tensorboard"))  # type: ignore[operator]

@@ -51,6 +51,7 @@ def wait_for_epoch(folder: Path, epoch: int, seconds: float = 60) -> None:
     raise TimeoutError(f"no epoch {epoch} in {seconds} s")
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bits(
     train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
 ) -> None:
