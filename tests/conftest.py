@@ -23,6 +23,7 @@ from cnnlab.speed.threads import wait_briefly
 wait_briefly()  # before torch is loaded, as the commands do
 
 # isort: split
+import hydra._internal.utils
 import numpy as np
 import pytest
 from hydra._internal.config_repository import ConfigRepository
@@ -131,6 +132,8 @@ def _no_network_and_an_empty_cache(tmp_path_factory: pytest.TempPathFactory) -> 
         patch.setattr(ConfigRepository, "load_config", _load_config_once)
         # Hydra composes every config once more to see whether hydra.mode is in it, which it is in none of these.
         patch.setattr(Hydra, "get_mode", lambda *arguments, **settings: None)
+        # After an error it looks through the source of every frame on the stack, which under pytest is a deep one.
+        patch.setattr(hydra._internal.utils, "is_under_debugger", lambda: False)
         patch.setattr(multiprocessing.util, "spawnv_passfds", fork_server.spawnv_passfds)
         yield
 
@@ -210,8 +213,13 @@ def white_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def smoke(train: Callable[..., Finished], white_figures: None) -> Callable[..., Finished]:
-    """A run of a few batches, whose figures are white."""
+def smoke(
+    train: Callable[..., Finished], white_figures: None, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Finished]:
+    """A run of a few batches, whose figures are white and whose network TensorBoard does not draw."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    monkeypatch.setattr(SummaryWriter, "add_graph", lambda *arguments, **settings: None)
     return lambda *arguments: train(*SMOKE, *arguments)
 
 

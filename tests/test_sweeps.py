@@ -143,7 +143,7 @@ def test_a_pruned_trial_and_an_impossible_one_are_pruned_not_failed(
 
 def test_two_objectives_give_a_pareto_front(train: Callable[..., Finished], tmp_path: Path) -> None:
     fixed = ["data.batch_size=32", "model.norm=none", "model.num_blocks=1", "model.convs_per_block=1"]
-    run = train("-m", "sweep=tradeoff", *SMALL, *fixed, "hydra.sweeper.n_trials=3")
+    run = train("-m", "sweep=tradeoff", *SMALL, *fixed, "hydra.sweeper.n_trials=2")
     assert run.status == 0, run.err
     results = yaml.safe_load((tmp_path / "outputs/sweeps/tradeoff/optimization_results.yaml").read_text())
     assert results["metrics"] == ["val/accuracy", "num_parameters"]

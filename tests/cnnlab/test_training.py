@@ -85,8 +85,8 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(smoke: Cal
     assert numbers("seed=1")["train/loss"] != first["train/loss"]
 
 
-def test_tensorboard_has_the_curves_pictures_and_hyperparameters(smoke: Callable[..., Finished]) -> None:
-    run = smoke("trainer.max_epochs=2", "data.batch_size=16")
+def test_tensorboard_has_the_curves_pictures_and_hyperparameters(train: Callable[..., Finished]) -> None:
+    run = train(*SMOKE, "trainer.max_epochs=2", "data.batch_size=16")
     assert run.folder is not None
     assert [path.name for path in (run.folder / "tensorboard").iterdir() if path.is_dir()] == []
     events = EventAccumulator(str(run.folder / "tensorboard"))
