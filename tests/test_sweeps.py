@@ -203,6 +203,7 @@ def test_a_trial_on_two_devices_is_one_trial_pruned_on_both(tmp_path: Path, envi
     assert [entry.name for entry in (tmp_path / "outputs").iterdir()] == ["sweeps"]
 
 
+@pytest.mark.slow
 def test_the_project_runs_without_its_searches(tmp_path: Path, environment: dict[str, str]) -> None:
     """The plugin, the engine and the search spaces can be deleted: nothing else needs them."""
     copy = tmp_path / "without searches"

@@ -159,7 +159,14 @@ def test_a_run_without_a_test_can_be_tested(evaluate: Callable[..., Finished], s
 
 
 @pytest.mark.usefixtures("white_figures")
-@pytest.mark.parametrize("shape", [(1, 40), (2, 8, 8, 8), (5, 12, 12)], ids=["signals", "volumes", "five channels"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((1, 40), id="signals", marks=pytest.mark.slow),
+        pytest.param((2, 8, 8, 8), id="volumes"),
+        pytest.param((5, 12, 12), id="five channels", marks=pytest.mark.slow),
+    ],
+)
 def test_data_of_any_shape(
     shape: tuple[int, ...], evaluate: Callable[..., Finished], train: Callable[..., Finished], tmp_path: Path
 ) -> None:
@@ -230,6 +237,7 @@ def test_a_run_without_a_checkpoint(evaluate: Callable[..., Finished], trained: 
     assert "has no checkpoints/best.ckpt and no last.ckpt: no epoch was finished" in done.err
 
 
+@pytest.mark.usefixtures("white_figures")
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
 def test_a_run_in_another_precision_than_float32(
     precision: str, command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
