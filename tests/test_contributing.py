@@ -68,7 +68,14 @@ def test_every_recipe_has_three_steps() -> None:
         assert re.findall(r"^(\d)\. ", body, flags=re.MULTILINE) == ["1", "2", "3"], heading
 
 
-@pytest.mark.parametrize("heading", [heading for heading in RECIPES if heading != "Another task"])
+@pytest.mark.parametrize(
+    "heading",
+    [
+        pytest.param(heading, marks=pytest.mark.slow) if heading == "Add a search" else heading
+        for heading in RECIPES
+        if heading != "Another task"
+    ],
+)
 def test_the_steps_lead_to_a_run(heading: str, copy: Path, environment: dict[str, str]) -> None:
     body = RECIPES[heading]
     write_files(body, copy)
@@ -95,6 +102,7 @@ def test_the_new_model_is_found_by_the_tests_of_all_models(copy: Path, environme
     assert re.search(r"\.\.\..*100%", tested.stdout), tested.stdout
 
 
+@pytest.mark.slow
 def test_another_task_stops_and_goes_on(
     copy: Path, environment: dict[str, str], command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +152,7 @@ def test_another_task_stops_and_goes_on(
     assert "Classifier learns classes, but the data hold values" in cross_entropy.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_what_is_left_when_the_demo_is_deleted_works(tmp_path: Path, environment: dict[str, str]) -> None:
     section = re.search(r"^## Make it yours\n(.*?)^## ", TEXT, flags=re.MULTILINE | re.DOTALL)

@@ -22,7 +22,7 @@ pytest.importorskip("async_optuna")
 
 # Small enough for a test: a few batches of a few images.
 SMALL = ["data.allow_subset=true", "data.train_size=512", "data.val_size=200", "trainer.max_epochs=2"]
-STUDY = ["data.batch_size=choice(32,64)", "model.hidden_units=choice(2,10)", "hydra.sweeper.n_trials=4"]
+STUDY = ["data.batch_size=choice(32,64)", "model.hidden_units=choice(2,10)", "hydra.sweeper.n_trials=2"]
 
 
 def sweep(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -32,7 +32,7 @@ def sweep(folder: Path, environment: dict[str, str], *arguments: str) -> subproc
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """One search of four trials for several tests to look at."""
+    """One search of two trials for several tests to look at."""
     folder = tmp_path_factory.mktemp("search")
     environment = {name: value for name, value in os.environ.items() if name != "CNNLAB_DATA_DIR"}
     run = sweep(folder, environment, "sweep=tinyvgg", "hydra/sweeper/pruner=none", *SMALL, *STUDY)
@@ -43,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
 def test_every_trial_is_a_run_folder_without_test_numbers(finished: tuple[Path, object]) -> None:
     folder, _ = finished
     trials = sorted(entry.name for entry in folder.iterdir() if entry.name.isdigit())
-    assert trials == ["0", "1", "2", "3"]
+    assert trials == ["0", "1"]
     for trial in trials:
         metrics = json.loads((folder / trial / "metrics.json").read_text())
         assert metrics["val/accuracy"] > 0
@@ -64,7 +64,7 @@ def test_warned_loudly_that_these_are_not_all_of_mnist(finished: tuple[Path, sub
 
 
 def test_hparams_lists_every_trial_with_its_settings_and_metrics(finished: tuple[Path, object]) -> None:
-    for trial in "0123":
+    for trial in "01":
         events = EventAccumulator(str(finished[0] / trial / "tensorboard"))
         events.Reload()
         assert {"_hparams_/session_start_info", "_hparams_/session_end_info"} <= set(events.summary_metadata)
@@ -143,7 +143,7 @@ def test_a_pruned_trial_and_an_impossible_one_are_pruned_not_failed(
 
 def test_two_objectives_give_a_pareto_front(train: Callable[..., Finished], tmp_path: Path) -> None:
     fixed = ["data.batch_size=32", "model.norm=none", "model.num_blocks=1", "model.convs_per_block=1"]
-    run = train("-m", "sweep=tradeoff", *SMALL, *fixed, "hydra.sweeper.n_trials=3")
+    run = train("-m", "sweep=tradeoff", *SMALL, *fixed, "hydra.sweeper.n_trials=2")
     assert run.status == 0, run.err
     results = yaml.safe_load((tmp_path / "outputs/sweeps/tradeoff/optimization_results.yaml").read_text())
     assert results["metrics"] == ["val/accuracy", "num_parameters"]
@@ -153,6 +153,7 @@ def test_two_objectives_give_a_pareto_front(train: Callable[..., Finished], tmp_
         assert not [o for o in results["solutions"] if o["values"][0] > accuracy and o["values"][1] < size]
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_from_the_last_checkpoint_and_ends_as_if_nothing_had_happened(
     train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -187,6 +188,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 def test_a_trial_on_two_devices_is_one_trial_pruned_on_both(tmp_path: Path, environment: dict[str, str]) -> None:
     devices = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp", "hydra.sweeper.n_jobs=1"]
@@ -201,6 +203,7 @@ def test_a_trial_on_two_devices_is_one_trial_pruned_on_both(tmp_path: Path, envi
     assert [entry.name for entry in (tmp_path / "outputs").iterdir()] == ["sweeps"]
 
 
+@pytest.mark.slow
 def test_the_project_runs_without_its_searches(tmp_path: Path, environment: dict[str, str]) -> None:
     """The plugin, the engine and the search spaces can be deleted: nothing else needs them."""
     copy = tmp_path / "without searches"

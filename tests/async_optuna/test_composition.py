@@ -34,7 +34,7 @@ OVERRIDES = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def job() -> HydraJob:
     GlobalHydra.instance().clear()
     hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(PROJECT / "conf")))

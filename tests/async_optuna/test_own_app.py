@@ -49,6 +49,7 @@ def app(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="Hydra 1.3 itself does not start there")
 def test_the_app_of_the_document_searches_without_cnnlab_and_torch(app: Path) -> None:
     def python(*arguments: str) -> subprocess.CompletedProcess[str]:

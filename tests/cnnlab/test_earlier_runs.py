@@ -51,6 +51,7 @@ def test_the_finished_run_knows_its_best_when_it_is_extended(train: Callable[...
     assert metrics["epochs"] == 3
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_an_earlier_run_evaluates_and_predicts(earlier: Path, command: Callable[..., Finished]) -> None:
     evaluated = command("evaluate.py", f"run={earlier}", "split=val")
     assert evaluated.status == 0, evaluated.err

@@ -66,6 +66,8 @@ def test_gradients_are_clipped_with_every_optimizer(
     loops = (False, True) if precision != "64-true" else (False,)
     for case in itertools.product(composed, (None, "norm", "value"), (1, 2), loops):
         optimizer, algorithm, gathered, is_fast = case
+        if gathered == 2 and (precision, optimizer) != ("32-true", "adamw"):
+            continue
         settings = {"accumulate_grad_batches": gathered, "limit_val_batches": 1, "fast_loop": is_fast}
         if algorithm is not None:
             settings |= {"gradient_clip_val": 0.01, "gradient_clip_algorithm": algorithm}

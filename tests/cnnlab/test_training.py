@@ -84,9 +84,18 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(smoke: Cal
     assert numbers() == first
     assert numbers("seed=1")["train/loss"] != first["train/loss"]
 
+    def first_weights(seed: int) -> torch.Tensor:
+        """At a rate so small that the order of the batches makes no difference."""
+        still = ["model=linear", "optimizer=sgd", "optimizer.lr=1e-9", "scheduler=none", "logger=none", "test=false"]
+        run = smoke(*still, f"seed={seed}")
+        weights: torch.Tensor = torch.load(run.folder / "checkpoints/last.ckpt")["state_dict"]  # type: ignore[operator]
+        return torch.cat([value.flatten() for value in weights.values()])  # type: ignore[attr-defined]
 
-def test_tensorboard_has_the_curves_pictures_and_hyperparameters(smoke: Callable[..., Finished]) -> None:
-    run = smoke("trainer.max_epochs=2", "data.batch_size=16")
+    assert (first_weights(0) - first_weights(1)).abs().max() > 1e-3
+
+
+def test_tensorboard_has_the_curves_pictures_and_hyperparameters(train: Callable[..., Finished]) -> None:
+    run = train(*SMOKE, "trainer.max_epochs=2", "data.batch_size=16")
     assert run.folder is not None
     assert [path.name for path in (run.folder / "tensorboard").iterdir() if path.is_dir()] == []
     events = EventAccumulator(str(run.folder / "tensorboard"))
@@ -134,12 +143,12 @@ def test_runs_started_in_the_same_second_do_not_collide(
     names = {path.parent.name for path in tmp_path.glob("outputs/runs/*/metrics.json")}
     assert names == {"noon_mnist-linear", "noon_mnist-linear-2", "noon_mnist-linear-3"}
     for _ in range(2):
-        assert train("-m", *SMOKE, "test=false", "logger=none", "model=linear,mlp").status == 0
+        assert train("-m", *SMOKE, "test=false", "logger=none", "model=mlp").status == 0
     models = {
         str(path.parent.relative_to(tmp_path / "outputs/multiruns")): json.loads(path.read_text())["model"]
         for path in tmp_path.glob("outputs/multiruns/*/*/metrics.json")
     }
-    assert models == {"noon/0": "Linear", "noon/1": "MLP", "noon-2/0": "Linear", "noon-2/1": "MLP"}
+    assert models == {"noon/0": "MLP", "noon-2/0": "MLP"}
 
 
 def test_a_grid_of_runs(train: Callable[..., Finished], tmp_path: Path) -> None:
@@ -152,7 +161,7 @@ def test_a_grid_of_runs(train: Callable[..., Finished], tmp_path: Path) -> None:
 
 
 def test_a_grid_does_not_overwrite_another(train: Callable[..., Finished], tmp_path: Path) -> None:
-    settings = ["-m", *SMOKE, "test=false", "logger=none", "model=linear", "seed=0,1", "hydra.sweep.dir=grid"]
+    settings = ["-m", *SMOKE, "test=false", "logger=none", "model=linear", "seed=0", "hydra.sweep.dir=grid"]
     assert train(*settings).status == 0
     again = train(*settings)
     assert again.status == 1
@@ -212,9 +221,19 @@ def test_early_stopping_and_gradient_clipping(smoke: Callable[..., Finished]) ->
     assert (run.folder / "csv/metrics.csv").is_file()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("scheduler", ["none", "cosine", "onecycle", "step"])
-def test_every_schedule_with_every_optimizer(optimizer: str, scheduler: str, smoke: Callable[..., Finished]) -> None:
+@pytest.mark.parametrize(
+    ("optimizer", "scheduler"),
+    [
+        ("sgd", "none"),
+        ("adam", "cosine"),
+        ("adamw", "step"),
+        # The one schedule that moves the momentum too, which every optimizer keeps elsewhere.
+        ("sgd", "onecycle"),
+        ("adam", "onecycle"),
+        ("adamw", "onecycle"),
+    ],
+)
+def test_every_schedule_and_every_optimizer(optimizer: str, scheduler: str, smoke: Callable[..., Finished]) -> None:
     run = smoke(f"optimizer={optimizer}", f"scheduler={scheduler}", "trainer.max_epochs=2", "test=false")
     assert run.status == 0, run.err
     events = EventAccumulator(str(run.folder / "tensorboard"))  # type: ignore[operator]

@@ -38,6 +38,7 @@ def test_a_little_of_everything(command: Callable[..., Finished], tmp_path: Path
     assert {path.suffix for path in out.iterdir()} == {".csv", ".md", ".png"}
 
 
+@pytest.mark.slow
 def test_a_little_of_it_and_then_nothing_again(command: Callable[..., Finished], tmp_path: Path) -> None:
     out = tmp_path / "outputs/bench"
     done = command(SCRIPT, "end_to_end", "pipeline", "--device", "cpu", "--smoke")

@@ -86,6 +86,7 @@ class Browser:
         return re.sub("(<[^>]*>)+", " ", self.see("answer").text).strip()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:There is no current event loop")  # Bokeh's client, from Python 3.12 on
 def test_strokes_are_answered_on_this_machine_alone(
     train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str], taken_port: int

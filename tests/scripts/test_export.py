@@ -24,6 +24,7 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_run_in_every_format(smoke: Callable[..., Finished], export: Callable[..., Finished], tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -106,6 +107,7 @@ def test_mistakes_are_told_in_one_line(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_in_a_process_of_its_own_the_terminal_stays_clean(
     smoke: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -28,6 +28,7 @@ def options(tmp_path: Path) -> argparse.Namespace:
     return argparse.Namespace(device="cpu", smoke=True, out=tmp_path, seconds=300.0, at_once=2)
 
 
+@pytest.mark.slow
 def test_a_check_on_the_cpu(environment: dict[str, str], tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), "machine", "--device", "cpu", "--smoke", "--out", str(tmp_path / "checks")]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)

@@ -36,7 +36,13 @@ def test_tinyvgg(inspect: Callable[..., Finished], tmp_path: Path) -> None:
     assert written == {f"outputs/inspection/tinyvgg.{ending}" for ending in ("csv", "png")}
 
 
-@pytest.mark.parametrize("model", sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml")))
+MODELS = sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml"))
+LARGE = {"alexnet", "compact_cnn", "resnet", "torchvision", "vgg"}
+
+
+@pytest.mark.parametrize(
+    "model", [pytest.param(model, marks=pytest.mark.slow) if model in LARGE else model for model in MODELS]
+)
 def test_every_model(model: str, inspect: Callable[..., Finished], tmp_path: Path) -> None:
     done = inspect(f"model={model}", *MNIST, "out=a, b=c")
     assert (done.status, done.err) == (0, "")
@@ -44,6 +50,7 @@ def test_every_model(model: str, inspect: Callable[..., Finished], tmp_path: Pat
     assert picture.stat().st_size > 5_000
 
 
+@pytest.mark.slow
 def test_long_networks_stay_one_picture(inspect: Callable[..., Finished], tmp_path: Path) -> None:
     assert inspect("model=torchvision", "model.name=densenet121", *MNIST).status == 0
     with Image.open(tmp_path / "outputs/inspection/torchvision-densenet121.png") as picture:

@@ -56,7 +56,7 @@ def test_a_validation_in_mid_epoch_scores_what_is_saved(
     assert run.metrics["best_epoch"] == best["epoch"] + 1
     assert run.metrics["train/loss"] < 2.2
     assert saved(run.folder, "last")["global_step"] == 16
-    for split in ("val", "test"):
+    for split in ("val", "test") if callbacks == "default" else ("test",):
         assert command("evaluate.py", f"run={run.folder}", f"split={split}").status == 0
         again = json.loads((run.folder / f"evaluation/{split}/metrics.json").read_text())  # type: ignore[operator]
         for name in (f"{split}/accuracy", f"{split}/loss"):

@@ -11,7 +11,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from cnnlab.models.linear import Linear
-from conftest import Finished
+from conftest import SMOKE, Finished
+
+
+@pytest.fixture
+def smoke(train: Callable[..., Finished]) -> Callable[..., Finished]:
+    """A run of a few batches whose network TensorBoard draws."""
+    return lambda *arguments: train(*SMOKE, *arguments)
 
 
 def test_training_is_the_same_with_and_without(smoke: Callable[..., Finished]) -> None:

@@ -104,6 +104,7 @@ def test_there_are_just_more_threads_than_cores(num_threads: int, num_cores: int
         assert 1 + (num_threads - 1) * (expected + 1) > num_cores >= 1 + (num_threads - 1) * expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or threads.usable_cores() < 2, reason="needs libgomp and two cores")
 def test_a_sleeper_makes_the_threads_sleep(environment: dict[str, str]) -> None:
     variables = {"GOMP_SPINCOUNT": "1000000000", "OMP_NUM_THREADS": str(threads.usable_cores())}

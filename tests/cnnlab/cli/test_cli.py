@@ -77,10 +77,14 @@ def test_paths_are_taken_literally(smoke: Callable[..., Finished], tmp_path: Pat
     assert OmegaConf.load(run.folder / ".hydra/config.yaml").data.root == str(odd)
 
 
-def test_from_another_folder_through_a_process_of_its_own(tmp_path: Path, environment: dict[str, str]) -> None:
-    """The real thing, once: exit status, streams and folders as a user's shell sees them."""
+@pytest.mark.parametrize("run_program", [fork_server.run, pytest.param(subprocess.run, marks=pytest.mark.slow)])
+def test_from_another_folder_through_a_process_of_its_own(
+    run_program: Any, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Exit status, streams and folders as a user's shell sees them; the slow one is the real thing, once."""
     command = [sys.executable, str(PROJECT / "train.py"), "trainer=smoke", "data.train_size=256"]
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    pipes = {} if run_program is fork_server.run else {"capture_output": True, "text": True}
+    run = run_program(command, cwd=tmp_path, env=environment, check=False, **pipes)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     assert "epoch 1/1" in run.stdout
@@ -89,6 +93,7 @@ def test_from_another_folder_through_a_process_of_its_own(tmp_path: Path, enviro
     assert (folder / "metrics.json").is_file()
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_run_with_the_numbers_of_one_process(
     train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -147,20 +147,22 @@ def test_another_file_is_another_data_set(shapes: Path) -> None:
     assert ready(shapes).checksums not in (before, renamed)
 
 
+@pytest.mark.parametrize(
+    "more", [pytest.param([], marks=pytest.mark.slow), ["data.in_memory=false", "data.num_workers=2"]]
+)
 def test_the_command_trains_on_a_path_of_any_characters(
-    train: Callable[..., Finished], drawn: Path, tmp_path: Path
+    more: list[str], train: Callable[..., Finished], drawn: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "a=b, (1) é'"
     shutil.copytree(drawn, root)
-    for more in ([], ["data.in_memory=false", "data.num_workers=2"]):
-        settings = ["trainer=cpu", "trainer.max_epochs=2", "model.norm=batch", "data.batch_size=8", *more]
-        run = train("data=image_folder", f"data.root={root}", *settings)
-        assert run.status == 0, run.err
-        assert run.metrics["dataset"] == "a=b, (1) é'"
-        assert run.metrics["val/accuracy"] > 0.5
-        assert "blob 4" in run.out
-        table = (run.folder / "evaluation/test/per_class_accuracy.csv").read_text()  # type: ignore[operator]
-        assert "wedge" in table
+    settings = ["trainer=cpu", "trainer.max_epochs=2", "model.norm=batch", "data.batch_size=8", *more]
+    run = train("data=image_folder", f"data.root={root}", *settings)
+    assert run.status == 0, run.err
+    assert run.metrics["dataset"] == "a=b, (1) é'"
+    assert run.metrics["val/accuracy"] > 0.5
+    assert "blob 4" in run.out
+    table = (run.folder / "evaluation/test/per_class_accuracy.csv").read_text()  # type: ignore[operator]
+    assert "wedge" in table
 
 
 def names(data: ImageFolder) -> set[str]:

@@ -197,13 +197,15 @@ def test_values_for_regression(tmp_path: Path) -> None:
         ready(path)
 
 
-def test_the_command_trains(train: Callable[..., Finished], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "more", [[], pytest.param(["data.in_memory=false", "data.num_workers=1"], marks=pytest.mark.slow)]
+)
+def test_the_command_trains(more: list[str], train: Callable[..., Finished], tmp_path: Path) -> None:
     path = written(tmp_path / "three, (1) é.npz", shape=(20, 24, 3))
-    for more in ([], ["data.in_memory=false", "data.num_workers=1"]):
-        run = train("data=npz", f"data.path={path}", "trainer=cpu", "trainer.max_epochs=4", "data.batch_size=8", *more)
-        assert run.status == 0, run.err
-        assert run.metrics["dataset"] == "three, (1) é"
-        assert run.metrics["test/accuracy"] > 0.9
+    run = train("data=npz", f"data.path={path}", "trainer=cpu", "trainer.max_epochs=4", "data.batch_size=8", *more)
+    assert run.status == 0, run.err
+    assert run.metrics["dataset"] == "three, (1) é"
+    assert run.metrics["test/accuracy"] > 0.9
 
 
 class Harmful:

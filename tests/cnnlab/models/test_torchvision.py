@@ -52,7 +52,13 @@ def meta(monkeypatch: pytest.MonkeyPatch) -> torch.device:
     return torch.device("meta")
 
 
-@pytest.mark.parametrize("name", NAMES)
+# Convolutions of two kinds, a last layer that is one, a net with two outputs and one without convolutions.
+QUICK = {"alexnet", "resnet18", "squeezenet1_1", "inception_v3", "vit_b_32"}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
 def test_small_grey_images_become_logits(name: str, meta: torch.device) -> None:
     with meta:
         assert Torchvision((1, 28, 28), 10, name)(torch.empty(2, 1, 28, 28)).shape == (2, 10)

@@ -51,6 +51,7 @@ def wait_for_epoch(folder: Path, epoch: int, seconds: float = 60) -> None:
     raise TimeoutError(f"no epoch {epoch} in {seconds} s")
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bits(
     train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -102,7 +103,10 @@ def scalars(folder: Path | None, tag: str) -> list[object]:
     return list(events.Scalars(tag))
 
 
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("signum", "status"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow), (signal.SIGHUP, 129)],
+)
 def test_stopped_by_a_signal(
     signum: signal.Signals,
     status: int,

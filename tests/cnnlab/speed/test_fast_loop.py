@@ -53,7 +53,10 @@ def assert_same(one: Any, other: Any) -> None:
     [
         ["model=tinyvgg", "model.norm=batch", "model.dropout=0.2", "augment=shift", "callbacks=ema"],
         ["model=linear", "optimizer=sgd", "trainer.gradient_clip_val=0.01", "scheduler=step"],
-        ["model=linear", "data.in_memory=false", "data.num_workers=0", "+trainer.val_check_interval=3"],
+        pytest.param(
+            ["model=linear", "data.in_memory=false", "data.num_workers=0", "+trainer.val_check_interval=3"],
+            marks=pytest.mark.slow,
+        ),
         ["model=linear", "trainer.precision=bf16-mixed", "trainer.max_steps=11", "scheduler=none"],
     ],
     ids=lambda settings: settings[1],

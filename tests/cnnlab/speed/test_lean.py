@@ -64,7 +64,7 @@ def flat(content: Any) -> Any:
 @pytest.mark.parametrize(
     "settings",
     [
-        ["model=tinyvgg", "model.norm=batch", "augment=shift", "callbacks=ema"],
+        pytest.param(["model=tinyvgg", "model.norm=batch", "augment=shift", "callbacks=ema"], marks=pytest.mark.slow),
         ["model=linear", "trainer.accumulate_grad_batches=2", "+trainer.val_check_interval=4"],
     ],
     ids=lambda settings: settings[0],

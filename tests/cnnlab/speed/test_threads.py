@@ -85,13 +85,16 @@ class Watch:
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
             found.append(os.environ.get("GOMP_SPINCOUNT"))
+            raise KeyboardInterrupt  # seen enough: loading torch itself would take seconds
 sys.meta_path.insert(0, Watch())
 try:
     {start}
 except BaseException:
     pass
-import torch
-print(found[0])
+try:
+    import torch
+except KeyboardInterrupt:
+    print(found[0])
 """
     kept = {name: value for name, value in environment.items() if name not in threads.SETTINGS}
     kept["PYTHONPATH"] = f"{kept['PYTHONPATH']}{os.pathsep}{PROJECT}"

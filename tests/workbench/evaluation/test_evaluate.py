@@ -19,7 +19,7 @@ from cnnlab.errors import UserError
 from cnnlab.workbench.evaluation import figures
 from cnnlab.workbench.inspection import through_the_net
 from cnnlab.workbench.run_reports import run_report
-from conftest import SMOKE, Finished
+from conftest import Finished
 
 DEFAULT = {"confusion_matrix.png", "most_wrong.png", "random_predictions.png"}
 ALL = {*DEFAULT, "filters.png", "through_the_net.png", "robustness.png"}
@@ -31,12 +31,6 @@ def content(path: Path) -> dict[str, Any]:
 
 def table(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-
-
-@pytest.fixture
-def drawn_smoke(train: Callable[..., Finished]) -> Callable[..., Finished]:
-    """`smoke`, but its evaluation draws."""
-    return lambda *arguments: train(*SMOKE, *arguments)
 
 
 @pytest.fixture
@@ -109,6 +103,7 @@ def test_each_class(evaluated: Path) -> None:
     assert metrics["test/macro_recall"] == pytest.approx(mean, abs=1e-6)
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_the_validation_split_with_every_figure(
     evaluate: Callable[..., Finished], trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,7 +158,15 @@ def test_a_run_without_a_test_can_be_tested(evaluate: Callable[..., Finished], s
     assert "of 500 images right" in run_report.write(folder, figures=False)
 
 
-@pytest.mark.parametrize("shape", [(1, 40), (2, 8, 8, 8), (5, 12, 12)], ids=["signals", "volumes", "five channels"])
+@pytest.mark.usefixtures("white_figures")
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((1, 40), id="signals", marks=pytest.mark.slow),
+        pytest.param((2, 8, 8, 8), id="volumes"),
+        pytest.param((5, 12, 12), id="five channels", marks=pytest.mark.slow),
+    ],
+)
 def test_data_of_any_shape(
     shape: tuple[int, ...], evaluate: Callable[..., Finished], train: Callable[..., Finished], tmp_path: Path
 ) -> None:
@@ -178,8 +181,8 @@ def test_data_of_any_shape(
     assert drawn == ALL - {"robustness.png"}  # corruptions are of images
 
 
-def test_a_model_without_convolutions(evaluate: Callable[..., Finished], drawn_smoke: Callable[..., Finished]) -> None:
-    folder = drawn_smoke("model=linear").folder
+def test_a_model_without_convolutions(evaluate: Callable[..., Finished], smoke: Callable[..., Finished]) -> None:
+    folder = smoke("model=linear").folder
     assert folder is not None
     assert evaluate("plots=all").status == 0
     assert (folder / "evaluation/test/filters.png").is_file()
@@ -234,6 +237,7 @@ def test_a_run_without_a_checkpoint(evaluate: Callable[..., Finished], trained: 
     assert "has no checkpoints/best.ckpt and no last.ckpt: no epoch was finished" in done.err
 
 
+@pytest.mark.usefixtures("white_figures")
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
 def test_a_run_in_another_precision_than_float32(
     precision: str, command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch

@@ -98,14 +98,14 @@ def test_networks_compute_the_same_elsewhere(name: str, model: str, digits: Tens
 @pytest.mark.parametrize("name", formats.FORMATS)
 @pytest.mark.parametrize("shape", [(2, 100), (1, 12, 14, 16)])
 def test_signals_and_volumes(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
-    saved = saved_model("resnet", shape)
+    saved = saved_model("tinyvgg", shape)
     path = tmp_path / f"model{formats.FORMATS[name].suffix}"
     exported(saved, name, path, 255 * torch.rand(20, *shape))
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
 def test_weights_with_their_channels_last(name: str, digits: Tensor, tmp_path: Path) -> None:
-    saved = saved_model("resnet", channels_last=True)
+    saved = saved_model("tinyvgg", channels_last=True)
     strides = [value.stride() for value in saved.model.state_dict().values()]
     exported(saved, name, tmp_path / f"model{formats.FORMATS[name].suffix}", digits)
     assert strides == [value.stride() for value in saved.model.state_dict().values()]
@@ -142,20 +142,20 @@ def test_the_difference_is_that_of_the_worst_output(digits: Tensor) -> None:
 def test_a_file_that_computes_something_else_is_not_kept(
     wrong: float, digits: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saved, to = saved_model(), form("torch_export")
-    export_run(saved, to, tmp_path / "model.pt2", digits, 1e-5)
-    before = (tmp_path / "model.pt2").read_bytes()
+    saved, to = saved_model(), form("safetensors")
+    export_run(saved, to, tmp_path / "model.safetensors", digits, 1e-5)
+    before = (tmp_path / "model.safetensors").read_bytes()
 
     def load(path: Path, saved: SavedModel) -> Callable[[Tensor], Tensor]:
         network = to.load(path, saved)
         return lambda inputs: network(inputs) + wrong
 
     broken = to._replace(load=load)
-    for path in (tmp_path / "model.pt2", tmp_path / "new" / "folder" / "model.pt2"):
+    for path in (tmp_path / "model.safetensors", tmp_path / "new" / "folder" / "model.safetensors"):
         with pytest.raises(UserError, match=r"differ by up to .*, 0.0001 is allowed .*; no file was written"):
             export_run(saved, broken, path, digits, 1e-4)
-    assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
-    assert (tmp_path / "model.pt2").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    assert (tmp_path / "model.safetensors").read_bytes() == before
 
 
 def test_forgotten_normalisation_would_be_found(digits: Tensor, tmp_path: Path) -> None:
