@@ -104,9 +104,9 @@ def log_axis(axis: Axis, subs: Sequence[float]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def mark_logarithms(axis: Axis, low: float, high: float, most: int = 7) -> None:
+def mark_logarithms(axis: Axis, ends: Sequence[float], most: int = 7) -> None:
     """Mark a logarithmic axis at few round numbers, and write them without padding."""
-    axis.set_major_locator(FixedLocator(_round_numbers(low, high, most)))
+    axis.set_major_locator(FixedLocator(_round_numbers(min(ends), max(ends), most)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: shown_number(value)))
     axis.set_minor_locator(NullLocator())
 
