@@ -225,6 +225,6 @@ def _dress(axis: Axis, view: View) -> None:
         if isinstance(axis, XAxis) and sum(map(len, texts)) > 22:
             axis.set_tick_params(rotation=90)
     elif axis.get_scale() == "log":
-        mark_logarithms(axis, axis.get_view_interval().tolist(), most=5)
+        mark_logarithms(axis, axis.get_view_interval(), most=5)
     else:
         axis.set_major_locator(MaxNLocator(5, integer=isinstance(distribution, IntDistribution)))
