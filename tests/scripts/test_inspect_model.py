@@ -102,7 +102,7 @@ def test_in_a_process_of_its_own_the_shape_comes_from_the_data(tmp_path: Path, e
 def test_a_bug_leaves_no_traceback_file(
     inspect: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("cnnlab.workbench.inspection.layers.table", lambda inspection: 1 / 0)
+    monkeypatch.setattr("cnnlab.workbench.inspection.layers.layer_table", lambda inspection: 1 / 0)
     done = inspect(*MNIST)
     assert done.status == 1
     assert "ZeroDivisionError" in done.err

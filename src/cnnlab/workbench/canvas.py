@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -91,17 +91,22 @@ def legend_above(axes: Axes, columns: int = 5) -> None:
         )  # fmt: skip
 
 
+def letter_of(axis: Axis) -> str:
+    """The letter x or y, which matplotlib's names of an axis's settings begin with."""
+    return "x" if isinstance(axis, XAxis) else "y"
+
+
 def log_axis(axis: Axis, subs: Sequence[float]) -> None:
     """Make an axis logarithmic, with plain numbers at these multiples of the powers of ten."""
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.axes.set(**{f"{letter_of(axis)}scale": "log"})
     axis.set_major_locator(LogLocator(subs=tuple(subs)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_locator(NullLocator())
 
 
-def mark_logarithms(axis: Axis, low: float, high: float, most: int = 7) -> None:
+def mark_logarithms(axis: Axis, ends: Sequence[float], most: int = 7) -> None:
     """Mark a logarithmic axis at few round numbers, and write them without padding."""
-    axis.set_major_locator(FixedLocator(_round_numbers(low, high, most)))
+    axis.set_major_locator(FixedLocator(_round_numbers(min(ends), max(ends), most)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: shown_number(value)))
     axis.set_minor_locator(NullLocator())
 

@@ -1,4 +1,4 @@
-"""What each part makes of its measurements."""
+"""The tables and figures that each part makes of its measurements."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""What was measured is found again, under the same circumstances only."""
+"""Measurements are found again, under the same circumstances only."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What stands in the galleries is what the tables say."""
+"""The galleries say the same as the tables."""
 
 import csv
 import io

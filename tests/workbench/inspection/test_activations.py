@@ -1,4 +1,4 @@
-"""What layers make of a sample."""
+"""The outputs of the layers for a sample."""
 
 import numpy as np
 import pytest

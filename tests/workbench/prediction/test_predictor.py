@@ -1,4 +1,4 @@
-"""What a trained network is shown of a picture."""
+"""The pixels that a trained network is shown of a picture."""
 
 from pathlib import Path
 from typing import Any

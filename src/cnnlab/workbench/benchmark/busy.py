@@ -1,6 +1,7 @@
 """Images/s of train.py alone on the machine and beside other programs, by how threads wait for each other."""
 
 import functools
+import io
 import multiprocessing
 import os
 import signal
@@ -93,9 +94,10 @@ def _process(variables: Mapping[str, str]) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the process that started this one, and messages to what it is asked."""
+    """Leave Ctrl-C to the process that started this one, and say nothing beside the answers and errors."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     quieten_libraries()
+    sys.stderr = io.StringIO()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -103,7 +104,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     for name, value in panel.aims.items():
         axes.axhline(value, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-        place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "center", "zorder": 1.5}
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "center", "zorder": 1.5}
         axes.annotate(name, (0.62, value), fontsize=7, color="#444444", bbox=box, **place)
     if has_numbers:
         axes.set_xscale("log")

@@ -1,4 +1,4 @@
-"""Images made harder in seven ways, by degrees: how much of a test's accuracy is left?"""
+"""Seven ways to corrupt images, each in five degrees, for tests of robustness."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping

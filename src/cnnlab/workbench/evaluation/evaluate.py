@@ -96,8 +96,9 @@ def evaluate(
         write_atomically(folder / name, content)
     run_record.write_json(folder / "metrics.json", metrics)
     confusion, reported = run_report.write_split(saved.folder, folder)
-    pictures = {path.stem: path.read_bytes() for path in [folder / "confusion_matrix.png", *_png(folder, files)]}
-    images = {f"evaluation/{split}/{name}": picture for name, picture in pictures.items()}
+    pictures = {"confusion_matrix.png": (folder / "confusion_matrix.png").read_bytes()}
+    pictures |= {name: content for name, content in files.items() if name.endswith(".png")}
+    images = {f"evaluation/{split}/{Path(name).stem}": picture for name, picture in pictures.items()}
     add_images(saved.folder, f"evaluation-{split}", images, step=0)
     paths = [folder / "metrics.json", *reported, *sorted(folder / name for name in files)]
     return Evaluation(metrics, f"{confusion}\n\n{_summary(saved.folder, metrics, paths)}", folder)
@@ -141,10 +142,6 @@ def _alone(config: DictConfig, seed: int, is_classification: bool) -> DictConfig
             config.callbacks.outputs = {"_target_": target, "num_kept": _NUM_SHOWN, "seed": seed}
         config.trainer.update(devices=1, num_nodes=1, strategy="auto")
     return config
-
-
-def _png(folder: Path, files: dict[str, bytes]) -> list[Path]:
-    return [folder / name for name in files if name.endswith(".png")]
 
 
 def _summary(run_dir: Path, metrics: dict[str, Any], paths: list[Path]) -> str:

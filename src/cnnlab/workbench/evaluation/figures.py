@@ -78,21 +78,20 @@ def galleries(subject: Subject) -> Files:
     """The samples with the largest loss, and some drawn at random."""
     scores, outputs = subject.scores, subject.scores.outputs
     total, wrong = len(scores.labels), int((scores.predicted != scores.labels).sum())
-    titles = {
-        "most_wrong": (
-            f"{subject.name}: most wrong",
-            f"The {len(outputs.most_wrong.indices)} largest losses of {total:,}; {wrong:,} taken for another class. "
-            "Model error or label error? #: place in the split.",
-        ),
-        "random_predictions": (
-            f"{subject.name}: chosen by lot",
-            f"{len(outputs.random.indices)} of {total:,}, seed {subject.seed}; green ✓: right, red ✗: wrong. "
-            "#: place in the split.",
-        ),
-    }
-    kept = {"most_wrong": outputs.most_wrong, "random_predictions": outputs.random}
+    worst, random = outputs.most_wrong, outputs.random
+    about_worst = (
+        f"The {len(worst.indices)} largest losses of {total:,}; {wrong:,} taken for another class. "
+        "Model error or label error? #: place in the split."
+    )
+    about_random = f"{len(random.indices)} of {total:,}, seed {subject.seed}; green ✓: right, red ✗: wrong. "
+    about_random += "#: place in the split."
+
+    def draw(samples: TopSamples, title: str, explanation: str) -> bytes:
+        return gallery.draw(_answered(subject, samples), f"{subject.name}: {title}", explanation, subject.is_ink)
+
     return {
-        f"{name}.png": gallery.draw(_answered(subject, kept[name]), *titles[name], subject.is_ink) for name in titles
+        "most_wrong.png": draw(worst, "most wrong", about_worst),
+        "random_predictions.png": draw(random, "chosen by lot", about_random),
     }
 
 

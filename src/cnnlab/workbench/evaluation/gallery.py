@@ -1,4 +1,4 @@
-"""Samples in rows, each under what the network made of it."""
+"""A figure of samples, each below the answer of the network."""
 
 import math
 from collections.abc import Sequence

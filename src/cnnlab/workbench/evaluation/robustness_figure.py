@@ -1,4 +1,4 @@
-"""How fast a network's accuracy falls as its images get worse."""
+"""A figure of the accuracy under corruptions of rising severity."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Numbers from a classifier's outputs."""
+"""Computes metrics and tables from a classifier's outputs."""
 
 import functools
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _NUM_BINS = 15
 
 
 class Scores:
-    """How good the answers to all samples of a split are.
+    """The metrics of the answers to all samples of a split.
 
     Attributes:
         outputs: logits, labels and some samples.

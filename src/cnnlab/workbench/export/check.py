@@ -1,4 +1,4 @@
-"""Does the exported file compute what the network computes?"""
+"""Compares the outputs of an exported file with those of the network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

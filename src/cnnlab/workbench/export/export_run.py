@@ -1,4 +1,4 @@
-"""A run's network as a file of another format that is known to compute the same."""
+"""Writes a run's network in another format, and checks that the file computes the same."""
 
 import contextlib
 import os

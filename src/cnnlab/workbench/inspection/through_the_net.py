@@ -1,4 +1,4 @@
-"""One sample on its way through a network: every layer's maps side by side, down to the probabilities."""
+"""A figure of one sample's way through a network: the maps of every layer, and the probabilities at the end."""
 
 from collections.abc import Sequence
 from itertools import groupby

@@ -92,8 +92,8 @@ def _draw_cells(axes: Axes, counts: Counts, cell: float) -> None:
     font_size = min(9.0, 0.9 * cell * 72 / (0.66 * widest))
     for (row, column), text in texts.items():
         colour = "white" if shares[row, column] > 0.5 else "black"
-        place = {"ha": "center", "va": "center"}
-        axes.text(column, row, text, color=colour, fontsize=font_size, in_layout=False, **place)
+        written = axes.text(column, row, text, color=colour, fontsize=font_size, ha="center", va="center")
+        written.set_in_layout(False)
 
 
 def _cell_texts(counts: Counts) -> dict[tuple[int, ...], str]:

@@ -1,4 +1,4 @@
-"""Lists run folders: what each run trained, what came out, and whether it still runs."""
+"""Lists run folders with the data, network, scores and state of each run."""
 
 import contextlib
 import json
@@ -6,7 +6,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -243,14 +243,11 @@ def _logged_epochs(folder: Path) -> int | None:
 
 
 def _size_and_change(folder: Path) -> tuple[int, float]:
+    """Bytes of all files, and when the last of them changed."""
     size, changed = 0, 0.0
-    for status in _statuses(folder):
-        size, changed = size + status.st_size, max(changed, status.st_mtime)
-    return size, changed
-
-
-def _statuses(folder: Path) -> Iterator[os.stat_result]:
     for root, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):  # it may vanish while a run works
-                yield os.lstat(os.path.join(root, name))
+                status = os.lstat(os.path.join(root, name))
+                size, changed = size + status.st_size, max(changed, status.st_mtime)
+    return size, changed

@@ -13,7 +13,7 @@ from cnnlab.errors import UserError
 from cnnlab.workbench.study_reports.sweep_folder import Sweep
 from cnnlab.workbench.study_reports.trial_table import scores
 
-# How the search went about it, not what it found.
+# Settings of the search itself, which are no part of its result.
 _OF_THE_SEARCH = ("hydra", "sweep", "test", "resume", "init_from", "data.root", "trainer.num_threads")
 _NOTHING = object()
 _OVERRIDE = re.compile(r"(?P<prefix>~|\+{0,2})(?P<key>[^=]+)(?:=(?P<value>.*))?", re.DOTALL)

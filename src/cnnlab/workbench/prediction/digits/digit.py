@@ -1,4 +1,4 @@
-"""One handwritten digit in a picture, as MNIST has it."""
+"""Turns a picture of one handwritten digit into the format of MNIST."""
 
 from dataclasses import dataclass
 

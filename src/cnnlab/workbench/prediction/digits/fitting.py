@@ -1,4 +1,4 @@
-"""Ink as MNIST has it: strokes of its width, in its box, centred."""
+"""Fits ink into MNIST's format: strokes of its width, in its box, centred."""
 
 import numpy as np
 from PIL import Image

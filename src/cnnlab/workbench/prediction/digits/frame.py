@@ -1,4 +1,4 @@
-"""A frame around a picture, and the picture without it."""
+"""Finds a frame around a picture, and leaves it out."""
 
 import numpy as np
 

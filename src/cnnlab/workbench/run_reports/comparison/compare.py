@@ -1,4 +1,4 @@
-"""One row for all runs of the same settings, data and device."""
+"""Compares finished runs: one row for all runs of the same settings, data and device."""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Networks beside each other: how good they are, and what that costs in speed and size."""
+"""Figures that compare networks by their scores, their speed and their size."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
-from cnnlab.workbench.canvas import CYCLE, GREY, NotDrawn, figure, log_axis, png, project_style
+from cnnlab.workbench.canvas import CYCLE, GREY, NotDrawn, figure, letter_of, log_axis, png, project_style
 from cnnlab.workbench.notation import decimals_of, shown_number, shown_spread
 
 _MOST_ROWS = 60  # of a panel
@@ -32,8 +32,8 @@ _MOST_TICKS = 7
 _ROW = 0.19  # inches
 _LETTER, _LEGEND_LETTER, _HANDLE = 0.07, 0.08, 0.6  # inches
 # Where a label may stand: points to the right and upwards, beside its point, at a corner, or farther off a corner.
-_PLACES = ((6, 0), (-6, 0), (0, 6), (0, -6), (5, 5), (-5, 5), (5, -5), (-5, -5))
-_PLACES += ((14, 12), (-14, 12), (14, -12), (-14, -12))
+_PLACES = [(6, 0), (-6, 0), (0, 6), (0, -6), (5, 5), (-5, 5), (5, -5), (-5, -5)]
+_PLACES += [(14, 12), (-14, 12), (14, -12), (-14, -12)]
 _ALIGNMENTS = {"ha": ("center", "left", "right"), "va": ("center", "bottom", "top")}  # at 0, above 0 and below it
 
 
@@ -292,7 +292,7 @@ def _draw_tradeoff(panels: Sequence[Panel], cost: _Cost) -> bytes:
     with project_style():
         models = {point.model for panel in kept for point in panel.points}
         handles = [Line2D([], [], ls="", ms=5, label=name, **style) for name, style in styles.items() if name in models]
-        ring = {"marker": "o", "ms": 8, "mfc": "none", "mec": "black"}
+        ring: dict[str, Any] = {"marker": "o", "ms": 8, "mfc": "none", "mec": "black"}
         handles.append(Line2D([], [], color=GREY, linewidth=1.0, label="Pareto front", **ring))
         if any(math.isfinite(point.score_sd) for panel in kept for point in panel.points):
             handles.append(Line2D([], [], color=GREY, linewidth=0.9, marker="|", label="± standard deviation"))
@@ -358,7 +358,7 @@ def _fit(axis: Axis, low: float, high: float, margin: float, is_log: bool, subs:
         axis.set_major_locator(MaxNLocator(_MOST_TICKS, steps=[1, 2, 5, 10]))
         room = margin * (high - low) or 0.1 * abs(high) or 0.01
         ends = low - room, high + room
-    axis.axes.set(**{f"{axis.axis_name}lim": ends})
+    axis.axes.set(**{f"{letter_of(axis)}lim": ends})
 
 
 def _in_short(value: float) -> str:
@@ -380,7 +380,8 @@ def _place_labels(drawn: Figure, axes: Axes, wanted: _Labels) -> None:
     taken += [_box(start, end, 1.0) for line in lines for start, end in itertools.pairwise(line)]
     for text, x, y in wanted:
         for offset in _PLACES:
-            sides = {key: sides[np.sign(part)] for (key, sides), part in zip(_ALIGNMENTS.items(), offset, strict=True)}
+            signs = zip(_ALIGNMENTS.items(), np.sign(offset), strict=True)
+            sides: dict[str, Any] = {name: words[sign] for (name, words), sign in signs}
             written = axes.annotate(text, (x, y), offset, textcoords="offset points", fontsize=7.5, **sides)
             written.set_in_layout(False)
             box = written.get_window_extent()

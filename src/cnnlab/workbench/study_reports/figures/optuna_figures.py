@@ -107,7 +107,7 @@ def parallel_coordinate(view: View) -> Figure:
         axes.grid(visible=False)
         axes.spines["right"].set_visible(True)
         if axes.get_yscale() == "log":
-            mark_logarithms(axes.yaxis, *sorted(axes.get_ylim()), most=5)
+            mark_logarithms(axes.yaxis, axes.get_ylim(), most=5)
         elif isinstance(axes.yaxis.get_major_locator(), FixedLocator):  # of choices and of what is not set
             texts = [shortened(text.get_text(), _LONGEST_CHOICE) for text in axes.get_yticklabels()]
             axes.set_yticks(axes.get_yticks(), texts)
@@ -225,6 +225,6 @@ def _dress(axis: Axis, view: View) -> None:
         if isinstance(axis, XAxis) and sum(map(len, texts)) > 22:
             axis.set_tick_params(rotation=90)
     elif axis.get_scale() == "log":
-        mark_logarithms(axis, *sorted(axis.get_view_interval()), most=5)
+        mark_logarithms(axis, axis.get_view_interval(), most=5)
     else:
         axis.set_major_locator(MaxNLocator(5, integer=isinstance(distribution, IntDistribution)))

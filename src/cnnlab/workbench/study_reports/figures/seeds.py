@@ -1,4 +1,4 @@
-"""Points that were run with several seeds: what a difference between them is worth."""
+"""A figure of points that were run with several seeds, with the standard deviation over the seeds."""
 
 import math
 from typing import Any

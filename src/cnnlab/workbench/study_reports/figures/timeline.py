@@ -1,4 +1,4 @@
-"""When each trial ran, and in which slot."""
+"""A figure of when each trial ran, and in which slot."""
 
 from datetime import datetime
 
@@ -90,19 +90,18 @@ def _spans(trials: list[FrozenTrial]) -> list[tuple[float, float]]:
 
 def _busy(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """The stretches in which something ran, short pauses between them included."""
-    union: list[tuple[float, float]] = []
+    union = _merged(spans, longest_gap=0.0)
+    return _merged(union, _PAUSE * sum(stop - start for start, stop in union))
+
+
+def _merged(spans: list[tuple[float, float]], longest_gap: float) -> list[tuple[float, float]]:
+    """The spans in order; those that overlap or lie no farther apart than the gap are one."""
+    merged: list[tuple[float, float]] = []
     for start, stop in sorted(spans):
-        if union and start <= union[-1][1]:
-            union[-1] = (union[-1][0], max(stop, union[-1][1]))
-        else:
-            union.append((start, stop))
-    longest = _PAUSE * sum(stop - start for start, stop in union)
-    merged = union[:1]
-    for start, stop in union[1:]:
-        if start - merged[-1][1] <= longest:
-            merged[-1] = (merged[-1][0], stop)
-        else:
-            merged.append((start, stop))
+        if merged and start - merged[-1][1] <= longest_gap:
+            start, latest = merged.pop()
+            stop = max(stop, latest)
+        merged.append((start, stop))
     return merged
 
 

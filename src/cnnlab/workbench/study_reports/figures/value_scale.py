@@ -48,7 +48,7 @@ class ValueScale:
         axis.set_label_text(self.label + cut)
         if self.is_log:
             axes.set(**{f"{name}scale": "log"})
-            mark_logarithms(axis, self.low, self.high)
+            mark_logarithms(axis, (self.low, self.high))
         else:
             axis.set_major_locator(MaxNLocator(6))
         getattr(axes, f"set_{name}lim")(self.low, self.high)
