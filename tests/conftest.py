@@ -89,16 +89,13 @@ _configs: dict[object, bytes] = {}
 
 def _load_config_once(self: ConfigRepository, config_path: str) -> Any:
     """Read each file of the project's conf and of Hydra once: parsing YAML takes a third of composing a config."""
-    folders = [source.full_path() for source in self.sources]
-    if any(folder.startswith("file://") and folder != f"file://{PROJECT / 'conf'}" for folder in folders):
-        return _load_config(self, config_path)
-    key = (*folders, config_path)
-    if key not in _configs:
-        found = _load_config(self, config_path)
-        if found is None:
-            return None
+    key = (*(source.full_path() for source in self.sources), config_path)
+    if key in _configs:
+        return pickle.loads(_configs[key])
+    found = _load_config(self, config_path)
+    if found is not None and found.path in (f"file://{PROJECT / 'conf'}", "pkg://hydra.conf"):
         _configs[key] = pickle.dumps(found)
-    return pickle.loads(_configs[key])
+    return found
 
 
 def embedded_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -185,6 +185,7 @@ def serve(connection: socket.socket) -> dict[str, Any]:
             os.setsid() if request["new_session"] else os.setpgid(0, 0)
             os.write(there, os.getpid().to_bytes(8, "big"))
             os.close(alive)
+            connection.close()
             os.read(ended, 1)  # returns when that one has ended
             request["descriptors"] = dict(zip(request["descriptors"], numbers, strict=True))
             return dict(request)
