@@ -63,6 +63,7 @@ def inherited(key: str, name: str, given: str | None, monitor: str, mode: str | 
     return direction(name, given or (mode if name == monitor else None), key)
 
 
+# only: sweep
 def settle(config: Any) -> None:
     """Complete and check the config of a search, before it begins (`hydra.sweeper.complete`).
 
@@ -87,3 +88,6 @@ def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+
+
+# end only

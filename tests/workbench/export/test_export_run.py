@@ -25,7 +25,9 @@ from cnnlab.workbench.export.export_run import export_run, path_of
 from cnnlab.workbench.export.stored_inputs import StoredInputs
 from conftest import PROJECT
 
-QUICK = ("tinyvgg", "mlp", "resnet")
+DEEP = "tinyvgg"
+DEEP = "resnet"  # only: zoo
+QUICK = ("tinyvgg", "mlp", DEEP)
 MODELS = sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml"))
 
 
@@ -90,7 +92,7 @@ def test_every_network_computes_the_same_in_onnxruntime(model: str, digits: Tens
 
 
 @pytest.mark.parametrize("name", ["torch_export", "safetensors"])
-@pytest.mark.parametrize("model", ["tinyvgg", "resnet"])
+@pytest.mark.parametrize("model", ["linear", DEEP])
 def test_networks_compute_the_same_elsewhere(name: str, model: str, digits: Tensor, tmp_path: Path) -> None:
     exported(saved_model(model), name, tmp_path / f"model{formats.FORMATS[name].suffix}", digits)
 
@@ -98,14 +100,14 @@ def test_networks_compute_the_same_elsewhere(name: str, model: str, digits: Tens
 @pytest.mark.parametrize("name", formats.FORMATS)
 @pytest.mark.parametrize("shape", [(2, 100), (1, 12, 14, 16)])
 def test_signals_and_volumes(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
-    saved = saved_model("resnet", shape)
+    saved = saved_model(DEEP, shape)
     path = tmp_path / f"model{formats.FORMATS[name].suffix}"
     exported(saved, name, path, 255 * torch.rand(20, *shape))
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
 def test_weights_with_their_channels_last(name: str, digits: Tensor, tmp_path: Path) -> None:
-    saved = saved_model("resnet", channels_last=True)
+    saved = saved_model(DEEP, channels_last=True)
     strides = [value.stride() for value in saved.model.state_dict().values()]
     exported(saved, name, tmp_path / f"model{formats.FORMATS[name].suffix}", digits)
     assert strides == [value.stride() for value in saved.model.state_dict().values()]
@@ -230,7 +232,7 @@ def test_onnx_names_its_input_and_output_and_leaves_the_batch_size_open(digits: 
 
 
 def test_safetensors_holds_the_weights_by_their_names(digits: Tensor, tmp_path: Path) -> None:
-    saved = saved_model("resnet")
+    saved = saved_model(DEEP)
     exported(saved, "safetensors", tmp_path / "model.safetensors", digits)
     from safetensors.torch import load_file
 

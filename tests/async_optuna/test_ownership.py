@@ -1,0 +1,69 @@
+"""Owners of trials: they live while their process does."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from async_optuna.files import AVAILABLE
+from async_optuna.ownership import Owner
+
+pytestmark = pytest.mark.skipif(not AVAILABLE, reason="this system has no such locks")
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    return optuna.create_study()
+
+
+def killed(owner: Owner) -> str:
+    """End an owner as a kill would: its lock is gone, its file is not."""
+    owner._lock.release()
+    return owner.name
+
+
+def test_an_owner_lives_until_its_lock_is_gone(tmp_path: Path, study: optuna.Study) -> None:
+    one, other = (Owner(tmp_path, study, is_shared=False) for _ in range(2))
+    assert one.lives(one.name)
+    assert one.lives(other.name)
+    assert not one.lives("nobody")
+    assert not one.lives(None)
+    assert not one.lives(killed(other))
+
+
+def test_who_leaves_and_who_was_killed_leave_nothing(tmp_path: Path, study: optuna.Study) -> None:
+    killed(Owner(tmp_path, study, is_shared=False))
+    owner = Owner(tmp_path, study, is_shared=False)
+    assert [entry.name for entry in (tmp_path / ".controllers").iterdir()] == [owner.name]
+    owner.leave()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_owner_on_another_machine_lives_while_its_mark_moves(
+    tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    here = Owner(tmp_path / "here", study, is_shared=True)
+    there = Owner(tmp_path / "there", study, is_shared=True)
+    assert here.lives(there.name)
+    now += 100
+    there.beat()
+    assert here.lives(there.name)  # its clock starts again
+    now += 100
+    assert here.lives(there.name)
+    now += 100
+    assert not here.lives(there.name)
+
+
+def test_an_owner_that_had_no_time_to_sign_is_given_some_on_another_machine(
+    tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    owner = Owner(tmp_path, study, is_shared=True)
+    assert owner.lives(None)
+    now += 1000
+    assert not owner.lives(None)
