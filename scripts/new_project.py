@@ -69,6 +69,8 @@ def write_project(name: str, folder: Path, keep: set[str]) -> int:
     old = present_name()
     files = project_files()
     check_name(name, old, files)
+    if folder == Path():
+        raise UserError("no folder was given; for example: make new NAME=mylab DIR=../mylab")
     folder = folder.absolute()
     if folder.exists() or folder.is_symlink():
         raise UserError(f"{folder} is there already; name a folder that is not")

@@ -139,7 +139,8 @@ def test_only_training_knows_every_part() -> None:
         assert not name.startswith(("cnnlab.models", "cnnlab.loggers"))
 
 
-def test_from_the_doorbell_to_the_gradient_step_in_seven_files_and_500_lines() -> None:
+def test_seven_files_of_500_lines_tell_how_a_command_becomes_a_gradient_step() -> None:
+    """What a newcomer opens to follow a run; all that a batch passes on the way is counted in CONTRIBUTING.md."""
     train_yaml = PROJECT / "conf/train.yaml"
     way = ["train.py", *(f"src/cnnlab/{name}.py" for name in ("cli/command", "training", "classifier", "optimization"))]
     way += ["src/cnnlab/models/tinyvgg.py", "src/cnnlab/blocks/conv_block.py"]

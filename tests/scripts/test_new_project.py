@@ -4,16 +4,19 @@ import ast
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from cnnlab.errors import UserError
 from conftest import PROJECT
+from test_layering import lines_of_code
 
 SPEC = importlib.util.spec_from_file_location("new_project", PROJECT / "scripts/new_project.py")
 assert SPEC is not None
@@ -22,6 +25,7 @@ new_project: ModuleType = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(new_project)
 
 NAME = "yourlab" if new_project.present_name() == "mylab" else "mylab"
+ALL = " ".join(new_project.CHOICES)
 COMBINATIONS = [keep for size in range(4) for keep in combinations(new_project.CHOICES, size)]
 WORD = re.compile(r"[\w./=-]+")
 Make = Callable[[tuple[str, ...]], Path]
@@ -81,6 +85,134 @@ def test_the_marks_in_files_are_pairs_and_name_parts() -> None:
             depth += bool(new_project.BEGIN.fullmatch(line)) - bool(new_project.END.fullmatch(line))
             assert depth >= 0, f"{path}, line {number}"
         assert depth == 0, path
+
+
+@pytest.mark.parametrize(
+    ("row", "keep"),
+    [("nothing", ""), ("`sweep`", "sweep"), ("`workbench`", "workbench"), ("`zoo`", "zoo"), ("all three", ALL)],
+)
+def test_contributing_says_how_large_a_project_is(row: str, keep: str) -> None:
+    """The code is what a person reads: not the tests, nor the configs. The numbers may be a tenth off."""
+    kept = [path for path in new_project.project_files() if is_code(path) and is_kept(path, set(keep.split()))]
+    text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    cells = re.search(rf"^\| {row} \|[^|]*\| ([\d,]+) \| ([\d,]+) \|$", text, re.MULTILINE)
+    assert cells is not None
+    files, lines = (int(cell.replace(",", "")) for cell in cells.groups())
+    assert files == pytest.approx(len(kept), rel=0.1)
+    assert lines == pytest.approx(sum(map(lines_of_code, kept)), rel=0.1)
+
+
+def is_code(path: Path) -> bool:
+    return path.suffix == ".py" and path.relative_to(PROJECT).parts[0] != "tests"
+
+
+def is_kept(path: Path, keep: set[str]) -> bool:
+    return bool(new_project.holds(new_project.condition_of(path.relative_to(PROJECT).as_posix()), keep))
+
+
+# --- Mistakes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Path]:
+    """A folder that must be as empty after the test as it was before."""
+    yield tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+def refused(*arguments: str) -> str:
+    """Run the command and return the line that refuses it."""
+    command = [sys.executable, str(PROJECT / "scripts/new_project.py"), *arguments]
+    done = fork_server.run(command, cwd=PROJECT, env=dict(os.environ))
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    return str(line)
+
+
+def test_a_part_that_is_not_there_is_told_with_the_nearest(empty: Path) -> None:
+    line = refused(NAME, str(empty / "new"), "--keep", "sweeps")
+    assert line == "error: no part 'sweeps'; did you mean sweep?; choose from sweep, workbench, zoo"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "no name was given; for example: make new NAME=mylab DIR=../mylab"),
+        (
+            "My-Lab",
+            "the name must be lower-case letters, digits and _, a letter first, got 'My-Lab'; did you mean my_lab?",
+        ),
+        ("1lab", "a letter first, got '1lab'; did you mean lab?"),
+        ("lab_", "got 'lab_'; did you mean lab?"),
+        ("class", "class is a keyword or module of Python"),
+        ("json", "json is a keyword or module of Python"),
+        ("torch", "torch"),
+        ("scripts", "scripts has that name in the project"),
+        ("async_optuna", "src/async_optuna"),
+        ("batch", "batch is a word of the code"),
+        (new_project.present_name(), "is the name of this project"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused(name: str, message: str, empty: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        new_project.write_project(name, empty / "new", set())
+    assert message in str(raised.value)
+
+
+def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    for folder in (tmp_path, tmp_path / "mine"):
+        with pytest.raises(UserError, match=f"^{folder} is there already; name a folder that is not$"):
+            new_project.write_project(NAME, folder, set())
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert (tmp_path / "mine").read_text() == "mine"
+    with pytest.raises(UserError, match="lies inside this project"):
+        new_project.write_project(NAME, PROJECT / "outputs/mine", set())
+    with pytest.raises(UserError, match="cannot write .*Not a directory"):
+        new_project.write_project(NAME, tmp_path / "mine/below", set())
+
+
+@pytest.mark.parametrize("step", ["tidy", "first_commit"])
+def test_a_failure_on_the_way_leaves_nothing(step: str, empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(new_project, step, fail)
+    with pytest.raises(KeyboardInterrupt):
+        new_project.write_project(NAME, empty / "new", set())
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_passes_on_what_was_typed_and_nothing_of_the_computers() -> None:
+    plan = ["make", "--no-print-directory", "-n", "new", f"RUN={sys.executable}"]
+    environment = os.environ | {"NAME": "of_the_computer", "DIR": "x", "KEEP": "sweep"}
+    for given, expected in (
+        (["NAME=mylab", "DIR=../my lab", "KEEP=sweep zoo"], '"mylab" "../my lab" --keep "sweep zoo"\n'),
+        ([], '"" "" --keep ""\n'),
+    ):
+        done = subprocess.run([*plan, *given], cwd=PROJECT, capture_output=True, text=True, env=environment, check=True)
+        assert done.stdout.endswith(f"scripts/new_project.py {expected}")
+
+
+def test_files_of_ones_own_and_changes_that_are_not_committed_go_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "clone"
+    for path in new_project.project_files():
+        target = clone / path.relative_to(PROJECT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    subprocess.run(["git", "init", "-q"], cwd=clone, check=True)
+    subprocess.run(["git", "add", "--all"], cwd=clone, check=True)
+    (clone / "notes/mine.md").parent.mkdir()
+    (clone / "notes/mine.md").write_text("of cnnlab\n")
+    (clone / "src/cnnlab/schedules.py").unlink()
+    (clone / "src/cnnlab/models/own.py").write_text("import cnnlab\n\nOWN = cnnlab\n")
+    monkeypatch.setattr(new_project, "PROJECT", clone)
+    new_project.write_project("mylab", tmp_path / "new", set())
+    assert (tmp_path / "new/notes/mine.md").read_text() == "of mylab\n"
+    assert (tmp_path / "new/src/mylab/models/own.py").read_text() == "import mylab\n\nOWN = mylab\n"
+    assert not (tmp_path / "new/src/mylab/schedules.py").exists()
 
 
 # --- Every combination -----------------------------------------------------------------------------------------------
