@@ -115,7 +115,7 @@ def in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("in_one_process")
 def test_search_file_to_optuna(train: Callable[..., Finished]) -> None:
-    """From a file in conf/sweep to a point that Optuna chose, the config of its trial, and what Optuna is told of it."""
+    """From a file in conf/sweep to a point of Optuna's choice, the config of its trial, and what Optuna is told."""
     way = Way(
         ("cnnlab/cli/command.py:Command.__call__", "call", "cnnlab/preflight.py:check_search"),
         ("async_optuna/search.py:Search.run", "call", "cnnlab/training.py:train"),

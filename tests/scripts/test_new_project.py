@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 
+import fork_server
 from cnnlab.errors import UserError
 from conftest import PROJECT
 from test_layering import lines_of_code
