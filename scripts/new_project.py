@@ -167,10 +167,13 @@ def copy(source: Path, target: Path, draft: "Draft") -> None:
     """Copy a file, of a text the lines that are kept, under the new name."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, target)
-    content = source.read_bytes()
-    if b"\0" in content:
+    try:
+        text = source.read_bytes().decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError:  # no text of this project
         return
-    text = marked_lines(content.decode("utf-8"), draft.keep)
+    if "\0" in text:
+        return
+    text = marked_lines(text, draft.keep)
     name = source.relative_to(PROJECT).as_posix()
     if name in RESTARTED:
         text = text.partition("\n")[0] + "\n"
@@ -276,14 +279,15 @@ def check_name(new: str, old: str, files: list[Path]) -> None:
         raise UserError(f"{old} is the name of this project; choose another for the new one")
     if keyword.iskeyword(new) or new in sys.stdlib_module_names:
         raise UserError(f"{new} is a keyword or module of Python; choose another name")
-    for path in files:
-        parts = path.relative_to(PROJECT).parts
-        if new in {
-            part.partition(".")[0].lower()
-            for part in (parts[0], *(parts[1:2] if parts[0] in ("src", "scripts") else ()))
-        }:
-            raise UserError(f"{Path(*parts)} has that name in the project; choose another name")
-        if parts[0] in ("src", "conf", "train.py") and (word := pattern(new).search(path.read_text("utf-8"))):
+    taken = {path: path.relative_to(PROJECT).parts for path in files}
+    for parts in taken.values():
+        top = parts[:2] if parts[0] in ("src", "scripts") else parts[:1]
+        if new in {part.partition(".")[0].lower() for part in top}:
+            raise UserError(f"{Path(*top)} is there already; choose another name")
+    for path, parts in taken.items():
+        if parts[0] in ("src", "conf", "train.py") and (
+            word := pattern(new).search(path.read_text("utf-8", "replace"))
+        ):
             line = word.string.count("\n", 0, word.start()) + 1
             raise UserError(f"{new} is a word of the code ({Path(*parts)}, line {line}) already; choose another name")
     found = importlib.util.find_spec(new)
