@@ -18,6 +18,8 @@ from conftest import PROJECT, Finished
 from test_layering import SOURCE, lines_of_code
 
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+pytestmark = pytest.mark.slow
+
 SMALL = ["trainer=smoke", "logger=none", "test=false"]
 
 # A stretch of a way: from the call of a function to the "call" or the "return" of this or another one.
@@ -36,6 +38,8 @@ class Way:
         if self._is_on_the_way:
             self._is_on_the_way = False
             self.stretches.pop(0)
+            if not self.stretches:
+                sys.setprofile(None)  # which costs time at every call
 
     @contextmanager
     def followed(self) -> Iterator[None]:
