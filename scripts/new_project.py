@@ -188,6 +188,12 @@ def copy(source: Path, target: Path, draft: "Draft") -> None:
     target.write_bytes(renamed(text, draft.old, draft.new).encode("utf-8"))
 
 
+def beside_the_first(names: list[str]) -> list[str]:
+    """README's `scripts/a.py, b.py` as scripts/a.py and scripts/b.py."""
+    parent = PurePosixPath(names[0]).parent
+    return [names[0], *(str(parent / name) + "/" * name.endswith("/") for name in names[1:])]
+
+
 class Draft:
     """The project to be: what it has of this one.
 
@@ -222,7 +228,7 @@ class Draft:
         for line in tree.splitlines(keepends=True):
             names = line.strip().partition("  ")[0].split(", ")
             if not line.startswith(" "):
-                folder = ""
+                folder, names = "", beside_the_first(names)
             if all(self.has(folder + name) for name in names):
                 lines.append(line)
             if not line.startswith(" ") and names[0].endswith("/"):

@@ -57,7 +57,7 @@ def test_long_networks_stay_one_picture(inspect: Callable[..., Finished], tmp_pa
 def test_sound(inspect: Callable[..., Finished]) -> None:
     done = inspect("input_shape=[1,8000]", "num_classes=35")
     assert (done.status, done.err) == (0, "")
-    assert "10 x 2000 = 20,000 inputs (channels x length)" in done.out
+    assert "10 x 2000 = 20000 inputs (channels x length)" in done.out
 
 
 @pytest.mark.parametrize(
