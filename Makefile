@@ -11,20 +11,34 @@ ENVIRONMENT := $(INSTALLED)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep test quick-tests test-slow lint format smoke tensorboard demo bench rename clean clean-runs moved
+.PHONY: help setup train test quick-tests test-slow lint format smoke tensorboard clean moved
+# only: never
+.PHONY: new
+# end only
+# only: sweep
+.PHONY: sweep
+# end only
+# only: workbench
+.PHONY: demo clean-runs
+# end only
+# only: workbench and zoo
+.PHONY: bench
+# end only
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
-	@echo "Options: ARGS='model=lenet5 seed=1' (for train, sweep, test, smoke, tensorboard, demo, bench, clean-runs), PYTHON=python3.12 (for setup), VENV=folder"
+	@echo "Options: ARGS='seed=1' (for what runs a command of Python's), PYTHON=python3.12 (for setup), VENV=folder"
 
 setup: $(INSTALLED) ## create .venv and install the tested versions; done once
 
-train: $(ENVIRONMENT) ## train TinyVGG on MNIST (setup included); ARGS="model=lenet5" for anything else
+train: $(ENVIRONMENT) ## train TinyVGG on MNIST (setup included); ARGS="model=linear" for anything else
 	"$(RUN)" train.py $(ARGS)
 
+# only: sweep
 # On so few images that it is quick, and that the digits carried along suffice where MNIST cannot be had.
 sweep: $(ENVIRONMENT) ## search TinyVGG's settings in 10 minutes or less; the same command goes on
 	"$(RUN)" train.py -m sweep=tinyvgg data.allow_subset=true data.train_size=4000 hydra.sweeper.timeout_seconds=480 $(ARGS)
+# end only
 
 # Style and types are checked while the tests run.
 test: $(ENVIRONMENT) ## lint, types and tests (setup included)
@@ -51,22 +65,31 @@ smoke: $(ENVIRONMENT) ## does it run? a few batches of every stage on the CPU
 tensorboard: $(ENVIRONMENT) ## show the curves of all runs and sweeps
 	"$(RUN)" -m tensorboard.main --logdir outputs $(ARGS)
 
+# only: workbench
 demo: $(ENVIRONMENT) ## draw a digit in the browser and see what the last run makes of it
 	"$(RUN)" scripts/demo.py $(ARGS)
+# end only
 
+# only: workbench and zoo
 bench: $(ENVIRONMENT) ## compare with hand-written loops, 40 minutes on two cores; ARGS="gpu" or "--smoke" for less
 	"$(RUN)" scripts/benchmark.py $(ARGS)
+# end only
 
-# Only a NAME that was typed after make counts: some systems have a variable of that name.
-rename: $(ENVIRONMENT) ## give the project a name of its own: NAME=mylab
-	"$(RUN)" scripts/rename.py "$(if $(filter command,$(origin NAME)),$(NAME))"
+# only: never
+# What counts is typed after make: some systems have variables of these names.
+typed = $(if $(filter command,$(origin $(1))),$($(1)))
+new: $(ENVIRONMENT) ## write a project of your own: NAME=mylab DIR=../mylab KEEP="sweep workbench"
+	"$(RUN)" scripts/new_project.py "$(call typed,NAME)" "$(call typed,DIR)" --keep "$(call typed,KEEP)"
+# end only
 
 clean: ## remove caches; .venv and outputs stay
 	rm -rf .mypy_cache .pytest_cache .ruff_cache __pycache__ build
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# only: workbench
 clean-runs: $(ENVIRONMENT) ## list runs and, once you say yes, delete them; ARGS="--state interrupted" to choose
 	"$(RUN)" scripts/runs.py --delete $(ARGS)
+# end only
 
 # --- The environment ------------------------------------------------------------------------------------------------
 

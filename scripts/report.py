@@ -40,18 +40,22 @@ def report(folder: Path, top: int, figures: bool) -> str:
     if not folder.is_dir():
         siblings = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
         raise UserError(f"no folder {folder}{did_you_mean(folder.name, siblings)}")
+    # only: workbench
     if (folder / ".hydra/config.yaml").is_file():
         from cnnlab.workbench.run_reports import run_report
 
         return run_report.write(folder, top, figures)
+    # end only
+    # only: sweep
     from cnnlab.workbench.study_reports import sweep_folder, sweep_report
 
-    if not any((folder / name).is_file() for name in (sweep_folder.RESULTS, "study.journal")):
-        raise UserError(
-            f"{folder} is neither a run folder (it has no .hydra/config.yaml) nor a sweep folder"
-            f" (no {sweep_folder.RESULTS}, no study.journal); name one in outputs/runs or outputs/sweeps, or say latest"
-        )
-    return sweep_report.write(folder, top, figures)
+    if any((folder / name).is_file() for name in (sweep_folder.RESULTS, "study.journal")):
+        return sweep_report.write(folder, top, figures)
+    # end only
+    raise UserError(
+        f"{folder} is neither a run folder (it has no .hydra/config.yaml) nor a sweep folder"
+        " (no optimization_results.yaml, no study.journal); name one in outputs/runs or outputs/sweeps, or say latest"
+    )
 
 
 def parse_arguments() -> argparse.Namespace:

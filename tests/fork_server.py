@@ -30,7 +30,8 @@ from types import ModuleType
 from typing import Any
 
 # What train.py, the searches and the scripts import, apart from this project.
-LIBRARIES = ["hydra.main", "lightning.pytorch", "matplotlib.figure", "matplotlib.backends.backend_agg", "optuna"]
+LIBRARIES = ["hydra.main", "lightning.pytorch", "matplotlib.figure", "matplotlib.backends.backend_agg"]
+LIBRARIES += ["optuna"]  # only: sweep
 LIBRARIES += ["pandas", "tensorboard.summary", "torch.utils.tensorboard", "torchmetrics", "torchvision", "tqdm"]
 AVAILABLE = sys.platform == "linux"
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)

@@ -9,13 +9,13 @@ import pytest
 from conftest import Finished
 
 MISTAKES = {
-    "model=tinyvg": "unknown model 'tinyvg': choose from alexnet, .*did you mean tinyvgg",
+    "model=tinyvg": "unknown model 'tinyvg': choose from .*linear.*did you mean tinyvgg",
     "data=mnis": "unknown data 'mnis': choose from .*did you mean mnist",
     "trainer=gpuu": "unknown trainer 'gpuu': choose from .*did you mean gpu",
     "augment=flip": "unknown augment 'flip': choose from affine, none, shift",
     "modle=tinyvgg": "unknown key modle; did you mean model",
     "model.hiden_units=20": "unknown key model.hiden_units; did you mean model.hidden_units",
-    "model=lenet5 model.hidden_units=20": "unknown key model.hidden_units",
+    "model=lenet5 model.hidden_units=20": "unknown key model.hidden_units",  # only: zoo
     "label=3": "unknown key label",
     "data.batch_size=abc": "data.batch_size: expected int, got 'abc'",
     "data.batch_size=0": "batch_size must be at least 1, got 0",
@@ -23,9 +23,9 @@ MISTAKES = {
     "data.batch_size=512": "batch_size must be at most 256, .* training samples, got 512; data.batch_size=256 fits",
     "data.train_size=100000": "train_size must be at most 4000, the samples in that split, got 100000",
     "data.device=gpu": "data.device: expected auto or cpu, got 'gpu'",
-    "data=emnist data.split=all": "data.split: expected digits or letters or balanced, got 'all'",
+    "data=emnist data.split=all": "data.split: expected digits or letters or balanced, got 'all'",  # only: zoo
     "data.allow_subset=false": "mnist is neither under .* nor can it be downloaded .*data.root=",
-    "data=kmnist": "kmnist is neither under .* nor can it be downloaded",
+    "data=kmnist": "kmnist is neither under .* nor can it be downloaded",  # only: zoo
     "model.kernel_size=9 model.padding=0": r"layer .*Conv2d.*9, 9.* does not fit its input of 10x",
     "model.kernel_size=31": r"kernel_size=31 is larger than the data \(28x28\)",
     "model.num_blocks=9": "layer .*MaxPool2d.* does not fit its input of 10x1x1",
@@ -34,7 +34,7 @@ MISTAKES = {
     "model.activation=rel": "activation must be .*did you mean relu",
     "model.norm=bach": "norm must be none, batch or group, got 'bach'",
     "model.dropout=1.5": "dropout must be at least 0 and less than 1, got 1.5",
-    "model=torchvision model.name=resnet19": "no classifier 'resnet19'; did you mean resnet",
+    "model=torchvision model.name=resnet19": "no classifier 'resnet19'; did you mean resnet",  # only: zoo
     "optimizer=lion": "unknown optimizer 'lion': choose from adam, adamw, sgd",
     "optimizer.lrr=0.1": "unknown key optimizer.lrr: AdamW has no such argument; did you mean lr",
     "optimizer.lr=-1": "optimizer: Invalid learning rate: -1",

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import cnnlab
 import fork_server
@@ -127,6 +126,7 @@ def test_another_task_stops_and_goes_on(
     # The rest in this process, which finds the new module beside the package's own.
     monkeypatch.setattr(cnnlab, "__path__", [*cnnlab.__path__, str(copy / "src/cnnlab")])
     monkeypatch.chdir(copy)
+    # only: workbench
     evaluated = command("evaluate.py", "run=run")
     assert evaluated.status == 0, evaluated.err
     assert json.loads((copy / "run/evaluation/test/metrics.json").read_text())["test/mse"] == metrics["test/mse"]
@@ -140,6 +140,7 @@ def test_another_task_stops_and_goes_on(
         for file in ("metrics.json", "evaluation/test/metrics.json")
     )
     assert of_two == pytest.approx(of_one, abs=2e-6)
+    # end only
 
     longer = command("train.py", "resume=run", "trainer.max_epochs=4")
     assert longer.status == 0, longer.err
@@ -150,32 +151,3 @@ def test_another_task_stops_and_goes_on(
     cross_entropy = command("train.py", "data=npz", "data.targets=values", "data.path=values.npz")
     assert cross_entropy.status == 1
     assert "Classifier learns classes, but the data hold values" in cross_entropy.err
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_what_is_left_when_the_demo_is_deleted_works(tmp_path: Path, environment: dict[str, str]) -> None:
-    section = re.search(r"^## Make it yours\n(.*?)^## ", TEXT, flags=re.MULTILINE | re.DOTALL)
-    assert section is not None
-    (block,) = code_blocks(section[1], "bash")
-    assert len(block.splitlines()) == 5
-    folder = tmp_path / "project"
-    for name in ("conf", "docs", "scripts", "src", "tests"):
-        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("train.py", "pyproject.toml", "RESULTS.md", "LOG.md"):
-        shutil.copy(PROJECT / name, folder)
-    deleted = subprocess.run(["bash", "-ec", block], cwd=folder, capture_output=True, text=True, check=False)
-    assert deleted.returncode == 0, deleted.stderr
-    assert not re.search("mnist|resnet", " ".join(map(str, folder.rglob("*"))))
-
-    rng = np.random.default_rng(0)
-    for name in ("cats", "dogs"):
-        (folder / "photos" / name).mkdir(parents=True)
-        for number in range(40):
-            pixels = rng.integers(0, 128, (16, 16, 3), dtype=np.uint8) + 100 * (name == "dogs")
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / "photos" / name / f"{number}.png")
-    run = run_command("python train.py data.root=photos trainer=smoke", folder, environment)
-    assert run.returncode == 0, run.stderr
-    tests = "tests/test_layering.py tests/test_config.py tests/cnnlab/models tests/cnnlab/test_overrides.py"
-    tested = run_command(f"python -m pytest -p no:cacheprovider {tests}", folder, environment)
-    assert tested.returncode == 0, tested.stdout

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -17,8 +16,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import fork_server
 from conftest import PROJECT, Finished
-
-pytest.importorskip("async_optuna")
 
 # Small enough for a test: a few batches of a few images.
 SMALL = ["data.allow_subset=true", "data.train_size=512", "data.val_size=200", "trainer.max_epochs=2"]
@@ -201,26 +198,3 @@ def test_a_trial_on_two_devices_is_one_trial_pruned_on_both(tmp_path: Path, envi
     assert json.loads((folder / "0/metrics.json").read_text())["epochs"] == 1
     assert '"PRUNED"' in (folder / "0/trial.json").read_text()
     assert [entry.name for entry in (tmp_path / "outputs").iterdir()] == ["sweeps"]
-
-
-@pytest.mark.slow
-def test_the_project_runs_without_its_searches(tmp_path: Path, environment: dict[str, str]) -> None:
-    """The plugin, the engine and the search spaces can be deleted: nothing else needs them."""
-    copy = tmp_path / "without searches"
-    ignore = shutil.ignore_patterns(".git", ".venv", "outputs", "__pycache__", "*.egg-info", ".*_cache")
-    shutil.copytree(PROJECT, copy, ignore=ignore)
-    for part in ("src/hydra_plugins", "src/async_optuna", "conf/sweep", "tests/async_optuna"):
-        shutil.rmtree(copy / part)
-    environment = {**environment, "PYTHONPATH": str(copy / "src")}
-    run = [sys.executable, "train.py", "trainer=smoke", "data.train_size=256"]
-    done = fork_server.run(run, cwd=copy, env=environment)
-    assert done.returncode == 0, done.stderr
-    tests = [
-        "tests/test_layering.py",
-        "tests/cnnlab/callbacks/test_trial_report.py",
-        "tests/test_sweep_spaces.py",
-        "tests/cnnlab/test_overrides.py",
-    ]
-    check = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
-    done = fork_server.run(check, cwd=copy, env=environment)
-    assert done.returncode == 0, done.stdout

@@ -70,6 +70,7 @@ def direction_of_part(key: str, name: str, mode: str | None, monitor: str, run_m
     return direction(name, mode or (run_mode if name == monitor else None), key)
 
 
+# only: sweep
 def complete_search(config: Any) -> None:
     """Complete and check the config of a search before it begins (`hydra.sweeper.complete`).
 
@@ -94,3 +95,6 @@ def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+
+
+# end only

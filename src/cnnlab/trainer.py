@@ -33,7 +33,7 @@ _INSTEAD = {
     "callbacks": "conf/callbacks lists them; +callbacks.<name>._target_=<class> adds one",
     "enable_checkpointing": "~callbacks.checkpoint leaves best.ckpt and last.ckpt out",
     "enable_progress_bar": "~callbacks.progress leaves bar and lines out",
-    "enable_model_summary": "python scripts/inspect_model.py shows every layer",
+    "enable_model_summary": "the run's first lines name the network and count its parameters",
     "default_root_dir": "hydra.run.dir names the run folder",
     "plugins": "trainer.precision and trainer.strategy choose those of Lightning",
     "overfit_batches": "trainer=overfit trains on one batch, data.train_size trains on few samples; "
@@ -41,8 +41,8 @@ _INSTEAD = {
     "barebones": "trainer=fast leaves out what costs time",
 }
 _FINDERS: dict[type[Callback], str] = {
-    BatchSizeFinder: "python scripts/benchmark.py batch_size measures batch sizes",
-    LearningRateFinder: 'python train.py -m "optimizer.lr=0.001,0.003,0.01" compares rates, -m sweep= searches them',
+    BatchSizeFinder: "python train.py -m data.batch_size=32,128,512 compares batch sizes",
+    LearningRateFinder: 'python train.py -m "optimizer.lr=0.001,0.003,0.01" compares rates',
 }
 _PROFILERS: dict[str, type[Profiler]] = {
     "simple": SimpleProfiler,

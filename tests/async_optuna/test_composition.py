@@ -22,9 +22,9 @@ from conftest import PROJECT
 OVERRIDES = [
     [],
     ["data.batch_size=64", "optimizer.lr=0.01"],
-    ["model=lenet5", "data.batch_size=64"],
-    ["data.batch_size=64", "model=resnet", "trainer.max_epochs=3"],
-    ["experiment=resnet_mnist", "seed=1"],
+    ["model=linear", "data.batch_size=64"],
+    ["data.batch_size=64", "model=linear", "trainer.max_epochs=3"],
+    ["experiment=tinyvgg_mnist", "seed=1"],
     ["+optimizer@second=sgd", "second.lr=1.0"],
     ["optimizer=sgd", "++optimizer.nesterov=false", "+extra=1"],
     ["~scheduler", "seed=3"],

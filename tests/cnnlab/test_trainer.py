@@ -34,7 +34,7 @@ def built(folder: Path, *overrides: str) -> Trainer:
         ("+trainer.callbacks=null", r"trainer.callbacks is not taken: .* \+callbacks.<name>._target_=<class> adds one"),
         ("+trainer.enable_checkpointing=false", "is not taken: ~callbacks.checkpoint leaves"),
         ("+trainer.enable_progress_bar=false", "is not taken: ~callbacks.progress leaves"),
-        ("+trainer.enable_model_summary=true", "is not taken: python scripts/inspect_model.py"),
+        ("+trainer.enable_model_summary=true", "is not taken: the run's first lines name the network"),
         ("+trainer.default_root_dir=x", "is not taken: hydra.run.dir names the run folder"),
         ("+trainer.plugins=[]", "is not taken: trainer.precision and trainer.strategy"),
         ("+trainer.barebones=true", "is not taken: trainer=fast"),

@@ -143,12 +143,12 @@ def test_runs_started_in_the_same_second_do_not_collide(
     names = {path.parent.name for path in tmp_path.glob("outputs/runs/*/metrics.json")}
     assert names == {"noon_mnist-linear", "noon_mnist-linear-2", "noon_mnist-linear-3"}
     for _ in range(2):
-        assert train("-m", *SMOKE, "test=false", "logger=none", "model=mlp").status == 0
+        assert train("-m", *SMOKE, "test=false", "logger=none", "model=tinyvgg").status == 0
     models = {
         str(path.parent.relative_to(tmp_path / "outputs/multiruns")): json.loads(path.read_text())["model"]
         for path in tmp_path.glob("outputs/multiruns/*/*/metrics.json")
     }
-    assert models == {"noon/0": "MLP", "noon-2/0": "MLP"}
+    assert models == {"noon/0": "TinyVGG", "noon-2/0": "TinyVGG"}
 
 
 def test_a_grid_of_runs(train: Callable[..., Finished], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def written(folder: Path) -> list[str]:
 
 
 def test_from_runs_to_files(train: Callable[..., Finished], command: Callable[..., Finished]) -> None:
-    assert train("-m", *SMOKE, "model=linear,mlp", "seed=0,1", "hydra.sweep.dir=grid").status == 0
+    assert train("-m", *SMOKE, "model=linear,tinyvgg", "seed=0,1", "hydra.sweep.dir=grid").status == 0
     done = command("scripts/compare.py", "grid")
     assert (done.status, done.err) == (0, "")
     (folder,) = Path("outputs/reports").iterdir()
@@ -30,9 +30,10 @@ def test_from_runs_to_files(train: Callable[..., Finished], command: Callable[..
         with Image.open(folder / name) as image:
             assert min(image.size) > 100
     table = pd.read_csv(folder / "comparison.csv").set_index("model")
-    assert table["n"].to_dict() == {"Linear": 2, "MLP": 2}
+    assert table["n"].to_dict() == {"Linear": 2, "TinyVGG": 2}
     assert table["seeds"].tolist() == ["0 1", "0 1"]
-    assert table["multiply_adds"].to_dict() == {"Linear": 784 * 10, "MLP": 784 * 256 + 256 * 256 + 256 * 10}
+    convs = 9 * 1 * 10 * 28**2 + 9 * 10 * 10 * 28**2 + 2 * 9 * 10 * 10 * 14**2
+    assert table["multiply_adds"].to_dict() == {"Linear": 784 * 10, "TinyVGG": convs + 490 * 10}
     assert table["parameters"]["Linear"] == 7850
     runs = table["runs"]["Linear"].split("; ")
     sizes = [Path(run, "checkpoints/best.ckpt").stat().st_size for run in runs]
@@ -48,7 +49,7 @@ def test_from_runs_to_files(train: Callable[..., Finished], command: Callable[..
     place = list(table.index).index("Linear") + 1
     assert f"multiply-adds not counted in row {place}: {runs[0]} has no checkpoints/best.ckpt" in done.out
     again = pd.read_csv("here/there/comparison.csv").set_index("model")
-    assert again["multiply_adds"].isna().to_dict() == {"Linear": True, "MLP": False}
+    assert again["multiply_adds"].isna().to_dict() == {"Linear": True, "TinyVGG": False}
 
     Path("outputs/runs").mkdir(exist_ok=True)
     shutil.move("grid/0", "outputs/runs/one")

@@ -50,6 +50,7 @@ def test_every_model(model: str, inspect: Callable[..., Finished], tmp_path: Pat
     assert picture.stat().st_size > 5_000
 
 
+# only: zoo
 @pytest.mark.slow
 def test_long_networks_stay_one_picture(inspect: Callable[..., Finished], tmp_path: Path) -> None:
     assert inspect("model=torchvision", "model.name=densenet121", *MNIST).status == 0
@@ -57,10 +58,13 @@ def test_long_networks_stay_one_picture(inspect: Callable[..., Finished], tmp_pa
         assert picture.height < 1000
 
 
+# end only
+
+
 def test_sound(inspect: Callable[..., Finished]) -> None:
-    done = inspect("model=resnet", "input_shape=[1,8000]", "num_classes=35")
+    done = inspect("input_shape=[1,8000]", "num_classes=35")
     assert (done.status, done.err) == (0, "")
-    assert "64 x 1 = 64 inputs (channels x length)" in done.out
+    assert "10 x 2000 = 20000 inputs (channels x length)" in done.out
 
 
 @pytest.mark.parametrize(
@@ -90,13 +94,13 @@ def test_mistakes_are_told_in_one_line(
 
 
 def test_in_a_process_of_its_own_the_shape_comes_from_the_data(tmp_path: Path, environment: dict[str, str]) -> None:
-    command = [sys.executable, "-W", "error", str(PROJECT / "scripts/inspect_model.py"), "model=lenet5"]
+    command = [sys.executable, "-W", "error", str(PROJECT / "scripts/inspect_model.py")]
     done = fork_server.run(command, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("WARNING: this is not MNIST but 5,000 of its 70,000 digits")
-    assert "lenet5 on data of 1x28x28" in done.stdout
-    assert "61,706 parameters" in done.stdout
-    assert "16 x 5 x 5 = 400 inputs" in done.stdout
+    assert "tinyvgg on data of 1x28x28" in done.stdout
+    assert "7,740 parameters" in done.stdout
+    assert "10 x 7 x 7 = 490 inputs" in done.stdout
 
 
 def test_a_bug_leaves_no_traceback_file(

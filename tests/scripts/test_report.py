@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import optuna
+import optuna  # only: sweep
 import pytest
 
 import fork_server
@@ -18,6 +18,7 @@ def report(command: Callable[..., Finished]) -> Callable[..., Finished]:
     return partial(command, "scripts/report.py")
 
 
+# only: sweep
 @pytest.fixture
 def folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
     folder = tmp_path / "mine"
@@ -45,6 +46,10 @@ def test_tables_only(folder: Path, report: Callable[..., Finished]) -> None:
     assert not (folder / "figures").exists()
 
 
+# end only
+
+
+# only: workbench
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run folder by hand, in outputs/runs of the current folder."""
@@ -78,6 +83,9 @@ def test_a_run_without_a_test_or_figures(run: Path, report: Callable[..., Finish
     assert (done.status, done.out) == (1, "")
     (line,) = done.err.splitlines()
     assert line.startswith("error: no evaluation/<split>/confusion_counts.csv in outputs/runs/mine: it was stopped")
+
+
+# end only
 
 
 @pytest.mark.parametrize(

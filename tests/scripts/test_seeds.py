@@ -63,7 +63,7 @@ def test_runs_without_a_test_or_without_classes_or_of_different_lengths(seeds: M
 
 
 @pytest.mark.parametrize(
-    "overrides", [["-m", "seed=0,1"], ["sweep=tinyvgg"], ["resume=latest"], ["hydra/sweeper=async_optuna"]]
+    "overrides", [["-m", "seed=0,1"], ["sweep=mine"], ["resume=latest"], ["hydra/sweeper=async_optuna"]]
 )
 def test_what_is_no_single_run(overrides: list[str], command: Callable[..., Finished], tmp_path: Path) -> None:
     refused = command("scripts/seeds.py", "--", *overrides)

@@ -45,7 +45,7 @@ class Jobs:
         Returns:
             Whether the failure is kept here for raise_failures; otherwise the caller must raise it.
         """
-        has_folder = settings.output_subdir is not None  # evaluate.py, for example, has no folder of its own
+        has_folder = settings.output_subdir is not None  # a command that only reads runs has none of its own
         in_grid = settings.mode == RunMode.MULTIRUN and run_folder.is_plain_grid(settings)
         if not isinstance(error, UserError):
             if has_folder:

@@ -56,11 +56,13 @@ def test_a_validation_in_mid_epoch_scores_what_is_saved(
     assert run.metrics["best_epoch"] == best["epoch"] + 1
     assert run.metrics["train/loss"] < 2.2
     assert saved(run.folder, "last")["global_step"] == 16
+    # only: workbench
     for split in ("val", "test") if callbacks == "default" else ("test",):
         assert command("evaluate.py", f"run={run.folder}", f"split={split}").status == 0
         again = json.loads((run.folder / f"evaluation/{split}/metrics.json").read_text())  # type: ignore[operator]
         for name in (f"{split}/accuracy", f"{split}/loss"):
             assert again[name] == pytest.approx(run.metrics[name], abs=2e-6)
+    # end only
 
 
 def test_numbers_of_other_weights_are_left_out(smoke: Callable[..., Finished]) -> None:
@@ -131,9 +133,11 @@ def test_without_a_validation_the_last_weights_count(
     assert "best epoch   none of 2: no validation; the weights are the last ones" in run.out
     assert [path.name for path in (run.folder / "checkpoints").iterdir()] == ["last.ckpt"]
     assert saved(run.folder, "last")["global_step"] == 12
+    # only: workbench
     evaluated = command("evaluate.py", f"run={run.folder}")
     assert "has no best.ckpt, for no validation chose one: its last weights are used" in evaluated.out
     again = json.loads((run.folder / "evaluation/test/metrics.json").read_text())
     assert again["test/accuracy"] == run.metrics["test/accuracy"]
+    # end only
     shown = train(f"resume={run.folder}")
     assert "best epoch   none of 2" in shown.out

@@ -16,10 +16,12 @@ def test_the_average_is_what_counts(smoke: Callable[..., Finished], command: Cal
     average, last = checkpoint["state_dict"], checkpoint["current_model_state"]
     (weight,) = (name for name in last if name.endswith("weight"))
     assert 0 < (average[weight] - last[weight]).norm() < 0.5 * last[weight].norm()
+    # only: workbench
     tested = {name: value for name, value in run.metrics.items() if name.startswith("test/")}
     assert command("evaluate.py", f"run={run.folder}").status == 0
     evaluated = (run.folder / "evaluation/test/metrics.json").read_text(encoding="utf-8")
     assert all(f'"{name}": {value}' in evaluated for name, value in tested.items())
+    # end only
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])

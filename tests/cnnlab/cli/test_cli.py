@@ -34,7 +34,7 @@ finally:
     ("arguments", "expected"),
     [
         (["--help"], "TinyVGG on MNIST, on the GPU if there is one"),
-        (["--cfg", "job", "model=lenet5"], "cnnlab.models.lenet5.LeNet5"),
+        (["--cfg", "job", "model=linear"], "cnnlab.models.linear.Linear"),
         (["-sc", "query=bash"], "model=tinyvgg"),
     ],
 )
@@ -193,6 +193,7 @@ def test_a_grid_tells_each_failure_and_goes_on(
     assert "optimizer.lr=1e+30" in listed[1]
 
 
+# only: workbench
 def test_a_grid_without_folders_of_its_own_keeps_none(command: Callable[..., Finished], tmp_path: Path) -> None:
     grid = command("predict.py", "-m", "run=nowhere", "images=a.png", "explain=true,false")
     assert grid.status == 1
@@ -200,6 +201,7 @@ def test_a_grid_without_folders_of_its_own_keeps_none(command: Callable[..., Fin
     assert not list(tmp_path.rglob("error.txt"))
 
 
+# end only
 def test_a_header_that_is_not_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choice = tmp_path / "conf/experiment/mine.yaml"
     choice.parent.mkdir(parents=True)

@@ -83,6 +83,8 @@ def test_any_names_of_classes_and_pictures_can_be_read_on_a_poor_console(
         run = smoke(*data, "logger=none")
         assert (run.status, err.getvalue()) == (0, b"")
         assert rb"2 classes: \u732b 27, \u0441\u043e" in out.getvalue()
+        assert b"\x1b" not in out.getvalue()
+        # only: workbench
         picture = io.BytesIO()
         Image.fromarray(inputs[0]).save(picture, "PNG")
         with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
@@ -95,6 +97,7 @@ def test_any_names_of_classes_and_pictures_can_be_read_on_a_poor_console(
     assert b"\x1b" not in out.getvalue()
     (table,) = (tmp_path / "outputs/predictions").rglob("predictions.csv")
     assert "猫\\x1b[2J\\r.png" in table.read_text(encoding="utf-8")
+    # end only
 
 
 @pytest.mark.parametrize("lines", [1, 100_000])

@@ -11,7 +11,7 @@ from cnnlab.cli.jobs import Jobs
 from cnnlab.errors import UserError
 
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-SEARCH = "hydra_plugins.async_optuna_sweeper.async_optuna_sweeper.AsyncOptunaSweeper"
+SEARCH = "a_plugin.a_search.Sweeper"
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from offline import CLOSED_PORT, gzipped, idx_set, isolate, write
 from torchvision import datasets
 
 from cnnlab.data import idx_datamodule
-from cnnlab.data.fashion_mnist import FashionMNIST
-from cnnlab.data.kmnist import KMNIST
+from cnnlab.data.fashion_mnist import FashionMNIST  # only: zoo
+from cnnlab.data.kmnist import KMNIST  # only: zoo
 from cnnlab.data.mnist import MNIST
 from cnnlab.data.samples import TensorSamples
 from cnnlab.errors import UserError
@@ -111,11 +111,15 @@ def test_without_leave_for_the_subset_missing_files_are_an_error(tmp_path: Path)
         data.setup()
 
 
+# only: zoo
 @pytest.mark.parametrize("source", [FashionMNIST, KMNIST])
 def test_other_sets_have_no_substitute(source: type[FashionMNIST] | type[KMNIST], cache: Path) -> None:
     name = {FashionMNIST: "fashion_mnist", KMNIST: "kmnist"}[source]
     with pytest.raises(UserError, match=f"^{name} is neither under {re.escape(str(cache))} nor can it be downloaded"):
         source().setup()
+
+
+# end only
 
 
 def test_batch_larger_than_the_training_images_is_refused(subset: MNIST, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +183,7 @@ def test_packed_files_are_read_as_they_were_downloaded(
         MNIST(root=str(tmp_path / "packed"), batch_size=4).setup()
 
 
+# only: zoo
 @pytest.mark.skipif(
     not (DATA_DIR / "FashionMNIST/raw/train-images-idx3-ubyte.gz").is_file(), reason="no packed Fashion-MNIST"
 )
@@ -190,6 +195,9 @@ def test_fashion_mnist_as_it_is_downloaded() -> None:
         *(pytest.approx(v, abs=2e-3) for v in (0.286, 0.353)),
     )
     assert data.checksums == FashionMNIST.known_md5
+
+
+# end only
 
 
 def test_a_label_that_is_no_class_is_refused(small_mnist: Path) -> None:
@@ -238,15 +246,15 @@ def test_real_checksums_refuse_other_images_of_the_right_size(
 def test_every_source_knows_where_to_download_and_what_its_classes_are() -> None:
     for source, torchvisions in (
         (MNIST, datasets.MNIST),
-        (FashionMNIST, datasets.FashionMNIST),
-        (KMNIST, datasets.KMNIST),
+        (FashionMNIST, datasets.FashionMNIST),  # only: zoo
+        (KMNIST, datasets.KMNIST),  # only: zoo
     ):
         data = source()
         assert CLOSED_PORT not in torchvisions.mirrors
         assert (data.source, len(data.class_names)) == (torchvisions, 10)
         assert list(data.files().values()) == [60_000, 60_000, 10_000, 10_000]
         assert sorted(f"{name}.gz" for name in data.files()) == sorted(name for name, _ in torchvisions.resources)
-    assert (FashionMNIST.class_names[9], KMNIST.class_names[0]) == ("Ankle boot", "o")
+    assert (FashionMNIST.class_names[9], KMNIST.class_names[0]) == ("Ankle boot", "o")  # only: zoo
 
 
 # All 70,000

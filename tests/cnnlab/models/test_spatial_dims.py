@@ -2,32 +2,32 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import partial  # only: zoo
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from cnnlab.models.compact_cnn import CompactCNN
+from cnnlab.models.compact_cnn import CompactCNN  # only: zoo
 from cnnlab.models.linear import Linear
-from cnnlab.models.mlp import MLP
-from cnnlab.models.resnet import ResNet
+from cnnlab.models.mlp import MLP  # only: zoo
+from cnnlab.models.resnet import ResNet  # only: zoo
 from cnnlab.models.tinyvgg import TinyVGG
-from cnnlab.models.vgg import VGG
+from cnnlab.models.vgg import VGG  # only: zoo
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "linear": Linear,
-    "mlp": MLP,
+    "mlp": MLP,  # only: zoo
     "tinyvgg": TinyVGG,
-    "vgg": partial(VGG, widths=[[8], [16, 16]]),
-    "resnet": ResNet,
-    "compact_cnn": CompactCNN,
+    "vgg": partial(VGG, widths=[[8], [16, 16]]),  # only: zoo
+    "resnet": ResNet,  # only: zoo
+    "compact_cnn": CompactCNN,  # only: zoo
 }
 SIGNALS, VOLUMES = (2, 32), (1, 4, 6, 8)
 
 CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}  # only: zoo
 MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 
 
@@ -84,6 +84,7 @@ def test_tinyvgg_equals_torchs_layers_in_a_row(dims: int) -> None:
     assert_same_function(TinyVGG(shape, 5), by_hand, shape)
 
 
+# only: zoo
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_vgg_equals_torchs_layers_in_a_row(dims: int) -> None:
     shape = (2, *[9] * dims)
@@ -112,3 +113,6 @@ def test_resnet_halves_the_map_at_the_stem_and_every_later_stage() -> None:
     weighted = [layer for layer in full.modules() if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)]
     assert len(weighted) + 1 == 6 * 3 + 2  # the paper's ResNet-20
     assert full.features(x.new_zeros(1, 1, 28, 28)).shape == (1, 64, 7, 7)
+
+
+# end only

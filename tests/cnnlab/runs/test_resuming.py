@@ -267,7 +267,7 @@ def test_a_run_killed_during_its_test_is_tested(smoke: Callable[..., Finished], 
         (["scheduler=onecycle"], ["trainer.max_epochs=3"], "OneCycleLR.* was laid out for another"),
         (["scheduler=cosine"], ["trainer.max_epochs=3"], "CosineAnnealingLR.* was laid out for another"),
         (["scheduler=step"], ["optimizer.lr=1"], "optimizer.lr=1 is refused"),
-        (["scheduler=step"], ["model=vgg"], "model=vgg is refused"),
+        (["scheduler=step"], ["model=linear"], "model=linear is refused"),
         (["scheduler=step"], ["-m"], "cannot be combined with --multirun"),
     ],
 )

@@ -25,7 +25,9 @@ from cnnlab.workbench.export.export_run import export_run, path_of
 from cnnlab.workbench.export.graph import StoredInputs
 from conftest import PROJECT
 
-QUICK = ("tinyvgg", "mlp", "resnet")
+DEEP = "tinyvgg"
+DEEP = "resnet"  # only: zoo
+QUICK = ("tinyvgg", "mlp", DEEP)
 MODELS = sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml"))
 
 
@@ -90,7 +92,7 @@ def test_every_network_computes_the_same_in_onnxruntime(model: str, digits: Tens
 
 
 @pytest.mark.parametrize("name", ["torch_export", "safetensors"])
-@pytest.mark.parametrize("model", ["tinyvgg", "resnet"])
+@pytest.mark.parametrize("model", ["linear", DEEP])
 def test_networks_compute_the_same_elsewhere(name: str, model: str, digits: Tensor, tmp_path: Path) -> None:
     exported(saved_model(model), name, tmp_path / f"model{formats.FORMATS[name].suffix}", digits)
 
@@ -230,7 +232,7 @@ def test_onnx_names_its_input_and_output_and_leaves_the_batch_size_open(digits: 
 
 
 def test_safetensors_holds_the_weights_by_their_names(digits: Tensor, tmp_path: Path) -> None:
-    saved = saved_model("resnet")
+    saved = saved_model(DEEP)
     exported(saved, "safetensors", tmp_path / "model.safetensors", digits)
     from safetensors.torch import load_file
 

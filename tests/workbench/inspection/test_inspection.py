@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnnlab.models.alexnet import AlexNet
-from cnnlab.models.lenet5 import LeNet5
+from cnnlab.models.alexnet import AlexNet  # only: zoo
+from cnnlab.models.lenet5 import LeNet5  # only: zoo
 from cnnlab.models.linear import Linear
-from cnnlab.models.mlp import MLP
-from cnnlab.models.resnet import ResNet
+from cnnlab.models.mlp import MLP  # only: zoo
+from cnnlab.models.resnet import ResNet  # only: zoo
 from cnnlab.models.tinyvgg import TinyVGG
-from cnnlab.models.torchvision import Torchvision
-from cnnlab.models.vgg import VGG
+from cnnlab.models.torchvision import Torchvision  # only: zoo
+from cnnlab.models.vgg import VGG  # only: zoo
 from cnnlab.workbench.inspection.layers import Inspection, Layer, inspect_model, layer_table
 
 MNIST = (1, 28, 28)
@@ -42,6 +42,7 @@ def test_tinyvgg_by_hand() -> None:
     assert layers["classifier.1"].receptive_field is None
 
 
+# only: zoo
 def test_lenet5() -> None:
     inspection = inspect_model(LeNet5(MNIST, 10), MNIST)
     assert inspection.parameters == 61_706
@@ -49,21 +50,24 @@ def test_lenet5() -> None:
     assert by_name(inspection)["features.3"].receptive_field == (16, 16)
 
 
+# end only
+
+
 NETWORKS = [
     (Linear, MNIST),
-    (MLP, MNIST),
+    (MLP, MNIST),  # only: zoo
     (TinyVGG, MNIST),
-    (LeNet5, MNIST),
-    (AlexNet, MNIST),
-    (VGG, MNIST),
-    (ResNet, MNIST),
-    (Torchvision, (3, 32, 32)),
+    (LeNet5, MNIST),  # only: zoo
+    (AlexNet, MNIST),  # only: zoo
+    (VGG, MNIST),  # only: zoo
+    (ResNet, MNIST),  # only: zoo
+    (Torchvision, (3, 32, 32)),  # only: zoo
     (Linear, (1, 800)),
     (TinyVGG, (1, 800)),
-    (ResNet, (2, 800)),
-    (MLP, (1, 12, 12, 12)),
+    (ResNet, (2, 800)),  # only: zoo
+    (MLP, (1, 12, 12, 12)),  # only: zoo
     (TinyVGG, (1, 12, 12, 12)),
-    (VGG, (1, 16, 16, 16)),
+    (VGG, (1, 16, 16, 16)),  # only: zoo
 ]
 
 
@@ -85,6 +89,7 @@ def test_every_network_and_every_number_of_dims(cls: type[nn.Module], shape: tup
     assert f"{inspection.parameters:,}" in rows[-1]
 
 
+# only: zoo
 @pytest.mark.parametrize("model", [LeNet5(MNIST, 10), ResNet(MNIST, 10)], ids=["LeNet5", "ResNet"])
 def test_the_receptive_field_is_what_gradients_reach(model: nn.Module) -> None:
     """Without ReLUs, which let no gradient through, and max-pools, the pixels with a gradient are those seen."""
@@ -123,6 +128,9 @@ def test_published_receptive_fields(name: str, last: str, expected: int) -> None
     with torch.device("meta"):
         layers = by_name(inspect_model(Torchvision(shape, 10, name), shape))
     assert layers[last].receptive_field == (expected, expected)
+
+
+# end only
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnlab.models.resnet import ResNet
+from cnnlab.models.resnet import ResNet  # only: zoo
 from cnnlab.models.tinyvgg import TinyVGG
-from cnnlab.models.vgg import VGG
+from cnnlab.models.vgg import VGG  # only: zoo
 from cnnlab.workbench.inspection.activations import activations
 from cnnlab.workbench.inspection.through_the_net import _chosen, draw
 
@@ -32,6 +32,7 @@ def test_a_column_for_every_layer(shape: tuple[int, ...]) -> None:
     assert height < width
 
 
+# only: zoo
 @pytest.mark.parametrize("net", [VGG, ResNet])
 def test_deep_networks_are_cut_to_the_shapes_they_pass_through(net: type[VGG | ResNet]) -> None:
     model, sample = net((1, 28, 28), 10).eval(), torch.randn(1, 28, 28)
@@ -43,6 +44,9 @@ def test_deep_networks_are_cut_to_the_shapes_they_pass_through(net: type[VGG | R
     spatial = list(dict.fromkeys(stage.shape[2:] for stage in seen if len(stage.shape) > 2))
     assert list(dict.fromkeys(stage.shape[2:] for stage in chosen if len(stage.shape) > 2)) == spatial
     assert size(draw(sample.numpy(), seen, EVEN, NAMES, "title"))[0] <= 160 * (0.98 * 17 + 2) + 2
+
+
+# end only
 
 
 def test_many_classes_with_long_names() -> None:

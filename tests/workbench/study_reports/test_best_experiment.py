@@ -59,12 +59,12 @@ def with_recipe(conf: Path, text: str, *more: str) -> Any:
 
 
 CHOSEN = [
-    "model=resnet",
+    "model=linear",
     "optimizer=sgd",
     "scheduler=none",
     "data.batch_size=64",
     "optimizer.lr=1e-3",
-    "model.widths=[8,16]",
+    "+model.widths=[8,16]",
     "++trainer.gradient_clip_val=0.5",
     "+nested.new.key='007'",
     "+flag=true",
@@ -101,7 +101,7 @@ def test_a_group_outside_the_defaults_is_added(conf: Path, tmp_path: Path) -> No
 
 
 def test_several_choices_of_one_group(conf: Path, tmp_path: Path) -> None:
-    overrides = ["logger=[tensorboard,csv]", "model=mlp"]
+    overrides = ["logger=[tensorboard,csv]", "model=linear"]
     text = trial(conf, tmp_path / "s", overrides)
     assert "\n  - override /logger: [tensorboard, csv]\n" in text
     assert with_recipe(conf, text) == without_hydra(composed(conf, overrides))
@@ -114,7 +114,7 @@ def test_a_recipe_may_build_on_another(conf: Path, tmp_path: Path) -> None:
 
 
 def test_a_deletion_is_a_comment_and_part_of_the_command(conf: Path, tmp_path: Path) -> None:
-    overrides = ["~scheduler", "~trainer.precision", "model=lenet5"]
+    overrides = ["~scheduler", "~trainer.precision", "model=linear"]
     text = trial(conf, tmp_path / "s", overrides)
     assert "experiment=a_study_1_best '~scheduler' '~trainer.precision'" in text
     assert text.count("# Cannot be written here") == 2
@@ -122,15 +122,15 @@ def test_a_deletion_is_a_comment_and_part_of_the_command(conf: Path, tmp_path: P
 
 
 def test_what_the_sweep_file_fixed_is_taken_from_the_command_that_reproduces(conf: Path, tmp_path: Path) -> None:
-    ran = ["model=mlp", "data.train_size=500", "optimizer.lr=0.01", "test=false"]
-    command = "python train.py model=mlp data.train_size=500 'optimizer.lr=0.01' test=false hydra.run.dir=x"
+    ran = ["model=linear", "data.train_size=500", "optimizer.lr=0.01", "test=false"]
+    command = "python train.py model=linear data.train_size=500 'optimizer.lr=0.01' test=false hydra.run.dir=x"
     text = trial(conf, tmp_path / "s", ran, given=["sweep=mine", "optimizer.lr=0.01"], reproduce=command)
     assert with_recipe(conf, text) == without_hydra(composed(conf, ran[:3]))
 
 
 def test_limits_of_the_search_are_as_in_the_retraining(conf: Path, tmp_path: Path) -> None:
-    ran = ["model=mlp", "data.train_size=500", "trainer.max_epochs=2", "trainer=cpu", "seed=4"]
-    retrain = "python train.py model=mlp seed=4 'model.hidden_units=[7, 8]' test=true trainer=auto"
+    ran = ["model=linear", "data.train_size=500", "trainer.max_epochs=2", "trainer=cpu", "seed=4"]
+    retrain = "python train.py model=linear seed=4 '+model.hidden_units=[7, 8]' test=true trainer=auto"
     retrain += " trainer.max_epochs=9 data.train_size=null"
     text = trial(conf, tmp_path / "s", ran, retrain=retrain)
     assert (
@@ -138,13 +138,13 @@ def test_limits_of_the_search_are_as_in_the_retraining(conf: Path, tmp_path: Pat
         in text
     )
     assert with_recipe(conf, text) == without_hydra(
-        composed(conf, ["model=mlp", "seed=4", "trainer.max_epochs=9", "model.hidden_units=[7,8]"])
+        composed(conf, ["model=linear", "seed=4", "trainer.max_epochs=9", "+model.hidden_units=[7,8]"])
     )
 
 
 def test_without_attributes_the_run_folder_tells(conf: Path, tmp_path: Path) -> None:
-    text = trial(conf, tmp_path / "s", ["model=mlp"], given=[], reproduce="")
-    assert "  - override /model: mlp\n" in text
+    text = trial(conf, tmp_path / "s", ["model=linear"], given=[], reproduce="")
+    assert "  - override /model: linear\n" in text
 
 
 def test_a_deleted_run_folder_is_told(tmp_path: Path) -> None:

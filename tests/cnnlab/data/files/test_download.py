@@ -15,9 +15,9 @@ import pytest
 from offline import CLOSED_PORT, gzipped, idx_bytes, idx_set, isolate, serving
 
 from cnnlab.data import idx_datamodule
-from cnnlab.data.fashion_mnist import FashionMNIST
 from cnnlab.data.files import download
 from cnnlab.data.files.download import DownloadFailed, fetch
+from cnnlab.data.mnist import MNIST
 from cnnlab.errors import UserError
 
 ARRAYS = idx_set(60, 20)
@@ -30,15 +30,15 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def use_server(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, bytes]], None]:
-    """Make Fashion-MNIST a set of 60 + 20 images at an address, with the md5 of the files it should have there."""
+    """Make MNIST a set of 60 + 20 images at an address, with the md5 of the files it should have there."""
 
     def use(address: str, files: dict[str, bytes]) -> None:
         resources = [(name, hashlib.md5(content).hexdigest()) for name, content in files.items()]
-        monkeypatch.setattr(FashionMNIST.source, "mirrors", [address])
-        monkeypatch.setattr(FashionMNIST.source, "resources", resources)
-        monkeypatch.setattr(FashionMNIST, "num_training", 60)
-        monkeypatch.setattr(FashionMNIST, "num_test", 20)
-        monkeypatch.setattr(FashionMNIST, "known_md5", {})
+        monkeypatch.setattr(MNIST.source, "mirrors", [address])
+        monkeypatch.setattr(MNIST.source, "resources", resources)
+        monkeypatch.setattr(MNIST, "num_training", 60)
+        monkeypatch.setattr(MNIST, "num_test", 20)
+        monkeypatch.setattr(MNIST, "known_md5", {})
         monkeypatch.setattr(idx_datamodule, "NUM_VALIDATION", 20)
 
     return use
@@ -52,9 +52,9 @@ def never(folder: Path) -> Path:
     raise AssertionError("nothing should be downloaded")
 
 
-def fetched(**settings: Any) -> FashionMNIST:
+def fetched(**settings: Any) -> MNIST:
     """Data that are downloaded and read, as a run does it."""
-    data = FashionMNIST(batch_size=4, **settings)
+    data = MNIST(allow_subset=False, batch_size=4, **settings)
     data.prepare_data()
     data.setup()
     return data
@@ -71,7 +71,7 @@ def test_set_is_downloaded_unpacked_and_used(use_server: Callable[..., None], ca
     assert {path.name: path.read_bytes() for path in files_below(cache)} == {
         name: idx_bytes(array) for name, array in ARRAYS.items()
     }
-    assert (cache / "FashionMNIST/raw/train-images-idx3-ubyte").is_file()
+    assert (cache / "MNIST/raw/train-images-idx3-ubyte").is_file()
     assert (len(data.training), len(data.validation), len(data.test_dataloader().data)) == (40, 20, 20)
 
 
@@ -81,10 +81,10 @@ def test_reading_downloads_nothing_and_a_download_is_tried_once(
     with serving(gzipped(ARRAYS)) as (address, requests):
         use_server(address, gzipped(ARRAYS))
         with pytest.raises(UserError, match="nor can it be downloaded .the run's first process found none"):
-            FashionMNIST(batch_size=4).setup()
+            MNIST(allow_subset=False, batch_size=4).setup()
         assert not requests
-        FashionMNIST(batch_size=4).prepare_data()
-        FashionMNIST(batch_size=4).setup()
+        MNIST(allow_subset=False, batch_size=4).prepare_data()
+        MNIST(allow_subset=False, batch_size=4).setup()
     tried: list[Path] = []
 
     def fail(mirrors: object, download: object, target: Path) -> None:
@@ -92,7 +92,7 @@ def test_reading_downloads_nothing_and_a_download_is_tried_once(
         raise DownloadFailed("refused")
 
     monkeypatch.setattr(idx_datamodule, "fetch", fail)
-    data = FashionMNIST(root="nowhere", batch_size=4)
+    data = MNIST(allow_subset=False, root="nowhere", batch_size=4)
     for _ in range(2):
         data.prepare_data()
         with pytest.raises(UserError, match="refused"):
@@ -103,7 +103,7 @@ def test_reading_downloads_nothing_and_a_download_is_tried_once(
 def test_a_dead_mirror_is_passed_over(use_server: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(gzipped(ARRAYS)) as (address, _):
         use_server(address, gzipped(ARRAYS))
-        monkeypatch.setattr(FashionMNIST.source, "mirrors", [f"{CLOSED_PORT}/", address])
+        monkeypatch.setattr(MNIST.source, "mirrors", [f"{CLOSED_PORT}/", address])
         fetched()
 
 
@@ -111,12 +111,12 @@ def test_download_goes_to_the_root_that_was_named(use_server: Callable[..., None
     with serving(gzipped(ARRAYS)) as (address, _):
         use_server(address, gzipped(ARRAYS))
         fetched(root=str(tmp_path / "new/data"))
-    assert len(files_below(tmp_path / "new/data/FashionMNIST/raw")) == 4
+    assert len(files_below(tmp_path / "new/data/MNIST/raw")) == 4
     assert not cache.exists()
 
 
 def test_an_incomplete_set_is_completed(use_server: Callable[..., None], cache: Path) -> None:
-    folder = cache / "FashionMNIST/raw"
+    folder = cache / "MNIST/raw"
     folder.mkdir(parents=True)
     (folder / "train-images-idx3-ubyte").write_bytes(b"left by a copy that was broken off")
     with serving(gzipped(ARRAYS)) as (address, _):
@@ -155,7 +155,7 @@ def test_half_a_download_leaves_no_data(
     monkeypatch.setattr(download, "SILENCE_SECONDS", 0.3)
     with serving(files, fault) as (address, _):
         use_server(address, gzipped(ARRAYS))
-        with pytest.raises(UserError, match="fashion_mnist is neither under .* nor can it be downloaded .*data.root="):
+        with pytest.raises(UserError, match="mnist is neither under .* nor can it be downloaded .*data.root="):
             fetched()
     assert files_below(cache) == []
 

@@ -7,8 +7,8 @@ import pytest
 from offline import idx_set, isolate, write
 
 from cnnlab.data import idx_datamodule
-from cnnlab.data.fashion_mnist import FashionMNIST
 from cnnlab.data.files.locations import cache_dir, data_dirs
+from cnnlab.data.mnist import MNIST
 
 
 @pytest.fixture(autouse=True)
@@ -73,18 +73,18 @@ def test_cache_follows_each_systems_convention(
 
 @pytest.fixture
 def small_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FashionMNIST, "num_training", 60)
-    monkeypatch.setattr(FashionMNIST, "num_test", 20)
-    monkeypatch.setattr(FashionMNIST, "known_md5", {})
+    monkeypatch.setattr(MNIST, "num_training", 60)
+    monkeypatch.setattr(MNIST, "num_test", 20)
+    monkeypatch.setattr(MNIST, "known_md5", {})
     monkeypatch.setattr(idx_datamodule, "NUM_VALIDATION", 20)
 
 
 @pytest.mark.usefixtures("small_set")
 def test_files_are_read_from_an_unwritable_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    write(tmp_path / "shared/FashionMNIST/raw", idx_set(60, 20))
+    write(tmp_path / "shared/MNIST/raw", idx_set(60, 20))
     make_unwritable(monkeypatch, tmp_path / "shared")
     before = sorted((tmp_path / "shared").rglob("*"))
-    data = FashionMNIST(root=str(tmp_path / "shared"), batch_size=4)
+    data = MNIST(allow_subset=False, root=str(tmp_path / "shared"), batch_size=4)
     data.setup()
     assert (len(data.training), len(data.validation)) == (40, 20)
     assert sorted((tmp_path / "shared").rglob("*")) == before
@@ -94,7 +94,7 @@ def test_files_are_read_from_an_unwritable_root(monkeypatch: pytest.MonkeyPatch,
 def test_cache_serves_where_an_unwritable_root_has_no_files(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path
 ) -> None:
-    write(cache / "FashionMNIST/raw", idx_set(60, 20))
+    write(cache / "MNIST/raw", idx_set(60, 20))
     (tmp_path / "shared").mkdir()
     make_unwritable(monkeypatch, tmp_path / "shared")
-    assert FashionMNIST(root=str(tmp_path / "shared")).locate() == cache / "FashionMNIST/raw"
+    assert MNIST(allow_subset=False, root=str(tmp_path / "shared")).locate() == cache / "MNIST/raw"
