@@ -13,7 +13,7 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help setup train test quick-tests test-slow lint format smoke tensorboard clean moved
 # only: never
-.PHONY: new
+.PHONY: new test-projects
 # end only
 # only: sweep
 .PHONY: sweep
@@ -26,7 +26,7 @@ endif
 # end only
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo "Options: ARGS='seed=1' (for what runs a command of Python's), PYTHON=python3.12 (for setup), VENV=folder"
 
 setup: $(INSTALLED) ## create .venv and install the tested versions; done once
@@ -49,6 +49,11 @@ quick-tests: $(ENVIRONMENT)
 
 test-slow: $(ENVIRONMENT) ## the tests that take long: kills, stress and full sizes
 	"$(RUN)" -m pytest -n 2 --dist worksteal -m slow $(ARGS)
+
+# only: never
+test-projects: $(ENVIRONMENT) ## all tests of every project that `make new` can write; an hour
+	"$(RUN)" -m pytest -n 2 tests/scripts/whole_projects.py $(ARGS)
+# end only
 
 lint: $(ENVIRONMENT) ## check style, formatting and types
 	"$(RUN)" -m ruff check .

@@ -38,31 +38,32 @@ class Way:
         if self._is_on_the_way:
             self._is_on_the_way = False
             self.stretches.pop(0)
-            if not self.stretches:
-                sys.setprofile(None)  # which costs time at every call
 
-    @contextmanager
-    def followed(self) -> Iterator[None]:
-        sys.setprofile(self._look)
-        try:
-            yield
-        finally:
-            sys.setprofile(None)
-
-    def _look(self, frame: FrameType, event: str, _: Any) -> None:
-        if event not in ("call", "return") or not self.stretches:
+    def pass_by(self, event: str, path: Path, name: str) -> None:
+        if not self.stretches:
             return
-        code = frame.f_code
-        if not code.co_filename.startswith(str(SOURCE)):
-            return
-        name = name_of(code)
         first, last_event, last = self.stretches[0]
         if event == "call":
             self._is_on_the_way |= name == first
             if self._is_on_the_way and "<module>" not in name:
-                self.files.add(Path(code.co_filename))
+                self.files.add(path)
         if self._is_on_the_way and (event, name) == (last_event, last):
             self.end_stretch()
+
+
+@contextmanager
+def followed(*ways: Way) -> Iterator[None]:
+    def look(frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event in ("call", "return") and code.co_filename.startswith(str(SOURCE)):
+            for way in ways:
+                way.pass_by(event, Path(code.co_filename), name_of(code))
+
+    sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
 
 
 def name_of(code: CodeType) -> str:
@@ -90,7 +91,7 @@ def test_batch_to_gradient(train: Callable[..., Finished], monkeypatch: pytest.M
     building, loader = "cnnlab/building.py:build_data", "cnnlab/data/loading/tensor_loader.py:TensorLoader.__iter__"
     way = Way((building, "return", building), (loader, "return", "the step of the optimizer"))
     hook = register_optimizer_step_post_hook(lambda *_: way.end_stretch())
-    with way.followed():
+    with followed(way):
         run = train(*SMALL, "data.root=data", "data.batch_size=8")
     hook.remove()
     assert run.status == 0, run.err
@@ -101,47 +102,38 @@ def test_override_to_layer(train: Callable[..., Finished]) -> None:
     """From `model.kernel_size=5` on the command line to the network that has it."""
     build = "cnnlab/building.py:build_model"
     way = Way(("cnnlab/cli/command.py:Command.__call__", "call", "cnnlab/training.py:train"), (build, "return", build))
-    with way.followed():
+    with followed(way):
         run = train(*SMALL, "data.train_size=256", "model.kernel_size=5")
     assert run.status == 0, run.err
     check(way, "override to layer", ["train.yaml", "model/tinyvgg.yaml"])
 
 
-SEARCH = ["-m", "sweep=tinyvgg", *SMALL, "data.allow_subset=true", "data.train_size=512", "hydra.sweeper.n_trials=1"]
-OUTCOME = "async_optuna/worker.py:_outcome"
+@pytest.mark.usefixtures("white_figures")
+def test_search_file_to_optuna_and_score_to_leaderboard(
+    train: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two ways of one search.
 
-
-@pytest.fixture
-def in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trials run in this process, as they do on systems that cannot fork."""
+    From a file in conf/sweep to a point of Optuna's choice, the config of its trial, and what Optuna is told;
+    and from the score of an epoch, and that of the run, to leaderboard.csv.
+    """
+    # Trials run in this process, as they do on systems that cannot fork.
     monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
-
-
-@pytest.mark.usefixtures("in_one_process")
-def test_search_file_to_optuna(train: Callable[..., Finished]) -> None:
-    """From a file in conf/sweep to a point of Optuna's choice, the config of its trial, and what Optuna is told."""
-    way = Way(
+    to_optuna = Way(
         ("cnnlab/cli/command.py:Command.__call__", "call", "cnnlab/preflight.py:check_search"),
         ("async_optuna/search.py:Search.run", "call", "cnnlab/training.py:train"),
-        (OUTCOME, "return", "async_optuna/ledger.py:Ledger.finish"),
+        ("async_optuna/worker.py:_outcome", "return", "async_optuna/ledger.py:Ledger.finish"),
     )
-    with way.followed():
-        search = train(*SEARCH)
-    assert search.status == 0, search.err
-    check(way, "search file to Optuna", ["sweep/tinyvgg.yaml", "sweep/settings.yaml"])
-
-
-@pytest.mark.usefixtures("in_one_process", "white_figures")
-def test_score_to_leaderboard(train: Callable[..., Finished], tmp_path: Path) -> None:
-    """From the score of an epoch, and that of the run, to leaderboard.csv."""
     report = "cnnlab/callbacks/trial_report.py:TrialReport.on_train_epoch_end"
-    way = Way(
+    to_leaderboard = Way(
         (report, "return", report),
         ("cnnlab/runs/run_record.py:objective", "return", "async_optuna/search.py:Search._settle"),
         ("async_optuna/search.py:Search._conclude", "call", "cnnlab/workbench/study_reports/sweep_report.py:_draw"),
     )
-    with way.followed():
-        search = train(*SEARCH)
+    few = ["data.allow_subset=true", "data.train_size=512", "hydra.sweeper.n_trials=1"]
+    with followed(to_optuna, to_leaderboard):
+        search = train("-m", "sweep=tinyvgg", *SMALL, *few)
     assert search.status == 0, search.err
+    check(to_optuna, "search file to Optuna", ["sweep/tinyvgg.yaml", "sweep/settings.yaml"])
     assert list(tmp_path.glob("outputs/sweeps/*/leaderboard.csv"))
-    check(way, "score to leaderboard")
+    check(to_leaderboard, "score to leaderboard")

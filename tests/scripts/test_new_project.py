@@ -299,11 +299,6 @@ def in_the_project(folder: Path, *arguments: str) -> "subprocess.CompletedProces
 
 @pytest.mark.slow
 @pytest.mark.parametrize("keep", COMBINATIONS, ids=names_of)
-def test_a_combination_trains_and_passes_its_tests(keep: tuple[str, ...], make: Make) -> None:
-    folder = make(keep)
-    trained = in_the_project(folder, "train.py", "trainer=smoke", "data.train_size=256")
+def test_a_combination_trains(keep: tuple[str, ...], make: Make) -> None:
+    trained = in_the_project(make(keep), "train.py", "trainer=smoke", "data.train_size=256")
     assert trained.returncode == 0, trained.stderr
-    types = in_the_project(folder, "-m", "mypy")
-    assert types.returncode == 0, types.stdout
-    tested = in_the_project(folder, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not slow", "-x")
-    assert tested.returncode == 0, tested.stdout[-4000:]
