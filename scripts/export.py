@@ -37,7 +37,7 @@ def main(config: DictConfig) -> None:
     try:
         datamodule = load_data(saved)
     except UserError as error:
-        raise UserError(f"an export is checked on the run's own data, and those are not to be had: {error}") from error
+        raise UserError(f"an export is checked on the run's own data, and those are not available: {error}") from error
     try:
         exported = export_run(saved, to, path, known_samples(datamodule), config.tolerance)
     except OSError as error:

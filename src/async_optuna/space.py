@@ -16,7 +16,7 @@ from optuna.distributions import (
 
 from async_optuna.errors import SearchError
 
-# Finite spaces up to this size are known by heart: none of their points is run twice, and their end is noticed.
+# The points of a finite space up to this size are remembered: none is run twice, and the search ends after the last.
 ENUMERABLE = 10_000
 
 # A point as the study stores it, in the order in which it was chosen.

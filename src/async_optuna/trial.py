@@ -22,7 +22,7 @@ class RunningTrial:
         self._ask = ask
 
     def report(self, value: float, step: int) -> str | None:
-        """Report the value reached after `step` (counted from 1); a returned reason asks the run to end in order."""
+        """Report the value reached after `step` (counted from 1); a returned reason asks the run to stop early."""
         if step < 0:
             raise ValueError(f"a report's step must not be negative, got {step}")
         self.pruned = self.pruned or self._ask(float(value), int(step))

@@ -1,4 +1,4 @@
-"""What one run does and leaves behind, on real digits."""
+"""One run on real digits: what it computes and the files it writes."""
 
 import json
 import math

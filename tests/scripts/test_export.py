@@ -79,7 +79,7 @@ def test_nothing_is_written_without_a_check(
     (tmp_path / "signals.npz").rename(tmp_path / "elsewhere.npz")
     done = exporting()
     assert (done.status, done.err.count("\n")) == (1, 1)
-    assert "an export is checked on the run's own data, and those are not to be had: data: " in done.err
+    assert "an export is checked on the run's own data, and those are not available: data: " in done.err
     assert not list(tmp_path.rglob("export"))
     (tmp_path / "elsewhere.npz").rename(tmp_path / "signals.npz")
     assert "check   60 real samples: outputs differ by" in exporting().out

@@ -1,4 +1,4 @@
-"""What a search costs: right numbers, and tables where they belong."""
+"""The benchmark of searches counts correctly and writes its tables where they belong."""
 
 import subprocess
 import sys

@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 class TrialReport(EarlyStopping):
-    """Report `monitor` to the search after every epoch, and end the run in order where the search has seen enough.
+    """Report `monitor` to the search after every epoch, and stop the run early where the search has seen enough.
 
     An epoch reports its own value, that of its last validation if it had several; one without a validation reports
     no val/… at all. The run then finishes like any other: metrics.json, checkpoints and a closed TensorBoard log. Only

@@ -1,4 +1,4 @@
-"""What is collected of an evaluation."""
+"""The outputs of an evaluation are collected completely and in the order of the samples."""
 
 from typing import Any, cast
 

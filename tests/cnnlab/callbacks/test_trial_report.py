@@ -1,4 +1,4 @@
-"""A run tells its search how it goes, ends in order when told to, and is undisturbed outside a search."""
+"""A run tells its search how it goes, stops early when asked to, and is undisturbed outside a search."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""What is validated, saved, tested and evaluated is the average of the weights."""
+"""The average of the weights is validated, saved, tested and evaluated."""
 
 from collections.abc import Callable
 

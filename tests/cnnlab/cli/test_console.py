@@ -1,4 +1,4 @@
-"""What is printed arrives on any console, leaves it alone, and ends quietly with its reader."""
+"""Output arrives on any console, leaves its settings alone, and ends quietly when its reader does."""
 
 import ast
 import io

@@ -1,4 +1,4 @@
-"""What TensorBoard shows: asked over HTTP as a browser asks it, and read from the event files."""
+"""TensorBoard shows what it should: asked over HTTP as a browser does, and read from the event files."""
 
 import io
 import json

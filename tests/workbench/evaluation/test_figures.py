@@ -20,7 +20,7 @@ from cnnlab.workbench.evaluation.gallery import Answered
 def galleries(
     _trained_once: Path, tmp_path: Path, without_data: None, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Path, list[Sequence[Answered]]]:
-    """The folder of an evaluation, and the galleries as they were to be drawn: most wrong, and by lot."""
+    """The folder of an evaluation, and the galleries as they were to be drawn: most wrong, and at random."""
     run = Path(shutil.copytree(_trained_once, tmp_path / "run"))
     with (run / ".hydra/config.yaml").open() as file:
         config = yaml.safe_load(file)

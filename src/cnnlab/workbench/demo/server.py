@@ -31,7 +31,7 @@ def start(predictor: Predictor, title: str, port: int) -> BaseServer:
     """Serve the page at http://127.0.0.1:<port>, or at the next port that is free; run its `io_loop` to answer.
 
     Raises:
-        UserError: if no port is free, or this one is not to be had.
+        UserError: if no port is free, or this one is taken.
     """
     for name in ("bokeh", "tornado"):  # they report every page that is opened, and icons that browsers ask for
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -91,7 +91,7 @@ def galleries(subject: Subject) -> Files:
 
     return {
         "most_wrong.png": draw(worst, "most wrong", about_worst),
-        "random_predictions.png": draw(random, "chosen by lot", about_random),
+        "random_predictions.png": draw(random, "chosen at random", about_random),
     }
 
 
@@ -138,7 +138,7 @@ def robustness(subject: Subject) -> Files:
             accuracies[name].append(_accuracy(subject, spoilt, labels))
             examples[name].append(spoilt[example].numpy().copy())  # a view would keep all of them
     strengths = {name: f"{c.strengths[0]:g} to {c.strengths[-1]:g} {c.unit}" for name, c in CORRUPTIONS.items()}
-    title = f"{subject.name}: accuracy on worse images ({len(labels):,} chosen by lot, seed {subject.seed})"
+    title = f"{subject.name}: accuracy on worse images ({len(labels):,} chosen at random, seed {subject.seed})"
     rows: list[list[Any]] = [["corruption", "severity", "strength", "unit", "accuracy"]]
     for name, values in accuracies.items():
         corruption = CORRUPTIONS[name]
