@@ -84,7 +84,7 @@ def build_trainer(
             callbacks=callbacks,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-            plugins=[AtomicCheckpointIO(), *_plugins_of_one_process(arguments)],
+            plugins=[AtomicCheckpointIO(), *plugins_of_one_process(arguments)],
             default_root_dir=run_dir,
         )
     except (MisconfigurationException, ValueError, TypeError, ModuleNotFoundError) as error:
@@ -101,7 +101,7 @@ def build_trainer(
     return trainer
 
 
-def _plugins_of_one_process(arguments: Mapping[str, Any]) -> list[LightningEnvironment]:
+def plugins_of_one_process(arguments: Mapping[str, Any]) -> list[LightningEnvironment]:
     """Return what keeps a Trainer of one device from joining other processes.
 
     Inside a Slurm job (SLURM_NTASKS=4) Lightning would ask for as many devices as there are tasks. In a process that

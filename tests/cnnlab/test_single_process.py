@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lightning.pytorch.utilities import rank_zero_only
 
-from cnnlab.trainer import _plugins_of_one_process
+from cnnlab.trainer import plugins_of_one_process
 from conftest import Finished
 
 SLURM = {
@@ -92,5 +92,5 @@ def test_only_a_run_of_one_process_is_kept_alone(
     arguments: dict[str, object], expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rank_zero_only, "rank", 3)
-    assert len(_plugins_of_one_process(arguments)) == expected
+    assert len(plugins_of_one_process(arguments)) == expected
     assert rank_zero_only.rank == (0 if expected else 3)

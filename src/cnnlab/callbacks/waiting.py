@@ -48,7 +48,9 @@ class Waiting(Callback):
         self._before = now
         is_busy = had < (1 - _BUSY) * wanted
         if is_busy and not self._sleepers:
-            self._sleepers = [_Sleeper() for _ in range(_number(torch.get_num_threads(), threads.usable_cores()))]
+            self._sleepers = [
+                _Sleeper() for _ in range(number_of_sleepers(torch.get_num_threads(), threads.usable_cores()))
+            ]
         elif not is_busy:
             self._wake()
 
@@ -58,7 +60,7 @@ class Waiting(Callback):
         self._sleepers = []
 
 
-def _number(num_threads: int, num_cores: int) -> int:
+def number_of_sleepers(num_threads: int, num_cores: int) -> int:
     """How many sleepers, each with threads of its own, make more threads than cores; 0 where that would be too many."""
     if num_threads == 1:
         return 0

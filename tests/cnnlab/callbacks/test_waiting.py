@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from cnnlab.callbacks.waiting import Waiting, _number
+from cnnlab.callbacks.waiting import Waiting, number_of_sleepers
 from cnnlab.speed import threads
 from conftest import Finished
 
@@ -99,7 +99,7 @@ def test_a_run_on_a_busy_machine_gives_the_same_numbers(
     ("num_threads", "num_cores", "expected"), [(1, 8, 0), (2, 2, 1), (16, 16, 1), (2, 4, 3), (4, 16, 5), (2, 64, 0)]
 )
 def test_there_are_just_more_threads_than_cores(num_threads: int, num_cores: int, expected: int) -> None:
-    assert _number(num_threads, num_cores) == expected
+    assert number_of_sleepers(num_threads, num_cores) == expected
     if expected:
         assert 1 + (num_threads - 1) * (expected + 1) > num_cores >= 1 + (num_threads - 1) * expected
 

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from cnnlab.workbench.inspection.activations import Weights
-from cnnlab.workbench.inspection.filters_figure import _tiled, draw
+from cnnlab.workbench.inspection.filters_figure import tile, draw
 
 
 def test_a_column_per_output_and_a_row_per_input() -> None:
     kernels = np.arange(2 * 3 * 2 * 2, dtype=np.float32).reshape(2, 3, 2, 2)
-    tiled = _tiled(kernels)
+    tiled = tile(kernels)
     assert tiled.shape == (3 * 2 + 2, 2 * 2 + 1)
     assert np.array_equal(tiled[:2, 3:], kernels[1, 0])
     assert np.array_equal(tiled[6:, :2], kernels[0, 2])
@@ -22,7 +22,7 @@ def test_a_column_per_output_and_a_row_per_input() -> None:
 
 def test_many_outputs_of_a_single_input_stand_in_rows_of_twelve() -> None:
     kernels = np.arange(14 * 4, dtype=np.float32).reshape(14, 1, 2, 2)
-    tiled = _tiled(kernels)
+    tiled = tile(kernels)
     assert tiled.shape == (2 * 2 + 1, 12 * 2 + 11)
     assert np.array_equal(tiled[:2, 33:], kernels[11, 0])
     assert np.array_equal(tiled[3:, 3:5], kernels[13, 0])

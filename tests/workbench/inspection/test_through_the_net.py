@@ -11,7 +11,7 @@ from cnnlab.models.resnet import ResNet  # only: zoo
 from cnnlab.models.tinyvgg import TinyVGG
 from cnnlab.models.vgg import VGG  # only: zoo
 from cnnlab.workbench.inspection.activations import activations
-from cnnlab.workbench.inspection.through_the_net import _chosen, draw
+from cnnlab.workbench.inspection.through_the_net import choose_stages, draw
 
 NAMES = [*"0123456789"]
 EVEN = np.full(10, 0.1)
@@ -38,7 +38,7 @@ def test_deep_networks_are_cut_to_the_shapes_they_pass_through(net: type[VGG | R
     model, sample = net((1, 28, 28), 10).eval(), torch.randn(1, 28, 28)
     seen = activations(model, sample)
     assert len(seen) > 16
-    chosen = _chosen(seen, 16)
+    chosen = choose_stages(seen, 16)
     assert len(chosen) <= 16
     assert chosen[-1] is seen[-1]
     spatial = list(dict.fromkeys(stage.shape[2:] for stage in seen if len(stage.shape) > 2))

@@ -21,7 +21,7 @@ def draw(layers: Sequence[Weights], title: str) -> bytes:
 
     Of deep networks the first six layers are drawn, of wide ones the first 24 output and 16 input channels.
     """
-    panels = [_tiled(layer.kernels) for layer in layers[:_MOST_LAYERS]]
+    panels = [tile(layer.kernels) for layer in layers[:_MOST_LAYERS]]
     scale = WIDTH * 0.9
     heights = [min(2.1, max(0.35, scale * panel.shape[0] / panel.shape[1])) for panel in panels]
     with project_style():
@@ -53,7 +53,7 @@ def _draw_layer(axes: Axes, layer: Weights, panel: Values) -> None:
     axes.set_ylabel("input" if in_channels > 1 else "", fontsize=7.5)
 
 
-def _tiled(kernels: Values) -> Values:
+def tile(kernels: Values) -> Values:
     """All kernels as one picture, with empty lines between them; of volumes the middle slice.
 
     A column per output and a row per input channel; with a single input channel rows of twelve output channels.

@@ -40,7 +40,7 @@ def draw(
             precision, they would differ from it.
         class_names: in the order of the probabilities.
     """
-    stages = [Activation("input", (1, *sample.shape), sample), *_chosen(activations, most_stages)]
+    stages = [Activation("input", (1, *sample.shape), sample), *choose_stages(activations, most_stages)]
     rows = max(min(_MOST_MAPS, len(stage.values)) if stage.values.ndim > 1 else 5 for stage in stages)
     tall = rows * (_MAP + _GAP)
     width, height = _COLUMN * len(stages) + 2.0, tall + _TOP + _BOTTOM
@@ -79,7 +79,7 @@ def draw(
         return png(drawn)
 
 
-def _chosen(activations: Sequence[Activation], most: int) -> list[Activation]:
+def choose_stages(activations: Sequence[Activation], most: int) -> list[Activation]:
     """All layers where there is room, else the last of each run of layers with one shape, else every so many."""
     *inner, logits = activations
     if len(inner) > most - 1:
