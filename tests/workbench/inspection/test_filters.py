@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cnnlab.workbench.inspection.activations import Weights
-from cnnlab.workbench.inspection.filters_figure import tile, draw
+from cnnlab.workbench.inspection.filters_figure import draw, tile
 
 
 def test_a_column_per_output_and_a_row_per_input() -> None:
