@@ -67,7 +67,7 @@ format: $(ENVIRONMENT) ## fix style and formatting
 smoke: $(ENVIRONMENT) ## does it run? a few batches of every stage on the CPU
 	"$(RUN)" train.py trainer=smoke data.train_size=256 $(ARGS)
 
-tensorboard: $(ENVIRONMENT) ## show the curves of all runs and sweeps
+tensorboard: $(ENVIRONMENT) ## show the curves of all runs
 	"$(RUN)" -m tensorboard.main --logdir outputs $(ARGS)
 
 # only: workbench

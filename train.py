@@ -10,7 +10,7 @@ from cnnlab.cli.command import command, run_dir
 @command(config_name="train")
 def main(config: DictConfig) -> Any:
     """Run one training job and return its monitored number, which a search optimises."""
-    from cnnlab.training import train
+    from cnnlab.training import train  # imported here, because torch takes seconds and --help does not need it
 
     return train(config, run_dir())
 

@@ -184,7 +184,7 @@ def copy(source: Path, target: Path, draft: "Draft") -> None:
     text = "".join(line for line in text.splitlines(keepends=True) if not draft.is_missing(line))
     if source.suffix != ".py":
         text = re.sub(r"```bash\n```\n", "", text)
-        text = re.sub(r"\n{3,}", "\n\n", text)
+        text = re.sub(r"\n\n+\Z", "\n", re.sub(r"\n{3,}", "\n\n", text))
     target.write_bytes(renamed(text, draft.old, draft.new).encode("utf-8"))
 
 
@@ -230,10 +230,16 @@ class Draft:
             if not line.startswith(" "):
                 folder, names = "", beside_the_first(names)
             if all(self.has(folder + name) for name in names):
-                lines.append(line)
+                lines.append(self.under_the_new_name(line))
             if not line.startswith(" ") and names[0].endswith("/"):
                 folder = names[0]
         return "".join(lines)
+
+    def under_the_new_name(self, line: str) -> str:
+        """A line of the tree whose description still stands below the others."""
+        return re.sub(
+            r"^(\S+/) {2,}", lambda path: f"{renamed(path[1], self.old, self.new):<{len(path[0]) - 2}}  ", line
+        )
 
     def has(self, pattern: str) -> bool:
         return any(

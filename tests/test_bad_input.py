@@ -17,6 +17,8 @@ MISTAKES = {
     "model.hiden_units=20": "unknown key model.hiden_units; did you mean model.hidden_units",
     "model=lenet5 model.hidden_units=20": "unknown key model.hidden_units",  # only: zoo
     "label=3": "unknown key label",
+    "lr=0.1": "unknown key lr; did you mean optimizer.lr",
+    "max_epochs=1": "unknown key max_epochs; did you mean trainer.max_epochs",
     "data.batch_size=abc": "data.batch_size: expected int, got 'abc'",
     "data.batch_size=0": "batch_size must be at least 1, got 0",
     "data.batch_size=-3": "batch_size must be at least 1, got -3",

@@ -1,4 +1,4 @@
-"""PyTorch Lightning + Hydra template: train, search and read convolutional networks.
+"""Convolutional networks with PyTorch Lightning and Hydra; from Python, `train` makes a run and `load_run` reads one.
 
 This module stays free of heavy imports, so that `python train.py --help` answers at once.
 """

@@ -1,4 +1,4 @@
-"""From the config to the parts of a run: data, network and LightningModule."""
+"""Builds the parts of a run from its config: data, network and LightningModule."""
 
 import logging
 import os
@@ -41,9 +41,10 @@ def check_top_level(config: DictConfig) -> None:
 
 
 def build_data(config: DictConfig, accelerator: str = "cpu") -> DataModule:
-    """Read the data set, downloading what is missing, and say what it holds.
+    """Read the data set, downloading missing files, and log what it contains.
 
-    The network is built for the shape of the data, so they are read here; Lightning's own calls find them ready.
+    The network is built for the shape of the data, so the data are read here. When Lightning calls prepare_data and
+    setup again, there is nothing left to do.
 
     Args:
         accelerator: of the run: cuda, mps or cpu.
@@ -51,7 +52,7 @@ def build_data(config: DictConfig, accelerator: str = "cpu") -> DataModule:
     datamodule: DataModule = build(config, "data", augment=build(config, "augment"), seed=config.seed)
     datamodule.accelerator = accelerator
     try:
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # one process of a machine downloads, as Lightning has it
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # as in Lightning, only one process of a machine downloads
             datamodule.prepare_data()
         datamodule.setup()
     except UserError as error:
@@ -64,7 +65,8 @@ def build_model(config: DictConfig, shape: tuple[int, ...], num_classes: int) ->
     """Build the network for samples of a shape (C, *spatial) and check that it maps them to one logit per class.
 
     Raises:
-        Infeasible: if no network comes of these settings.
+        Infeasible: if no network can be built from these settings.
+        UserError: if the network does not return one logit per class.
     """
     try:
         model: nn.Module = build(config, "model", input_shape=shape, num_classes=num_classes)
@@ -83,13 +85,17 @@ def build_model(config: DictConfig, shape: tuple[int, ...], num_classes: int) ->
 
 
 def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModule) -> LightningModule:
-    """Put the model into its LightningModule; settings that optimizer, scheduler or monitor refuse are found here."""
+    """Put the model into its LightningModule, and check the settings of optimizer, scheduler and monitor.
+
+    Lightning builds the optimizer and the schedule when the training begins. They are built once here too, so that a
+    mistake in their settings is reported before, and by a search before its first trial.
+    """
     mode = plateau_mode(target(config, "scheduler"), config.scheduler.get("mode"), config.monitor, config.mode)
     optimizer, scheduler = build(config, "optimizer"), build(config, "scheduler", **mode)
     length = length_argument(scheduler)
     if length and config.trainer.max_epochs == config.trainer.get("max_steps", -1) == -1:
         raise UserError("a run without an end (trainer.max_epochs=-1) needs scheduler=none or scheduler=step")
-    scheduler(optimizer(model.parameters()), **({length: 100} if length else {}))
+    scheduler(optimizer(model.parameters()), **({length: 100} if length else {}))  # of any length, for the check
     module = target(config, "classifier")
     learnt = getattr(module, "targets", datamodule.targets)
     if learnt != datamodule.targets:
@@ -106,5 +112,5 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModul
         choices = ", ".join(monitorable)
         nearest = did_you_mean(config.monitor, monitorable)
         raise UserError(f"monitor must be one of {choices}, got {config.monitor!r}{nearest}")
-    classifier.monitor = config.monitor  # what a schedule waits for
+    classifier.monitor = config.monitor  # read by a schedule that waits for a plateau
     return classifier

@@ -19,10 +19,10 @@ Batch = tuple[Tensor, Tensor]
 class Classifier(LightningModule):
     """Cross-entropy training of `model`, with loss and accuracy per epoch.
 
-    Logs <split>/loss and <split>/accuracy for train, val and test with the epoch as x, counted from 1. Sums are kept
-    on the device and read once an epoch, so no step waits for the device; those of a run's processes are added up
-    then. After a test, `test_confusion` holds the counts (num_classes, num_classes) of all processes: row = true
-    class, column = predicted class.
+    It logs <split>/loss and <split>/accuracy for train, val and test, with the epoch as x, counted from 1. Sums stay
+    on the device and are read once an epoch, so that no step waits for the device; if the run has several processes,
+    their sums are added up then. After a test, `test_confusion` holds the counts (num_classes, num_classes): a row for
+    each true class, a column for each predicted class.
 
     Args:
         model: maps (N, *input_shape) to logits (N, num_classes).
@@ -99,7 +99,7 @@ class Classifier(LightningModule):
 
     def _log_totals(self, split: str, totals: "EpochTotals") -> None:
         loss, accuracy = totals.compute_and_reset(self._summed_over_processes)
-        # Lightning takes a logged "step" as x: epochs line up whatever the batch size.
+        # Lightning takes a logged "step" as x. With the epoch as x, curves of different batch sizes can be compared.
         epoch = self.current_epoch + (split != "test")
         values = {f"{split}/loss": loss, f"{split}/accuracy": accuracy, "step": float(epoch)}
         self.log_dict(values, sync_dist=True)
@@ -112,7 +112,7 @@ class Classifier(LightningModule):
 
 
 class EpochTotals:
-    """Sums of loss and correct predictions over an epoch, kept on the device without waiting for it."""
+    """Sums up the loss and the correct predictions of an epoch on the device, without waiting for it."""
 
     def __init__(self) -> None:
         self._loss, self._num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
@@ -128,7 +128,7 @@ class EpochTotals:
         """Return mean loss and accuracy (0 to 1) of all samples since the last call.
 
         Args:
-            summed: adds up what the processes of a run hold, float64 (3,).
+            summed: adds up the sums, float64 (3,), of all processes of the run.
         """
         totals = torch.tensor([float(self._loss), float(self._num_correct), self._num_samples], dtype=torch.float64)
         loss, num_correct, num_samples = summed(totals).tolist()

@@ -8,8 +8,8 @@ from cnnlab.errors import UserError
 
 Direction = Literal["min", "max"]
 
-# Words of metrics of which less is better, and of which more is better. The plural counts for train_seconds, the
-# singular for images_per_second.
+# Words in the names of metrics of which less is better, and of which more is better: fewer train_seconds, but more
+# images_per_second.
 _SMALLER = """
     loss error errors mse rmse mae mape nll crossentropy perplexity divergence deviance distance brier ece wer cer
     seconds parameters

@@ -52,7 +52,7 @@ def target(config: DictConfig, key: str) -> Callable[..., Any]:
 
 
 def takes_argument(target: Callable[..., Any], name: str) -> bool:
-    """Whether a class or function takes an argument of that name."""
+    """Return whether a class or function takes an argument of that name."""
     return name in _parameters(target)[0]
 
 
@@ -104,7 +104,7 @@ def check_value(key: str, value: Any, annotation: Any) -> None:
 
 
 def _parameters(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
-    """The arguments of a class or function with their annotations, and whether it takes further ones of any name.
+    """Return the arguments of a class or function with their annotations, and whether it takes any others too.
 
     A class whose __init__ passes **keywords on to its base classes takes their arguments too.
     """
@@ -116,7 +116,7 @@ def _parameters(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
     for function in functions:
         try:
             parameters = _signature(function).parameters.values()
-        except (TypeError, ValueError):  # a function written in C
+        except (TypeError, ValueError):  # a function written in C has no signature
             return annotations, True
         for parameter in parameters:
             if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) and parameter.name != "self":
@@ -135,9 +135,9 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Whether a config value fits an annotation. A nested config, and an annotation of another kind, always does.
+    """Return whether a config value fits an annotation. A nested config and an unusual annotation always fit.
 
-    typeguard and pydantic were tried: the first lets true pass for a number, both refuse a list for a tuple.
+    typeguard and pydantic do not fit: typeguard accepts true as a number, and both refuse a list for a tuple.
     """
     if isinstance(value, DictConfig) or annotation in (Any, object, inspect.Parameter.empty):
         return True

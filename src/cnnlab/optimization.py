@@ -18,7 +18,7 @@ def optimization(
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
     scheduler: Callable[..., LRScheduler],
 ) -> OptimizerLRScheduler:
-    """Return what configure_optimizers of a LightningModule is to return.
+    """Return the result for configure_optimizers of a LightningModule.
 
     A schedule that waits for a plateau watches the module's attribute `monitor`, which holds what the run is judged by.
 

@@ -4,7 +4,8 @@ import os
 import re
 from collections.abc import Iterable
 
-# Paths hold commas, spaces, "=" and umlauts, all of which mean something else, or nothing, in Hydra's grammar.
+# Values of these keys are paths and are taken literally: commas, spaces, "=" and umlauts in a path have another meaning
+# in Hydra's grammar, or none.
 _LITERAL = {"run", "resume", "init_from", "images", "image", "out", "data.root", "data.path"}
 _MADE_ABSOLUTE = {"run", "resume", "init_from", "data.root", "data.path"}
 

@@ -8,9 +8,11 @@ from omegaconf import DictConfig, OmegaConf
 from cnnlab.building import build_classifier, build_data, build_model, check_top_level
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import Infeasible, UserError, did_you_mean
-from cnnlab.runs import run_record
 from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.speed import hardware
+
+# Numbers of metrics.json that a search may optimise, beside those that the classifier monitors.
+_COUNTABLE = ("num_parameters", "train_seconds", "images_per_second")
 
 # Keys of `data` that may differ between trials without the data being read again.
 _LOADING = ("batch_size", "eval_batch_size", "device", "num_workers")
@@ -63,7 +65,7 @@ def _check(config: DictConfig, data: dict[str, DataModule]) -> None:
     datamodule.check_batch_size(config.data.get("batch_size", datamodule.batch_size))
     model = build_model(config, datamodule.input_shape, datamodule.num_classes)
     classifier = build_classifier(config, model, datamodule)
-    metrics = [*getattr(classifier, "monitorable", [config.monitor]), *run_record.COUNTABLE]
+    metrics = [*getattr(classifier, "monitorable", [config.monitor]), *_COUNTABLE]
     for name in config.objectives or []:
         if name not in metrics:
             nearest = did_you_mean(name, metrics)

@@ -1,4 +1,4 @@
-"""The Trainer of a run: conf/trainer, conf/callbacks and conf/logger put together."""
+"""Builds the Trainer of a run from conf/trainer, conf/callbacks and conf/logger."""
 
 import logging
 from collections.abc import Mapping
@@ -25,9 +25,10 @@ from cnnlab.speed.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
+# Keys of conf/trainer that are not arguments of Lightning's Trainer, or not passed to it as they are.
 _OURS = ("channels_last", "num_threads", "precision", "accelerator", "lean", "fast_loop", "cuda_graph")
 
-# Arguments of Lightning's Trainer that something else here decides.
+# Arguments of Lightning's Trainer for which this project has other keys.
 _INSTEAD = {
     "logger": "logger=none, csv or tensorboard chooses the loggers",
     "callbacks": "conf/callbacks lists them; +callbacks.<name>._target_=<class> adds one",
@@ -54,14 +55,14 @@ _PROFILERS: dict[str, type[Profiler]] = {
 def build_trainer(
     config: DictConfig, run_dir: Path, machine: Hardware, module: LightningModule, steps_done: int = 0
 ) -> Trainer:
-    """Build the Trainer with its callbacks and loggers; conf/trainer's keys are its arguments, but for our own.
+    """Build the Trainer with its callbacks and loggers. The keys of conf/trainer are its arguments, except for _OURS.
 
     Args:
         module: what the Trainer is to train or test.
         steps_done: optimizer steps that a resumed run has behind it.
 
     Raises:
-        UserError: for an argument that Trainer does not have, refuses, or has no say in here.
+        UserError: for an argument that Trainer does not have or refuses, or that another key decides.
     """
     settings = OmegaConf.masked_copy(config.trainer, [str(key) for key in config.trainer if key not in _OURS])
     for key, instead in _INSTEAD.items():
@@ -71,7 +72,7 @@ def build_trainer(
         raise UserError("trainer.cuda_graph=true needs trainer.fast_loop=true; trainer=fast sets both")
     check_arguments("trainer", Trainer, settings, _OURS)
     arguments: dict[str, Any] = {"devices": 1, "num_sanity_val_steps": 0, "enable_model_summary": False}
-    arguments["log_every_n_steps"] = 1  # what is logged is logged once an epoch
+    arguments["log_every_n_steps"] = 1  # everything here is logged once an epoch, so nothing may be skipped
     arguments |= OmegaConf.to_container(settings, resolve=True)  # type: ignore[arg-type]
     arguments["profiler"] = _build_profiler(arguments.get("profiler"), run_dir)
     callbacks = _build_callbacks(config)
@@ -95,14 +96,14 @@ def build_trainer(
             "for several processes run python train.py with trainer.strategy=ddp"
         )
     if config.trainer.get("lean", True):
-        lean.apply(trainer, module)
+        lean.apply(trainer, module)  # Lightning's loop without the calls of empty hooks
     if config.trainer.get("fast_loop"):
         fast_loop.apply(trainer, config.trainer.get("cuda_graph", False))
     return trainer
 
 
 def plugins_of_one_process(arguments: Mapping[str, Any]) -> list[LightningEnvironment]:
-    """Return what keeps a Trainer of one device from joining other processes.
+    """Return the plugins that keep a Trainer of one device from joining other processes.
 
     Inside a Slurm job (SLURM_NTASKS=4) Lightning would ask for as many devices as there are tasks. In a process that
     srun or torchrun has started (SLURM_PROCID=1, RANK=1) it would leave all files to a first process, which knows
@@ -117,7 +118,7 @@ def plugins_of_one_process(arguments: Mapping[str, Any]) -> list[LightningEnviro
 
 
 def _build_callbacks(config: DictConfig) -> list[Callback]:
-    """The callbacks of the config; one that watches a metric and has no mode gets it from the metric's name."""
+    """Build the callbacks. One that watches a metric and has no mode gets it from the name of the metric."""
     callbacks: list[Callback] = []
     for name, node in (config.get("callbacks") or {}).items():
         key, given = f"callbacks.{name}", {}
@@ -133,7 +134,7 @@ def _build_callbacks(config: DictConfig) -> list[Callback]:
 
 
 def _build_profiler(name: str | None, run_dir: Path) -> Profiler:
-    """Our own where no other is asked for; what Lightning's find out lies in the run folder."""
+    """Build the profiler of Lightning's that the user chose, which writes to the run folder, or else a Stopwatch."""
     if name is None:
         return Stopwatch()
     if not isinstance(name, str) or name not in _PROFILERS:

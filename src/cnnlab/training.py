@@ -1,4 +1,4 @@
-"""One training run, from a composed config to metrics.json: the one place where the parts meet."""
+"""One training run, from a composed config to metrics.json; here all parts meet."""
 
 import logging
 from pathlib import Path
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
-    """Train, test the best weights once, and leave everything in `run_dir`; with config.resume continue what is there.
+    """Train, test the best weights once, and write all results to `run_dir`; with config.resume continue the run there.
 
     Returns:
         The value of config.monitor at the best epoch, which is also what metrics.json holds; if config.objectives
@@ -83,7 +83,7 @@ def _where_to_go_on(
 def _record_the_start(
     config: DictConfig, run_dir: Path, machine: Hardware, datamodule: DataModule, trainer: Trainer
 ) -> None:
-    """Leave environment.json and the loggers' table of hyperparameters before the training begins."""
+    """Write environment.json and the loggers' table of hyperparameters before the training begins."""
     run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
     log.info("device %s, %s", machine.device, machine.precision)
     for logger in trainer.loggers:

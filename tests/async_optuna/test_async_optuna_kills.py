@@ -1,7 +1,8 @@
-"""Searches that are killed, stopped or shared: the budget stays exact, and nothing is left behind.
+"""Searches that are killed, stopped or shared: the budget stays exact, and nothing is left behind."""
 
-scripts/sweep_stress.py does the same for longer.
-"""
+# only: never
+# scripts/sweep_stress.py does the same for longer.
+# end only
 
 import json
 import os

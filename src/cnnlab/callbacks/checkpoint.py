@@ -1,4 +1,4 @@
-"""best.ckpt and last.ckpt: weights, everything needed to resume to the bit, and what the weights were trained on."""
+"""Writes best.ckpt and last.ckpt: weights, what a bit-identical resumption needs, and a description of the data."""
 
 import os
 import random
@@ -19,12 +19,12 @@ _OLDER_KEY = "Checkpoint"
 class Checkpoint(ModelCheckpoint):
     """Save <run>/checkpoints/last.ckpt at the end of every epoch and best.ckpt when `monitor` has improved.
 
-    best.ckpt holds the weights that were scored: it is written right after a validation, wherever in an epoch that
-    comes, or at the end of an epoch if `monitor` is not a number of the validation. last.ckpt, from which a run goes
-    on, is written only at an epoch's end.
+    best.ckpt holds exactly the weights that were scored. It is therefore written right after a validation, even in the
+    middle of an epoch, or at the end of an epoch if `monitor` is not a number of the validation. last.ckpt, from which
+    a run is resumed, is written only at the end of an epoch.
 
-    Beyond Lightning's checkpoint: the random number generators' states, the data set's description under the key
-    "data", and the epoch and metrics of the best checkpoint. A run folder may be moved and resumed.
+    In addition to Lightning's content a checkpoint holds the states of the random number generators, a description of
+    the data set under the key "data", and the epoch and metrics of the best checkpoint. A run folder may be moved.
 
     Args:
         monitor: a logged number that chooses the best weights; val/… is one of the validation.
@@ -48,7 +48,7 @@ class Checkpoint(ModelCheckpoint):
         self.best_epoch: int | None = None
         self.best_metrics: dict[str, float] = {}
         self._validated_step = -1
-        self._awaited: dict[str, float] = {}
+        self._awaited: dict[str, float] = {}  # metrics that the schedules have not been given yet, see below
         self._generators: dict[str, Any] | None = None
 
     # Nothing is saved between two batches, so this is the empty hook of every callback in place of ModelCheckpoint's.
@@ -61,7 +61,7 @@ class Checkpoint(ModelCheckpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if trainer.fit_loop.restarting:
-            lightning_internals.begin_an_epoch(trainer)
+            lightning_internals.begin_an_epoch(trainer)  # last.ckpt is always from the end of an epoch
         self._advance_plateau_schedules(trainer)
         if self._generators is not None:
             _restore_generators(self._generators)
@@ -86,7 +86,7 @@ class Checkpoint(ModelCheckpoint):
         lightning_internals.save_last(self, trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save nothing: the last epoch's end did."""
+        """Save nothing, because everything was saved at the end of the last epoch."""
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["generators"] = _generator_states()
@@ -95,7 +95,7 @@ class Checkpoint(ModelCheckpoint):
             checkpoint["data"] = describe()
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Go on with the best.ckpt that lies in the folder: a kill may have come between it and last.ckpt."""
+        """Continue with the best.ckpt in the folder, which may be newer than last.ckpt if the process was killed."""
         self._generators = checkpoint.get("generators")
         known = self._own_state(checkpoint)
         if known is None or trainer.state.fn != TrainerFn.FITTING:
@@ -110,7 +110,7 @@ class Checkpoint(ModelCheckpoint):
             known |= {name: value for name, value in written.items() if name not in kept}
 
     def _own_state(self, checkpoint: dict[str, Any]) -> dict[str, Any] | None:
-        """Return what a checkpoint holds of this callback, which older ones have under the name of its class alone."""
+        """Return the state of this callback in a checkpoint. Older ones hold it under the name of its class alone."""
         states = checkpoint.get("callbacks", {})
         if _OLDER_KEY in states:
             states[self.state_key] = states.pop(_OLDER_KEY)
@@ -122,7 +122,7 @@ class Checkpoint(ModelCheckpoint):
         return super().state_dict() | own
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best so far, also when the run folder has another path than when it was saved."""
+        """Restore the best so far, even if the run folder has been moved since it was saved."""
         assert self.dirpath is not None, "setup comes first"
         here = {
             key: os.path.join(self.dirpath, os.path.basename(path)) if path else path
@@ -139,13 +139,13 @@ class Checkpoint(ModelCheckpoint):
         self._awaited = state_dict.get("awaited", {})
 
     def _advance_plateau_schedules(self, trainer: Trainer) -> None:
-        """Show the last epoch's numbers to the schedules that wait for a plateau: Lightning does so after the save."""
+        """Give plateau schedules the last epoch's metrics, as Lightning does, but only after last.ckpt is written."""
         for config in trainer.lr_scheduler_configs:
             if config.monitor in self._awaited and trainer.current_epoch % config.frequency == 0:
                 config.scheduler.step(self._awaited[config.monitor])  # type: ignore[arg-type]
 
     def _save_if_best(self, trainer: Trainer) -> None:
-        """Score the weights as they are now.
+        """Write best.ckpt if the present weights have the best score so far.
 
         Raises:
             MisconfigurationException: if `monitor` was not logged.
@@ -163,7 +163,7 @@ class Checkpoint(ModelCheckpoint):
 def load_scored_weights(trainer: Trainer) -> None:
     """Put the weights of best.ckpt, or of last.ckpt in a run without a validation, into the trainer's module.
 
-    Lightning's own way, trainer.test(ckpt_path=…), would also set every callback back to where it was then.
+    Lightning's own way, trainer.test(ckpt_path=…), would also set every callback back to its state at that epoch.
     """
     saved = trainer.checkpoint_callback
     if isinstance(saved, ModelCheckpoint) and (path := saved.best_model_path or saved.last_model_path):
@@ -173,12 +173,13 @@ def load_scored_weights(trainer: Trainer) -> None:
 
 
 def _saves(trainer: Trainer) -> bool:
-    is_a_try = trainer.sanity_checking or trainer.fast_dev_run  # type: ignore[attr-defined]
-    return trainer.state.fn == TrainerFn.FITTING and not is_a_try
+    """Return whether checkpoints are written: only in a training, and not in one of Lightning's trial runs."""
+    is_trial_run = trainer.sanity_checking or trainer.fast_dev_run  # type: ignore[attr-defined]
+    return trainer.state.fn == TrainerFn.FITTING and not is_trial_run
 
 
 def _awaited_by_plateau_schedules(trainer: Trainer) -> dict[str, float]:
-    """The numbers that such schedules are shown after this epoch, if it was a whole one."""
+    """Return the metrics that plateau schedules are given after this epoch; none if the epoch was cut short."""
     if not trainer.is_last_batch:
         return {}
     watched = [str(config.monitor) for config in trainer.lr_scheduler_configs if config.reduce_on_plateau]
@@ -194,7 +195,7 @@ def _logged(trainer: Trainer, *splits: str) -> dict[str, float]:
 
 
 def _generator_states() -> dict[str, Any]:
-    """States of every global generator as tensors and plain containers, which weights-only loading accepts."""
+    """Return the states of all global generators as tensors and plain containers, which can be loaded weights-only."""
     _, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),

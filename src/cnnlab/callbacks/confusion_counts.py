@@ -1,4 +1,4 @@
-"""The confusion matrix of the test, written into the run folder."""
+"""Writes the confusion matrix of the test into the run folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import Tensor
 class ConfusionCounts(Callback):
     """Write <run>/evaluation/test/confusion_counts.csv and per_class_accuracy.csv after the test.
 
-    The first of several processes writes them; the counts are those of all.
+    If the run has several processes, the first one writes the counts of all.
     """
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -22,7 +22,7 @@ class ConfusionCounts(Callback):
 
 def write_counts(counts: Tensor, class_names: Sequence[str], folder: Path) -> None:
     """Write the counts, a row per true class and a column per predicted class, and each class's accuracy."""
-    import pandas as pd  # costs every start a moment, and only a test needs it
+    import pandas as pd  # imported here, because it would slow every start and only a test needs it
 
     folder.mkdir(parents=True, exist_ok=True)
     index = pd.Index(class_names, name="true \\ predicted")

@@ -1,4 +1,4 @@
-"""End a run whose monitored number no longer improves."""
+"""Ends a run whose monitored number no longer improves."""
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
@@ -7,10 +7,10 @@ from cnnlab.speed import lightning_internals
 
 
 class EarlyStopping(LightningEarlyStopping):
-    """Lightning's early stopping, with a patience that counts new values of `monitor` and never an old one again.
+    """Lightning's early stopping, with a patience that counts every value of `monitor` only once.
 
-    A number of the validation, val/…, is looked at after every validation, wherever in an epoch it comes and however
-    many epochs lie between two; any other number at the end of every epoch.
+    A number of the validation, val/…, is checked after every validation, even in the middle of an epoch and however
+    many epochs lie between two validations. Any other number is checked at the end of every epoch.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -1,4 +1,4 @@
-"""Stop when the loss is no longer a number: nothing learnt after that is worth its time."""
+"""Stops a run whose loss is no longer a finite number, because its network learns nothing any more."""
 
 import math
 from typing import Any
@@ -15,8 +15,8 @@ _LONG_EPOCH = 10_000
 class FiniteLoss(Callback):
     """Raise UserError when the training loss is NaN or infinite.
 
-    It is looked at about ten times an epoch, before every validation and at the end.
-    NaN weights stay NaN, so nothing slips through between looks, and no checkpoint is written of them.
+    The loss is checked about ten times an epoch, before every validation and at the end of the epoch. Weights that are
+    NaN stay NaN, so no failure is missed between two checks, and no checkpoint of such weights is written.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class FiniteLoss(Callback):
     def _check(self, trainer: Trainer) -> None:
         if self._loss is None:
             return
-        # all processes see the same and stop together: one that goes on would wait for the others for ever
+        # All processes get the same number and stop together: one that went on would wait for the others for ever.
         loss = float(trainer.strategy.reduce(self._loss.clone(), reduce_op="mean"))
         if not math.isfinite(loss):
             rate = trainer.optimizers[0].param_groups[0]["lr"]

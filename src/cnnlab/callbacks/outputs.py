@@ -1,4 +1,4 @@
-"""The network's outputs in a validation or a test, sample by sample."""
+"""Collects the outputs of a network for every sample of a validation or a test."""
 
 import time
 from typing import Any
@@ -14,17 +14,17 @@ from torch.utils.hooks import RemovableHandle
 class Outputs(Callback):
     """Collect logits and labels, and keep the samples with the largest loss and some chosen at random.
 
-    The module's network must be its attribute `model`. Of a step that calls it more than once, on shifted copies for
-    example, the answer to the batch itself counts, and the last one if there is none.
+    The module's network must be its attribute `model`. If a step calls the network several times, for example on
+    shifted copies, the output for the batch itself counts, or else the last output.
 
     Args:
         num_kept: how many samples of each kind to keep.
-        seed: of the lots; the same samples for every network.
+        seed: of the random choice, which is thus the same for every network.
 
     Attributes:
         logits: (N, num_classes) float32 on the CPU.
         labels: (N,) int64 on the CPU.
-        seconds: of all steps, reading the samples included.
+        seconds: the time of all steps, including reading the samples.
         most_wrong, random: see TopSamples.
     """
 
@@ -32,8 +32,8 @@ class Outputs(Callback):
         self.most_wrong, self.random = TopSamples(num_kept), TopSamples(num_kept)
         self.logits, self.labels = torch.empty(0), torch.empty(0, dtype=torch.int64)
         self.seconds = 0.0
-        self._lots = np.random.default_rng(seed)
-        self._answers: list[tuple[Tensor, Tensor]] = []
+        self._generator = np.random.default_rng(seed)
+        self._outputs: list[tuple[Tensor, Tensor]] = []
         self._hook: RemovableHandle | None = None
         self._batches: list[tuple[Tensor, Tensor]] = []
         self._num_samples = 0
@@ -49,7 +49,7 @@ class Outputs(Callback):
             self._hook.remove()
 
     def _listen(self, model: torch.nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
-        self._answers.append((inputs[0], logits.detach().float()))
+        self._outputs.append((inputs[0], logits.detach().float()))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began = time.perf_counter()
@@ -64,14 +64,14 @@ class Outputs(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         inputs, labels = batch
-        to_the_batch = [logits for asked, logits in self._answers if asked is inputs]
-        logits = to_the_batch[-1] if to_the_batch else self._answers[-1][1]
-        self._answers.clear()
+        of_the_batch = [logits for batch_inputs, logits in self._outputs if batch_inputs is inputs]
+        logits = of_the_batch[-1] if of_the_batch else self._outputs[-1][1]
+        self._outputs.clear()
         losses = functional.cross_entropy(logits, labels, reduction="none")
-        lots = torch.from_numpy(self._lots.random(len(labels), dtype=np.float32))
+        ranks = torch.from_numpy(self._generator.random(len(labels), dtype=np.float32))
         first = self._num_samples
         self.most_wrong.add(losses, inputs, first)
-        self.random.add(lots.to(inputs.device), inputs, first)
+        self.random.add(ranks.to(inputs.device), inputs, first)
         self._batches.append((logits, labels))
         self._num_samples += len(labels)
 
@@ -86,7 +86,7 @@ class Outputs(Callback):
 
 
 class TopSamples:
-    """The samples of the largest rank among all that were added.
+    """Keeps the samples with the largest ranks of all that were added.
 
     Attributes:
         indices: (K,) int64, the samples' positions; largest rank first.
@@ -105,7 +105,7 @@ class TopSamples:
             ranks = torch.cat([self._ranks, ranks])
             indices = torch.cat([self.indices, indices])
         best = ranks.argsort(descending=True, stable=True)[: self.size]
-        # only what was chosen is copied
+        # Only the chosen samples are copied.
         known = len(self.inputs)
         self.inputs = torch.stack([self.inputs[i] if i < known else inputs[i - known] for i in best.tolist()])
         self._ranks, self.indices = ranks[best], indices[best]

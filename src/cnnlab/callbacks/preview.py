@@ -1,4 +1,4 @@
-"""A preview before training starts: a grid of training samples and the model's graph."""
+"""Shows a grid of training samples and the graph of the network in TensorBoard before the training starts."""
 
 import copy
 import logging
@@ -16,9 +16,9 @@ _NUM_SAMPLES = 64
 
 
 class Preview(Callback):
-    """TensorBoard: data/training_batch (as augmented and normalised, scaled to 0..1 for the eye) and the graph.
+    """Write data/training_batch, augmented and normalised samples with their values scaled to 0..1, and the graph.
 
-    A network that cannot be traced has no graph, which is logged and stops nothing.
+    A network that cannot be traced has no graph. That is logged, and the training goes on.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -33,21 +33,23 @@ class Preview(Callback):
                 writer.add_image("data/training_batch", make_grid(inputs, normalize=True, pad_value=0.5), 0)
             try:
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # what torch.jit.trace says of networks is of no use to their users
+                    warnings.simplefilter("ignore")  # torch.jit.trace warns of many networks that are fine
                     writer.add_graph(_traceable(pl_module), inputs[:1], verbose=False)
-            except Exception as error:  # the networks that run are more than those that can be copied and traced
+            except Exception as error:  # not every network that runs can be copied and traced
                 reason = (str(error).strip().splitlines() or [""])[0]
                 log.info("note   TensorBoard shows no graph of this network: %s: %s", type(error).__name__, reason)
 
 
 def _traceable(pl_module: LightningModule) -> torch.nn.Module:
-    """A copy of the network alone, on the CPU, in eval mode and float32: tracing leaves the training untouched."""
+    """Return a copy of the network on the CPU, in eval mode and float32: tracing must not touch the training."""
     model = getattr(pl_module, "model", pl_module)
     assert isinstance(model, torch.nn.Module)
     return _Detached(copy.deepcopy(model).cpu().float().eval())
 
 
 class _Detached(torch.nn.Module):
+    """Calls a network without gradients."""
+
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.model = model

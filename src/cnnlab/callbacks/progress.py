@@ -1,4 +1,4 @@
-"""A live bar while training or testing and one clean line per epoch."""
+"""Shows a progress bar while a network is trained or tested, and logs one line per epoch."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 class Progress(ProgressBar):
     """A tqdm bar over the steps of an epoch or a test, on a terminal only, and a logged line when the epoch is over.
 
-    The line shows the epoch's last validation; of an epoch without one it says so.
+    The line shows the last validation of the epoch, or "no validation".
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Progress(ProgressBar):
         self._close()
 
     def _report(self, trainer: Trainer) -> None:
-        """Log the line of the epoch that is over: only now have all others logged their numbers."""
+        """Log the line of the finished epoch, after all other callbacks have logged their numbers."""
         if self._finished_epoch is None:
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "step"}
@@ -94,10 +94,10 @@ class Progress(ProgressBar):
         log.info("  ".join(parts))
         self._finished_epoch = None
 
-    def _open(self, what: str, num_steps: float) -> None:
+    def _open(self, title: str, num_steps: float) -> None:
         self._bar = tqdm(
             total=int(num_steps) if num_steps != float("inf") else None,
-            desc=what,
+            desc=title,
             unit=" steps",
             leave=False,
             dynamic_ncols=True,

@@ -1,4 +1,4 @@
-"""Curves within the epochs: loss and learning rate at about fifty points a run."""
+"""Logs curves within the epochs: loss and learning rate at about fifty points of a run."""
 
 from typing import Any
 

@@ -12,7 +12,7 @@ class StopWhenLearned(EarlyStopping):
     Args:
         monitor: a number of the training data.
         mode: "max" or "min": whether `monitor` must rise above or fall below `threshold`.
-        threshold: of what counts as learnt.
+        threshold: the value from which on the training data count as learnt.
 
     Attributes:
         learnt_after: the number of epochs it took; None until then.

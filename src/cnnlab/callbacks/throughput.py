@@ -1,4 +1,4 @@
-"""How long training took, how many images it saw in a second, and where the time went."""
+"""Measures how long training takes, how many images it sees in a second, and where the time goes."""
 
 import time
 from typing import Any
@@ -13,9 +13,9 @@ from cnnlab.speed.stopwatch import Stopwatch
 
 
 class Throughput(Callback):
-    """Time in training epochs, validation excluded, summed over the parts of a resumed run, and its stages.
+    """Measure the time of training epochs without validation, and of each stage; for a resumed run, of all its parts.
 
-    Logs per epoch with the epoch as x:
+    It logs once per epoch, with the epoch as x:
 
     | tag | meaning |
     | --- | --- |
@@ -26,15 +26,16 @@ class Throughput(Callback):
     | throughput/validation | share of validation |
     | throughput/overhead | the rest: logging, callbacks, schedule, Lightning |
 
-    Shares are of Python's time: on an accelerator of launching the work, which is not the time the work takes; see
-    `device_busy`. They need the Trainer's profiler to be a Stopwatch.
+    The shares are measured in Python. On an accelerator they are therefore the time to launch the work, not the time
+    that the work takes, for which see `device_busy`. The profiler of the Trainer must be a Stopwatch.
 
     Attributes:
         train_seconds: of all epochs so far, without validation.
         num_images, num_steps: seen and done in that time.
         seconds: of each stage, all epochs so far.
         device_busy: share of its time that a CUDA device computes, from one step; None elsewhere.
-        core_share: of the time in which the thread that trains could have been at work, in this process; see threads.
+        core_share: the share of the time in which the training thread of this process had a CPU core, out of the time
+            in which it wanted one; see speed/threads.py.
     """
 
     def __init__(self) -> None:
@@ -104,7 +105,7 @@ class Throughput(Callback):
         values = {"images_per_second": self._epoch_images / max(self._epoch_seconds, 1e-9)}
         if stopwatch := _stopwatch(trainer):
             values |= self._split_epoch(stopwatch)
-        if self._device_time is not None and self._epoch_steps:  # the first epoch is slower: the last one counts
+        if self._device_time is not None and self._epoch_steps:  # the last epoch counts, because the first is slower
             self.device_busy = self._device_time.busy_share(self._epoch_seconds / self._epoch_steps)
         logged = {f"throughput/{name}": value for name, value in values.items()}
         pl_module.log_dict({**logged, "step": float(trainer.current_epoch + 1)}, sync_dist=True)
@@ -147,7 +148,7 @@ def _stopwatch(trainer: Trainer) -> Stopwatch | None:
 
 
 def _wait_for(device: torch.device) -> None:
-    """An accelerator works on after Python has moved on: a clock is honest only once it is done."""
+    """Wait until the accelerator has done its work: Python runs ahead of it, and a clock would be read too early."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

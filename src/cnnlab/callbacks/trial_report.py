@@ -1,4 +1,4 @@
-"""The bridge between a run and the search it belongs to."""
+"""Connects a run with the search that it belongs to."""
 
 import logging
 
@@ -9,13 +9,14 @@ log = logging.getLogger(__name__)
 
 
 class TrialReport(EarlyStopping):
-    """Report `monitor` to the search after every epoch, and stop the run early where the search has seen enough.
+    """Report `monitor` to the search after every epoch, and stop the run early if the search prunes it.
 
-    An epoch reports its own value, that of its last validation if it had several; one without a validation reports
-    no val/… at all. The run then finishes like any other: metrics.json, checkpoints and a closed TensorBoard log. Only
-    the first of several processes reports; all of them stop. In a run outside a search it does nothing.
+    An epoch with several validations reports the last one, and an epoch without a validation reports no val/… number.
+    A pruned run finishes like any other, with metrics.json, checkpoints and a closed TensorBoard log. If the run has
+    several processes, the first one reports and all of them stop. In a run outside a search the callback does nothing.
 
-    It is an EarlyStopping because Lightning calls these last, when the module has logged the epoch's train/…
+    It derives from EarlyStopping because Lightning calls such callbacks last, after the module has logged the train/…
+    numbers of the epoch.
 
     Args:
         monitor: a logged number.

@@ -1,4 +1,4 @@
-"""On a busy machine, let the threads of a training step sleep instead of spin while they wait for each other."""
+"""Lets the threads of a training step sleep on a busy machine, instead of spin, while they wait for each other."""
 
 import threading
 
@@ -7,23 +7,24 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cnnlab.speed import threads
 
-# Of the time that the training thread wants a core, so much without one means that others want them too.
+# If the training thread has no core for more than this share of the time in which it wants one, the machine is busy.
 _BUSY = 0.1
 _MOST_SLEEPERS = 8
-_ENOUGH_FOR_ALL_THREADS = 2**18  # numbers: torch divides no less work
+_ENOUGH_FOR_ALL_THREADS = 2**18  # elements of a tensor: torch divides no smaller one among its threads
 
 
 class Waiting(Callback):
-    """Chooses at the start of the training and after each epoch how threads wait, by how long the last one had no core.
+    """Decide at the start of the training and after each epoch whether CPU threads spin or sleep while they wait.
 
-    Threads that spin lose least on a quiet machine and most on a busy one; what is computed is the same to the bit. Of
-    libgomp's two numbers of spins, both read when it was loaded, it takes the smaller while there are more of its
-    threads than cores. So on a busy machine a few that do nothing are added. Other thread libraries do not mind.
+    Spinning is faster on a quiet machine. On a busy one it takes the core away from the thread that is waited for, so
+    sleeping is many times faster. The results are the same to the bit. libgomp, the thread library of torch on Linux,
+    reads its settings only when it is loaded, but it spins less while it has more threads than there are cores. So on
+    a busy machine this callback adds a few threads that do nothing. Other thread libraries are not affected.
     """
 
     def __init__(self) -> None:
         self._sleepers: list[_Sleeper] = []
-        self._before = (0.0, 0.0)  # the first look is at all since the process began: imports, and reading the data
+        self._before = (0.0, 0.0)  # so the first measurement covers the time since the process began
 
     @property
     def is_asleep(self) -> bool:
@@ -61,7 +62,7 @@ class Waiting(Callback):
 
 
 def number_of_sleepers(num_threads: int, num_cores: int) -> int:
-    """How many sleepers, each with threads of its own, make more threads than cores; 0 where that would be too many."""
+    """Return how many sleepers, each with its own threads, make more threads than cores; 0 if that were too many."""
     if num_threads == 1:
         return 0
     wanted = -(-num_cores // (num_threads - 1)) - 1

@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights: what is validated, saved and tested."""
+"""Keeps an exponential moving average of the weights, which is validated, saved and tested in their place."""
 
 from typing import Any
 
@@ -20,6 +20,6 @@ class WeightAverage(EMAWeightAveraging):
         super().__init__(decay=decay)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Go on where a run stopped; a test keeps the average, which Lightning would replace by the last weights."""
+        """Resume the average. A test keeps it as it is, whereas Lightning would replace it by the last weights."""
         if trainer.state.fn == TrainerFn.FITTING:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)

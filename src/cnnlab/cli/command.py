@@ -1,4 +1,4 @@
-"""Commands: a task that Hydra configures, whose errors are one line and which a signal ends cleanly."""
+"""Turns a task into a command line that Hydra configures, with errors of one line and a clean end at a signal."""
 
 import functools
 import os
@@ -28,7 +28,7 @@ Task = Callable[[DictConfig], Any]
 
 
 def command(config_name: str) -> Callable[[Task], "Command"]:
-    """Make a command of a task: `python <script>.py key=value …`, configured by conf/<config_name>.yaml."""
+    """Turn a task into a command, `python <script>.py key=value …`, that conf/<config_name>.yaml configures."""
     return functools.partial(Command, config_name=config_name)
 
 
@@ -85,6 +85,7 @@ class Command:
             print(help_text(self.conf_dir, self.config_name, arguments))
             return Path()
         jobs = Jobs(self.in_one_line)
+        # With HYDRA_FULL_ERROR Hydra raises errors, which are reported here; without it, it prints them and exits.
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
         command_line = [script, *arguments_for_hydra(arguments)]
         with signals_raise(), _argv(command_line), lazy_help_allowed(), _environment("HYDRA_FULL_ERROR", "1"):
@@ -97,7 +98,7 @@ class Command:
 
 
 def run_dir() -> Path:
-    """The folder of the job that Hydra is running."""
+    """Return the folder of the job that Hydra is running."""
     return Path(HydraConfig.get().runtime.output_dir)
 
 
@@ -128,12 +129,12 @@ def _guarded(task: Task, jobs: Jobs) -> Task:
 
 
 def _is_first_process() -> bool:
-    """Whether this process started the run. Further ones get its rewritten arguments and share its folder."""
+    """Return whether this process started the run. Further ones get its rewritten arguments and share its folder."""
     return "LOCAL_RANK" not in os.environ
 
 
 def arguments_for_hydra(arguments: list[str]) -> list[str]:
-    """Rewrite the arguments such that Hydra works in the folder of the run that is continued.
+    """Rewrite the arguments such that Hydra understands them and works in the folder of a run that is continued.
 
     Raises:
         UserError: if that run cannot continue, or a new run would use a folder that already holds one.

@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors in one line, with the choices and the nearest valid name."""
+"""Puts errors of Hydra and OmegaConf into one line, with the choices and the nearest valid name."""
 
 import re
 import traceback
@@ -74,13 +74,13 @@ def _unknown_choice(error: MissingConfigException) -> str:
 
 
 def _no_choice(conf_dir: Path, overrides: list[str]) -> str:
-    """The message for a config group that was given null or nothing instead of the name of a file."""
+    """Return the message for a config group that was given null or nothing instead of the name of a file."""
     for group, choice in parsed(overrides).items():
         options = sorted(path.stem for path in (conf_dir / group.partition("@")[0]).glob("*.yaml"))
         if options and choice.strip() in ("null", "", "{}"):
             way_out = f"; ~{group} leaves the group out" if group in _MAY_BE_LEFT_OUT else ""
             return f"{group}={choice} names no choice: choose from {', '.join(options)}{way_out}"
-    return "a config group was given what is no choice of it"
+    return "a config group was given a value that is none of its choices"
 
 
 def _cannot_compose(error: ConfigCompositionException, conf_dir: Path, config_name: str, overrides: list[str]) -> str:
@@ -89,12 +89,14 @@ def _cannot_compose(error: ConfigCompositionException, conf_dir: Path, config_na
     if unknown is None:
         return f"{_first_line(error)} {(error.__cause__ and _first_line(error.__cause__)) or ''}".strip()
     key = unknown[1].partition("@")[0]
-    nearest = did_you_mean(key, _known_keys(conf_dir, config_name, overrides))
+    known = _known_keys(conf_dir, config_name, overrides)
+    same_end = [name for name in known if name.endswith(f".{key}")]  # lr, for which optimizer.lr was meant
+    nearest = f"; did you mean {same_end[0]}?" if len(same_end) == 1 else did_you_mean(key, known)
     return f"unknown key {key}{nearest} (+{key}=… would add a new one)"
 
 
 def _known_keys(conf_dir: Path, config_name: str, overrides: list[str]) -> list[str]:
-    """All groups, and all keys of the config with the choices that the user made."""
+    """Return all groups, and all keys of the config with the choices that the user made."""
     groups = [str(folder.relative_to(conf_dir)) for folder in conf_dir.iterdir() if folder.is_dir()]
     choices = [f"{group}={choice}" for group, choice in parsed(overrides).items() if group in groups]
     try:

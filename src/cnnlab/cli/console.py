@@ -1,4 +1,4 @@
-"""Output that is safe on every console: any encoding, control characters in names, and readers that go away."""
+"""Makes output safe on every console: any encoding, control characters in names, and readers that go away."""
 
 import io
 import logging
@@ -22,7 +22,7 @@ _NO_READER = int(getattr(signal, "SIGPIPE", 13))
 
 @contextmanager
 def forgiving() -> Iterator[None]:
-    """Make a command's output safe: it prints foreign text such as names of classes and files, errors of libraries.
+    """Make a command's output safe, because it contains foreign text: names of classes and files, errors of libraries.
 
     Characters that the console's encoding lacks and control characters are shown as escapes (\\u4e2d, \\x1b). When the
     reader of a pipe is gone (`| head`), logging raises Interrupted, and the process ends with SIGPIPE's status.

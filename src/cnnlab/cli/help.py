@@ -27,13 +27,13 @@ _ARGUMENT = re.compile(r"^ {4}([\w, ]+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
 def is_wanted(arguments: Sequence[str]) -> bool:
-    """Whether these arguments ask for this help. Beside other flags of Hydra's, Hydra itself answers."""
+    """Return whether these arguments ask for this help. Beside other flags of Hydra's, Hydra itself answers."""
     flags = {argument for argument in arguments if argument.startswith("-")}
     return bool(flags & _FLAGS) and flags <= _FLAGS | _FLAGS_BESIDE
 
 
 def help_text(conf_dir: Path, config_name: str, arguments: Sequence[str]) -> str:
-    """The header of conf/<config_name>.yaml, then all keys by group, with the groups' choices.
+    """Return the header of conf/<config_name>.yaml, then all keys by group, with the groups' choices.
 
     Args:
         arguments: of the command line; a chosen group is shown with the keys of that choice.
@@ -69,12 +69,12 @@ def help_text(conf_dir: Path, config_name: str, arguments: Sequence[str]) -> str
 
 
 class _YamlFile(NamedTuple):
-    """The words in a YAML file of conf/.
+    """The comments in a YAML file of conf/.
 
     Attributes:
         header: the comment before everything else, line by line, without the lines that only name the command.
-        comments: of each key, by its dotted name in the config, and of each group; those of the files that it is based
-            on too.
+        comments: the comment of each key, by its dotted name in the config, and of each group, including the comments
+            in the files that this one is based on.
         groups: the config groups of its defaults list.
     """
 
@@ -109,7 +109,7 @@ class _YamlFile(NamedTuple):
 def _comments(
     pairs: Sequence[tuple[yaml.Node, yaml.Node]], lines: list[str], header_size: int, prefix: str
 ) -> dict[str, str]:
-    """The comment at the end of each key's line, or else the whole lines of comment right above it."""
+    """Return the comment at the end of each key's line, or else the comment in the lines right above it."""
     found: dict[str, str] = {}
     for name, value in pairs:
         number = name.start_mark.line
@@ -127,13 +127,13 @@ def _comments(
 
 
 def _choices(group: str, config: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """The names chosen from a group. Hydra does not record several, as in logger=[tensorboard,csv]."""
+    """Return the names chosen from a group. Hydra does not record several, as in logger=[tensorboard,csv]."""
     given = config.hydra.runtime.choices.get(group) or value_of(group, list(overrides)) or ""
     return [name.strip() for name in given.strip("[]").split(",") if name.strip()]
 
 
 def _rows(node: DictConfig, comments: dict[str, str], prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Key, `key=value` and description: of each value, and of each object that the config describes."""
+    """Yield key, `key=value` and description of each value, and of each object that the config describes."""
     target = OmegaConf.to_container(node).get("_target_")  # type: ignore[union-attr]
     summary, arguments = _described(target) if target else ("", {})
     if target and prefix:
@@ -149,7 +149,7 @@ def _rows(node: DictConfig, comments: dict[str, str], prefix: str = "") -> Itera
 
 
 def _value(value: Any) -> str:
-    """A value as the command line takes it."""
+    """Return a value as the command line takes it."""
     if isinstance(value, list):
         return f"[{','.join(map(_value, value))}]"
     if value is None or isinstance(value, bool):
@@ -158,7 +158,7 @@ def _value(value: Any) -> str:
 
 
 def _described(target: str) -> tuple[str, dict[str, str]]:
-    """The first sentence of a class's docstring and its arguments' descriptions, inherited ones included.
+    """Return the first sentence of a class's docstring and its arguments' descriptions, inherited ones included.
 
     Both are empty where the class is not defined in the module that its dotted name says, as torch's and Lightning's.
     """
@@ -186,7 +186,7 @@ def _described(target: str) -> tuple[str, dict[str, str]]:
 
 
 def _source(module: str) -> Path | None:
-    """The source file of a module. Only its first part is asked for by name, which imports nothing."""
+    """Return the source file of a module. Only its first part is asked for by name, which imports nothing."""
     package, *rest = module.split(".")
     try:
         spec = importlib.util.find_spec(package)
@@ -205,7 +205,7 @@ def _first_sentence(text: str) -> str:
 
 
 def _aligned(rows: Sequence[tuple[str, str, str]]) -> str:
-    """One line for each row, the descriptions below each other. A long one starts further left, or is cut."""
+    """Return one line for each row, the descriptions below each other. A long one starts further left, or is cut."""
     column = max((len(left) for _, left, _ in rows), default=0)
     lines = []
     for _, left, description in rows:

@@ -10,7 +10,7 @@ from cnnlab.errors import Interrupted
 
 
 def stopping() -> list[signal.Signals]:
-    """The signals that ask a program to end.
+    """Return the signals that ask a program to end.
 
     SIGHUP, sent when the terminal closes, is ignored under nohup and missing on Windows.
     """

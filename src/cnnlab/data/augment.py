@@ -70,7 +70,7 @@ class Affine:
         return functional.grid_sample(batch.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
     def _matrices(self, shape: torch.Size, device: torch.device, generator: Generator) -> Tensor:
-        """(N, D, D + 1) maps from output to input coordinates, which run from -1 to 1 along every side."""
+        """Return maps (N, D, D + 1) from output to input coordinates, which run from -1 to 1 along every side."""
         num_samples, sizes = shape[0], torch.tensor(shape[:1:-1], dtype=torch.float32, device=device)  # x, y, z
         dims = len(sizes)
 

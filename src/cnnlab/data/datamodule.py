@@ -18,12 +18,12 @@ from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Samples, Splits
 from cnnlab.errors import UserError
 
-# A data set may take this share of an accelerator's memory; a larger one stays in the computer's.
+# A data set may take this share of an accelerator's free memory; a larger one stays in the memory of the computer.
 _RESIDENT_SHARE = 0.5
 _MAX_WORKERS = 8
-# Mean and deviation of data that are not in memory come from so many samples, and no more than fit into so much.
+# For data outside memory, mean and deviation are computed from this many samples, of this many bytes at most.
 _STATISTICS_SAMPLES, _STATISTICS_BYTES = 10_000, 2**28
-# How many classes and channels are shown on a line.
+# The most classes and channels that are shown on a line.
 _NUM_SHOWN, _NUM_CHANNELS_SHOWN = 12, 4
 
 Loader = TensorLoader | WorkerLoader
@@ -36,19 +36,19 @@ class DataModule(LightningDataModule):
     it as tensors. Otherwise a torch DataLoader's workers read the samples of each batch when its turn comes.
 
     After `setup` the attributes input_shape (C, *spatial), num_classes, class_names, mean, std (per channel, in
-    [0, 1] for images) and dataset describe the data; they come from the data alone. Where the data are not in memory,
-    mean and std are those of 10,000 training samples or 256 MiB of them.
+    [0, 1] for images) and dataset describe the data; they come from the data alone. If the data are not in memory,
+    mean and std are computed from 10,000 training samples or 256 MiB of them.
 
-    Where a run has several processes, each is given its own part of every split: a step's batches are together what
-    one process with a batch size as many times as large would see, and of validation and test every sample is seen
-    once.
+    If a run has several processes, each of them gets its own part of every split. Together their batches of a step are
+    the batch of a single process with a batch size as many times as large, and every validation and test sample is
+    seen once.
 
     Args:
         batch_size: samples per training step of each process; the last, ragged batch of an epoch is dropped.
         eval_batch_size: samples per validation or test step of each process; every sample is used.
         train_size, val_size: use only so many samples, a stratified subset nested in the larger ones.
-        in_memory: read everything once, or each sample every epoch.
-        num_workers: processes that read samples; None: as many as torch has threads, 8 at most.
+        in_memory: whether all samples are read once and kept in memory, or each sample is read in every epoch.
+        num_workers: processes that read samples; None: one for each thread of torch, 8 at most.
         device: where data in memory live: "cpu", or "auto" for the run's device if they fit there.
         augment: random changes of training batches.
         seed: with the epoch, decides the order of the training samples and their augmentation.
@@ -92,17 +92,17 @@ class DataModule(LightningDataModule):
         self._splits: Splits | None = None
 
     def prepare_data(self) -> None:
-        """Download what is not on this machine's disk: nothing for data of one's own.
+        """Download the files that are not on this machine's disk yet. Data of your own need no download.
 
         Lightning calls it in only one process of a machine, so it must not set attributes that the others need.
         """
 
     @abstractmethod
     def read(self) -> Splits:
-        """Find the data set and split off validation; read what is to lie in memory."""
+        """Find the data set, split off the validation samples, and read what belongs in memory."""
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the data once, whichever stage asks first. `prepare_data` comes before, in one process of a machine."""
+        """Read the data at the first call, whatever the stage. On each machine `prepare_data` has run before."""
         if self._splits is not None:
             return
         splits = self.read()
@@ -204,7 +204,7 @@ class DataModule(LightningDataModule):
         return inputs.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
     def _check_classes(self) -> None:
-        """Raise UserError for a class without training samples, unless a subset is wanted, which may be that small."""
+        """Raise UserError for a class without training samples, unless the user has chosen the size of the subset."""
         if self.targets != "classes" or self.train_size is not None:
             return
         counts = torch.bincount(self.training.labels, minlength=self.num_classes)

@@ -1,4 +1,4 @@
-"""A folder of images with one sub-folder per class."""
+"""Reads a folder of images with one sub-folder per class."""
 
 import logging
 import math
@@ -114,7 +114,7 @@ class ImageFolder(DataModule):
         return LazySamples.from_dataset(pixels, files.labels)
 
     def _headers(self, files: dict[str, ImageFiles]) -> list[tuple[Path, Header]]:
-        """The headers of all images. Images without one are refused, or removed from `files` with a warning."""
+        """Return the headers of all images. Images without one are refused, or removed from `files` with a warning."""
         headers: list[tuple[Path, Header]] = []
         errors: list[UserError] = []
         for split, found in files.items():

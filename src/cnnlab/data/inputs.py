@@ -1,4 +1,4 @@
-"""How input values are stored: uint8 for images, float32 for anything else, all of them finite numbers."""
+"""Converts and checks input values: uint8 for images, float32 for anything else, all of them finite numbers."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def as_stored(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def num_not_finite(inputs: Tensor) -> int:
-    """The number of samples (N, …) that hold NaN or infinity."""
+    """Return the number of samples (N, …) that hold NaN or infinity."""
     if not inputs.is_floating_point():
         return 0
     finite = inputs.isfinite()
@@ -28,7 +28,7 @@ def num_not_finite(inputs: Tensor) -> int:
 
 
 def kind(dtype: "np.dtype[Any] | torch.dtype") -> str:
-    """The kind of values of a type: splits of one data set must agree in it, because the scale depends on it."""
+    """Return the kind of values of a type. All splits must have the same kind, because the scale depends on it."""
     name = str(dtype).removeprefix("torch.")
     if name in ("uint8", "bool"):
         return name

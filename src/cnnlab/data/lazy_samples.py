@@ -43,7 +43,7 @@ class LazySamples(LabelledSamples):
 
     @classmethod
     def from_dataset(cls, dataset: Dataset[Any], labels: Sequence[int] | None = None) -> "LazySamples":
-        """All samples of a dataset; without `labels` its attribute `targets` is taken, else every sample is read."""
+        """Take all samples of a dataset. The labels are `labels`, else its attribute `targets`, else they are read."""
         if labels is None:
             labels = getattr(dataset, "targets", None)
         if labels is None:
@@ -52,7 +52,7 @@ class LazySamples(LabelledSamples):
         return cls(dataset, numbers if numbers.is_floating_point() else numbers.long(), torch.arange(len(numbers)))
 
     def __getitem__(self, index: int) -> Batch | UserError | None:
-        """A sample, None for one to be left out, or what is wrong with it: an error that crosses processes as it is."""
+        """Return a sample, None for one to be left out, or its error, which a worker process may not raise as it is."""
         try:
             sample = self.dataset[int(self.indices[index])]
         except UserError as error:
@@ -66,7 +66,7 @@ class LazySamples(LabelledSamples):
         return inputs, self.labels[index]
 
     def sample(self) -> Tensor | None:
-        """The first sample that can be read, (C, *spatial); it draws none of the network's random numbers."""
+        """Return the first sample that can be read, (C, *spatial), without drawing random numbers of the network."""
         with torch.random.fork_rng(devices=[]):
             samples = (self[index] for index in range(len(self)))
             return next((sample[0] for sample in samples if isinstance(sample, tuple)), None)
@@ -118,10 +118,10 @@ class LazySamples(LabelledSamples):
 
 
 def reader_arguments(num_workers: int) -> dict[str, Any]:
-    """Arguments of a DataLoader that reads in `num_workers` processes; 0 reads in this process."""
+    """Return arguments for a DataLoader that reads in `num_workers` processes; 0 reads in this process."""
     return {
         "num_workers": num_workers,
-        # Linux's default, set here also for a trial of a search; the other methods would import torch again.
+        # Forked workers start at once. Those of the other methods, which may be the default, import torch again.
         "multiprocessing_context": "fork" if num_workers and sys.platform == "linux" else None,
     }
 
@@ -153,7 +153,7 @@ def _as_tensor(value: Any) -> Tensor:
 
 
 def difference(one: Tensor, other: Tensor) -> UserError | None:
-    """An error if two samples (C, *spatial) cannot belong to one data set: their shapes or kinds of values differ."""
+    """Return an error if two samples (C, *spatial) cannot be in one data set, by their shapes or kinds of values."""
     if one.shape != other.shape:
         shapes = " and ".join("x".join(map(str, tensor.shape)) for tensor in (one, other))
         return UserError(f"samples must have one shape, got {shapes}")

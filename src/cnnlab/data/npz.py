@@ -1,4 +1,4 @@
-"""Your own data in one NumPy file."""
+"""Reads data of your own from one NumPy file."""
 
 import logging
 import math
@@ -100,7 +100,7 @@ class Npz(DataModule):
         return samples
 
     def _read_targets(self, file: NpzFile, splits: list[str]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-        """The targets of every split, and the names of the classes or values."""
+        """Return the targets of every split, and the names of the classes or values."""
         names: tuple[str, ...] | None = None
         if "class_names" in file.names:
             names = tuple(words(_column("class_names", file.read_text("class_names"))).tolist())
@@ -167,7 +167,7 @@ def _check_shapes(file: NpzFile, splits: list[str]) -> tuple[int, ...]:
 
 
 def _sides_if_flattened(sample_shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Height, width and channels of a square grey or RGB image of as many pixels as a sample has numbers."""
+    """Return height, width and channels of a square grey or RGB image of as many pixels as a sample has numbers."""
     if len(sample_shape) != 1:
         return None
     for num_channels in (1, 3):

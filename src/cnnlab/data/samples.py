@@ -1,4 +1,4 @@
-"""Samples with their labels, of which parts can be taken; here those that lie in memory."""
+"""Labelled samples of which parts can be taken, and those of them that are in memory."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -8,18 +8,18 @@ from pathlib import Path
 
 
 def python() -> str:
-    """How to call this interpreter from the user's shell: `python` if that is the same one."""
+    """Return how to call this interpreter from the user's shell: `python` if that is the same one."""
     found = shutil.which("python")
     same = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
     return "python" if same else shlex.quote(short_path(Path(sys.executable)))
 
 
 def this_script(arguments: Iterable[str]) -> str:
-    """A command line that calls the running script with other arguments."""
+    """Return a command line that calls the running script with other arguments."""
     script = short_path(Path(sys.argv[0]).absolute()) if sys.argv[0] else ""
     return " ".join([python(), shlex.quote(script), *map(shlex.quote, arguments)])
 
 
 def short_path(path: Path) -> str:
-    """The path relative to the current folder if it lies below it, else the whole path."""
+    """Return the path relative to the current folder if it lies below it, else the whole path."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

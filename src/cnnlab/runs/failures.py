@@ -1,4 +1,4 @@
-"""Errors while a network trains: reported in one line that says what to do, and kept in the run folder."""
+"""Reports errors during training in one line that says what to do, and keeps them in the run folder."""
 
 import logging
 import signal
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def explained(run_dir: Path, batch_size: int) -> Iterator[None]:
-    """Turn errors of libraries into UserErrors, and write error.txt, which a stopped run does not have."""
+    """Turn errors of libraries into UserErrors, and write error.txt. A run that the user stops gets no error.txt."""
     for name in ("error.txt", "traceback.txt"):
         (run_dir / name).unlink(missing_ok=True)
     try:

@@ -38,6 +38,6 @@ def locked(folder: Path) -> Iterator[bool]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a living process holds the lock on a folder."""
+    """Return whether a living process holds the lock on a folder."""
     with locked(folder) as is_ours:
         return not is_ours

@@ -1,4 +1,4 @@
-"""Silences library messages that do not help the user: about choices made here on purpose, and about other products."""
+"""Silences messages of libraries about choices that are made here on purpose, and about other products."""
 
 import logging
 import os

@@ -129,7 +129,7 @@ def finished(config: DictConfig, run_dir: Path) -> dict[str, Any]:
 
 
 def _as_written(config: DictConfig) -> dict[Any, Any]:
-    """The config as plain containers. Interpolations stay text, so that comparing them calls nothing."""
+    """Return the config as plain containers. Interpolations stay text, so that comparing them calls nothing."""
     content = OmegaConf.to_container(config)
     assert isinstance(content, dict)
     return content

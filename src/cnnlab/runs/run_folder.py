@@ -54,7 +54,7 @@ class ClaimRunFolder(Callback):
 
 
 def is_plain_grid(hydra: Any) -> bool:
-    """Whether Hydra's own sweeper, which runs every combination, is what `-m` starts."""
+    """Return whether Hydra's own sweeper, which runs every combination, is what `-m` starts."""
     return bool(hydra.sweeper["_target_"].endswith("BasicSweeper"))
 
 
@@ -72,7 +72,7 @@ def refuse_used(overrides: list[str]) -> None:
 
 
 def find(run: str | Path) -> Path:
-    """The run folder that `run` names; "latest" is the one in outputs/runs that was started last.
+    """Return the run folder that `run` names; "latest" is the one in outputs/runs that was started last.
 
     Raises:
         UserError: if it is no run folder.
@@ -89,7 +89,7 @@ def find(run: str | Path) -> Path:
 
 
 def load_config(run_dir: Path) -> DictConfig:
-    """The config a run was started with.
+    """Return the config a run was started with.
 
     Raises:
         UserError: if it cannot be read.
@@ -110,7 +110,13 @@ def in_use(run_dir: Path, alone: bool) -> Iterator[None]:
     Raises:
         UserError: if somebody else holds it and the run must be alone.
     """
-    for last_try in (False, False, False, False, True):  # a process that checks whether the run is alive is quick
+    for last_try in (
+        False,
+        False,
+        False,
+        False,
+        True,
+    ):  # a process that only checks whether the run is alive holds the lock for a moment
         with locked(run_dir) as is_ours:
             if last_try and alone and not is_ours:
                 raise UserError(
@@ -138,7 +144,7 @@ def claim(folder: Path) -> Path:
 
 
 def discard_if_empty(run_dir: Path, config_subdir: str | None, log_name: str) -> None:
-    """Remove Hydra's files of a task that produced nothing: those of the resumption, or the whole folder."""
+    """Remove Hydra's files if the task produced nothing else: those of the resumption, or the whole folder."""
     if config_subdir == RESUMED_SUBDIR:
         shutil.rmtree(run_dir / config_subdir, ignore_errors=True)
     ours = {config_subdir, log_name}

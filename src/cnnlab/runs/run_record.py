@@ -1,4 +1,4 @@
-"""The results that a run writes: its JSON files, its row on the HPARAMS page, and the table at the end."""
+"""Writes the results of a run: its JSON files, its row on the HPARAMS page, and the table at the end."""
 
 import importlib.metadata
 import math
@@ -54,11 +54,7 @@ _STAGES = {
     "validation": "validation",
 }
 
-# Numbers of metrics.json that a search may optimise beside what the classifier monitors.
-COUNTABLE = ("num_parameters", "train_seconds", "images_per_second")
-
-
-# Of several processes of a run only the first writes.
+# If the run has several processes, only the first writes.
 write_json = rank_zero_only(json_files.write_json)
 
 
@@ -102,7 +98,7 @@ def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict
 
 
 def scores(trainer: Trainer) -> dict[str, Any]:
-    """Metrics of the weights in best.ckpt and the time training took.
+    """Return the metrics of the weights in best.ckpt and the time that the training took.
 
     Without a Checkpoint callback these are the metrics of the last epoch; best_epoch is None if no validation chose
     the weights.
@@ -156,7 +152,7 @@ def write_time(trainer: Trainer, datamodule: DataModule, run_dir: Path) -> None:
 
 
 def scores_of(split: str, trainer: Trainer) -> dict[str, float | None]:
-    """Metrics of the validation or test that has just run."""
+    """Return the metrics of the validation or test that has just run."""
     return _of_splits(_logged(trainer), f"{split}/")
 
 
@@ -182,7 +178,7 @@ def log_outcome(trainer: Trainer, metrics: dict[str, Any]) -> None:
 
 
 def objective(config: DictConfig, metrics: dict[str, Any]) -> Objective:
-    """The numbers that a search optimises: the monitored one, or those that config.objectives names."""
+    """Return the numbers that a search optimises: the monitored one, or those that config.objectives names."""
     names = config.get("objectives")
     return [metrics.get(name) for name in names] if names else metrics.get(config.monitor)
 
@@ -196,7 +192,7 @@ def _callbacks(trainer: Trainer, kind: type[Kind]) -> Iterator[Kind]:
 
 
 def _ended_with_a_validation(trainer: Trainer) -> bool:
-    """Whether the last epoch had a validation. Lightning counts its batches anew in every epoch."""
+    """Return whether the last epoch had a validation. Lightning counts its batches anew in every epoch."""
     return trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.completed > 0
 
 
@@ -214,7 +210,7 @@ def rounded(value: float) -> float | None:
 
 
 def table(metrics: dict[str, Any], run_dir: Path) -> str:
-    """The lines at the end of a run: its results, its data and device, and its folder."""
+    """Return the lines at the end of a run: its results, its data and device, and its folder."""
     rows = [(split, numbers) for split in ("test", "val") if (numbers := _numbers(metrics, f"{split}/"))]
     if "learnt_after" in metrics:
         rows.append(("learnt", _learnt(metrics)))
@@ -232,7 +228,7 @@ def table(metrics: dict[str, Any], run_dir: Path) -> str:
 
 
 def _numbers(metrics: dict[str, Any], prefix: str) -> str:
-    """All numbers of a split in one line, accuracy first."""
+    """Return all numbers of a split in one line, accuracy first."""
     values = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
     accuracy = values.pop("accuracy", None)
     shown = [] if accuracy is None else [f"{accuracy:.2%} accuracy"]
@@ -240,7 +236,7 @@ def _numbers(metrics: dict[str, Any], prefix: str) -> str:
 
 
 def _shown(value: float) -> str:
-    """A score with four decimals, which resolve one image in 5,000, or four digits if it is very large or small."""
+    """Write a score with four decimals, enough for one image in 5,000, or four digits if it is very large or small."""
     if 1e4 <= abs(value) < 1e12:
         return f"{value:,.0f}"
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"

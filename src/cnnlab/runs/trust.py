@@ -88,7 +88,7 @@ def trusted(config: DictConfig, source: str) -> DictConfig:
 
 
 def _resolved(config: DictConfig, source: str, extra: tuple[str, ...]) -> Any:
-    """Plain containers and values. Only references to other keys are followed, because resolvers may run any code."""
+    """Return plain containers and values. Only references to other keys are resolved: resolvers may run any code."""
     known = "".join(f"|{re.escape(name)}:[^${{}}]*" for name in extra)
     reference = re.compile(rf"\$\{{\s*(?:[^\s${{}}:\\'\"(),]+{known})\s*\}}")
     for key, text in _walk(OmegaConf.to_container(config, resolve=False)):
@@ -111,7 +111,7 @@ def _resolved(config: DictConfig, source: str, extra: tuple[str, ...]) -> Any:
 
 
 def _walk(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
-    """All values in nested containers, with the containers themselves."""
+    """Return all values in nested containers, with the containers themselves."""
     yield key, value
     if isinstance(value, dict):
         for name, item in value.items():
@@ -157,7 +157,7 @@ def _leads_away(text: str) -> bool:
 
 
 def _is_named(target: Any, extra: tuple[str, ...], source: str) -> bool:
-    """Whether the user trusts this very name, or it begins as a name they trust does and lies where it says."""
+    """Return whether the user trusts this name, or a prefix of both the name and the module that defines it."""
     if not isinstance(target, str) or not target.startswith(extra):
         return False
     return target in extra or _module_prefix(_imported(target, source)).startswith(extra)

@@ -1,6 +1,7 @@
 """The style of all figures, in colours that the colour-blind and printers keep apart, without pyplot's global state."""
 
 import io
+import logging
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -54,9 +55,15 @@ class NotDrawn(Exception):
 @contextmanager
 def project_style() -> Iterator[None]:
     """Draw and save inside of it: afterwards matplotlib's settings and the warning filters are the caller's again."""
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # at INFO it reports choices of a search that could be numbers
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **_STYLE}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*missing")  # names in scripts that the font lacks
-        yield
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def figure(height: float, width: float = WIDTH) -> Figure:

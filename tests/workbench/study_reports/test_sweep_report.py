@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import math
 import random
 import shutil
@@ -210,6 +211,17 @@ def test_panels_of_slices_stand_in_rows_of_four(tmp_path: Path) -> None:
     *panels, _ = drawn.axes
     assert len(panels) == 9
     assert [len({round(getattr(axes.get_position(), end), 2) for axes in panels}) for end in ("x0", "y0")] == [4, 3]
+
+
+def test_choices_that_are_numbers_are_drawn_without_a_message(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    maker = SweepMaker(tmp_path)
+    for number in range(6):
+        params = {"lr": 0.1 + number, "stride": 1 + number % 2}
+        maker.trial(params, 0.5 + number / 10, distributions={"stride": CategoricalDistribution((1, 2))})
+    sweep = read(maker.finish())
+    with caplog.at_level(logging.INFO), project_style():
+        figures.slices(View(sweep, trial_table(sweep))).draw_without_rendering()
+    assert caplog.messages == []
 
 
 def test_a_study_over_seeds(tmp_path: Path) -> None:

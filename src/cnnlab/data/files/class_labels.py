@@ -14,7 +14,7 @@ _NUM_NAMED = 5
 
 
 def class_names_of(name: str, labels: NDArray[Any]) -> tuple[str, ...]:
-    """The names of the classes in training labels: 0 to the largest number, or the words in alphabetical order.
+    """Return the names of the classes in training labels: 0 to the largest number, or the words in alphabetical order.
 
     Raises:
         UserError: for labels that are not classes.
@@ -33,7 +33,7 @@ def class_names_of(name: str, labels: NDArray[Any]) -> tuple[str, ...]:
 
 
 def class_numbers(name: str, labels: NDArray[Any], class_names: Sequence[str]) -> Tensor:
-    """(N,) int64, 0 to num_classes - 1.
+    """Return the labels as class numbers, (N,) int64, 0 to num_classes - 1.
 
     Raises:
         UserError: for labels that are not among the classes.
@@ -52,7 +52,7 @@ def class_numbers(name: str, labels: NDArray[Any], class_names: Sequence[str]) -
 
 
 def words(labels: NDArray[Any]) -> NDArray[np.str_]:
-    """Labels as text. Bytes are read as UTF-8, and invalid ones become escapes: caf\\xe9."""
+    """Return labels as text. Bytes are read as UTF-8, and invalid ones become escapes: caf\\xe9."""
     return np.char.decode(labels, "utf-8", "backslashreplace") if labels.dtype.kind == "S" else labels
 
 

@@ -21,7 +21,7 @@ _REMEDY = "delete the file to download it again, or put the original in its plac
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """The file of that name, or the packed one as it is downloaded, <name>.gz."""
+    """Return the file of that name, or the packed one as it is downloaded, <name>.gz."""
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 

@@ -72,7 +72,7 @@ class ImageFiles:
         return ImageFiles(self.root, *lists)  # type: ignore[arg-type]
 
     def fingerprint(self) -> str:
-        """One md5 of the names and sizes of all files, which is quick even where reading every file would be slow."""
+        """Return one md5 of the names and sizes of all files, because reading the files themselves may be slow."""
         lines = [
             f"{path.relative_to(self.root).as_posix()} {size}"
             for path, size in zip(self.paths, self.sizes, strict=True)
@@ -82,7 +82,7 @@ class ImageFiles:
 
 
 def folders_of_splits(root: Path) -> dict[str, Path]:
-    """The folder of each split, or only the root if it holds the class folders itself.
+    """Return the folder of each split, or only the root if it holds the class folders itself.
 
     Raises:
         UserError: if there is no such folder.
@@ -105,7 +105,7 @@ def folders_of_splits(root: Path) -> dict[str, Path]:
 
 
 def names_of_classes(folder: Path) -> tuple[str, ...]:
-    """The names of the class folders, with numbers sorted by their values."""
+    """Return the names of the class folders, with numbers sorted by their values."""
     names = [entry.name for entry in _visible_folders(folder)]
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none"

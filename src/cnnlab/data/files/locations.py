@@ -8,7 +8,7 @@ ENVIRONMENT_VARIABLE = "CNNLAB_DATA_DIR"
 
 
 def cache_dir() -> Path:
-    """The user's cache folder for this package, by each system's convention; it need not exist yet."""
+    """Return the user's cache folder for this package, by each system's convention; it need not exist yet."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
     elif sys.platform == "darwin":
@@ -19,7 +19,7 @@ def cache_dir() -> Path:
 
 
 def data_dirs(root: str | None) -> list[Path]:
-    """Folders to read from, first to last; a download goes to the last.
+    """Return folders to read from, first to last; a download goes to the last.
 
     `root` beats the environment variable CNNLAB_DATA_DIR, which beats the cache folder. A folder that cannot be
     written is only read, and the cache folder stands behind it.

@@ -40,11 +40,11 @@ class NpzFile:
         self.names = list(self._members)
 
     def checksums(self) -> dict[str, str]:
-        """The CRC-32 of every array, taken from the file's directory."""
+        """Return the CRC-32 of every array, taken from the file's directory."""
         return {name: f"{info.CRC:08x}" for name, info in self._members.items()}
 
     def header(self, name: str) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
-        """Shape and type of an array, without reading it."""
+        """Return shape and type of an array, without reading it."""
         shape, _, dtype, _ = self._header(name)
         return shape, dtype
 
@@ -73,7 +73,7 @@ class NpzFile:
         return array
 
     def map(self, name: str) -> "MappedArray":
-        """An array that stays on the disk.
+        """Return an array that stays on the disk.
 
         Raises:
             UserError: if it is compressed.
@@ -105,7 +105,7 @@ class NpzFile:
             raise UserError(f"{name} in {self.path} must hold {what}, got {dtype}")
 
     def _header(self, name: str) -> tuple[tuple[int, ...], bool, "np.dtype[Any]", int]:
-        """Shape, whether in Fortran's order, type, and the size of the header in bytes."""
+        """Return shape, whether in Fortran's order, type, and the size of the header in bytes."""
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self._members[name]) as file:
                 version = npy.read_magic(file)

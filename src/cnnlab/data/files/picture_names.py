@@ -21,22 +21,22 @@ _NUM_NAMED = 5
 
 @cache
 def picture_endings() -> frozenset[str]:
-    """The file endings of the formats that Pillow reads, in lower case with their dots."""
+    """Return the file endings of the formats that Pillow reads, in lower case with their dots."""
     return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind not in _NOT_READ)
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name is a picture's."""
+    """Return whether a file's name is a picture's."""
     return os.path.splitext(name)[1].lower() in picture_endings()
 
 
 def is_hidden(name: str) -> bool:
-    """Whether one part of a path is hidden or belongs to the system: .ipynb_checkpoints, __MACOSX, @eaDir."""
+    """Return whether one part of a path is hidden or belongs to the system: .ipynb_checkpoints, __MACOSX, @eaDir."""
     return name.startswith((".", "__")) or name.casefold() in _OF_THE_SYSTEM
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All visible files in a folder and below, in no particular order.
+    """Return all visible files in a folder and below, in no particular order.
 
     Linked folders are followed, but each only once, and none that contains `folder` itself.
 
@@ -57,7 +57,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def counted(names: Iterable[str]) -> str:
-    """How many files there are of each kind, the most common first: 18 .heic, 2 .txt."""
+    """Return how many files there are of each kind, the most common first: 18 .heic, 2 .txt."""
     kinds = Counter(printable(os.path.splitext(name)[1].lower()) or "without an ending" for name in names)
     named = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:_NUM_NAMED]
     parts = [f"{number:,} {kind}" for kind, number in named]

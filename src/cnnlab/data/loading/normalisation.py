@@ -31,7 +31,7 @@ class Normalise:
 
 
 def mean_and_std(inputs: Tensor, scale: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per-channel mean and population standard deviation of scale * inputs (N, C, *spatial).
+    """Return per-channel mean and population standard deviation of scale * inputs (N, C, *spatial).
 
     A constant channel gets the deviation 1, so that normalising leaves it at zero.
     """

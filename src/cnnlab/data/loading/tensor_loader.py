@@ -36,7 +36,7 @@ class EpochOrder:
         self.epoch = epoch
 
     def generator(self, device: torch.device) -> Generator:
-        """A fresh source of random numbers for this epoch's augmentation."""
+        """Return a fresh source of random numbers for this epoch's augmentation."""
         return torch.Generator(device).manual_seed(seed_for(self.seed, self.epoch, self.rank, 1))
 
     def indices(self) -> Tensor:
@@ -52,7 +52,7 @@ class TensorLoader:
         data: all samples, on the device where the batches are wanted.
         mean, std: per channel, subtracted and divided by after `scale`.
         scale: factor from stored to physical values, 1 / 255 for uint8 images.
-        sampler: shuffles and drops the ragged last batch, as training wants; None keeps the order and every sample.
+        sampler: for training: shuffles, and drops the last batch if it is not full; None keeps order and all samples.
         augment: applied before normalisation, so that zero is still the background.
     """
 

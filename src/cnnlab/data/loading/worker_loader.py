@@ -26,7 +26,7 @@ class WorkerLoader:
         num_workers: processes; 0 reads in this one.
         like: a training sample (C, *spatial): all samples must have its shape and type.
 
-    See TensorLoader for the others.
+    See TensorLoader for the other arguments.
     """
 
     def __init__(
@@ -62,7 +62,9 @@ class WorkerLoader:
         generator = self.sampler.generator(self.device) if self.sampler is not None else None
         for batch in self._reader():
             if isinstance(batch, UserError):
-                raise UserError(str(batch))  # a new one: raised itself, it would hold on to this loop that holds it
+                raise UserError(
+                    str(batch)
+                )  # a new error: the received one would keep this loop and its batch in memory
             if batch is None:
                 continue
             if self.like is not None and (problem := difference(batch[0][0], self.like)):
@@ -75,7 +77,7 @@ class WorkerLoader:
             yield normalise(inputs), labels
 
     def _reader(self) -> "DataLoader[Batch | UserError | None]":
-        """A DataLoader for one epoch, so that its workers end with the epoch."""
+        """Return a DataLoader for one epoch, so that its workers end with the epoch."""
         order = self.sampler
         return DataLoader(
             self.data,  # type: ignore[arg-type]
