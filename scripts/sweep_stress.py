@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,10 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     size = SMOKE if arguments.smoke else Size(arguments.kills, arguments.repetitions)
     tables = []
-    with tempfile.TemporaryDirectory(prefix="sweep_stress_") as temporary:
+    with tempfile.TemporaryDirectory(prefix="sweep_stress_", ignore_cleanup_errors=True) as temporary:
         out = Path(temporary) if arguments.out is None else arguments.out
         for part in arguments.parts or PARTS:
-            checks = Checks()
+            checks = Checks(judges_times=not arguments.smoke)
             globals()[part](out / part, size, random.Random(f"{arguments.seed} {part}"), checks)
             tables.append(checks.table(part))
     table = pd.concat(tables)
@@ -88,7 +89,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=20, help="kills, and as many interrupts (default 20)")
     parser.add_argument("--repetitions", type=int, default=10, help="of four invocations at once (default 10)")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments (default 0)")
-    parser.add_argument("--smoke", action="store_true", help="one of each with few, short trials")
+    parser.add_argument("--smoke", action="store_true", help="one of each, few and short; times are not judged")
     parser.add_argument("--out", type=Path, help="a new folder to keep the studies in (default: none is kept)")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
@@ -179,11 +180,7 @@ def worker(folder: Path, size: Size, shuffle: random.Random, checks: "Checks") -
     process = study.start()
     while in_state(study, TrialState.COMPLETE) < 2 and process.poll() is None:
         time.sleep(_POLL)
-    number, victim = max(study.workers().items())  # the one that has only just begun
-    epoch = shuffle.randint(3, 8)
-    while len(epochs_begun(study.folder / str(number))) < epoch and process.poll() is None:
-        time.sleep(_POLL)
-    os.kill(victim, signal.SIGKILL)
+    number = kill_newest_trial(study, process, shuffle.randint(3, 8))
     checks.equal("exit status at the end", process.wait(_PATIENCE), 0)
     trials = study.trials()
     killed = trials[number]
@@ -198,6 +195,24 @@ def worker(folder: Path, size: Size, shuffle: random.Random, checks: "Checks") -
     others = [trial for trial in trials if trial.user_attrs.get("slot") != killed.user_attrs["slot"]]
     checks.at_most("longest pause of the other slot", max(study.pauses(others)), LONGEST_PAUSE)
     check(study, checks)
+
+
+def kill_newest_trial(study: ToyStudy, process: Process, epoch: int) -> int:
+    """kill -9 of the newest trial once it has begun this many epochs, and return its number.
+
+    On a busy machine a trial may end before it is looked at again: then it is the turn of the next.
+
+    Raises:
+        RuntimeError: if the search ends first.
+    """
+    while process.poll() is None:
+        number, victim = max(study.workers().items(), default=(None, 0))
+        if number is not None and len(epochs_begun(study.folder / str(number))) >= epoch:
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+                return number
+        time.sleep(_POLL)
+    raise RuntimeError(f"the search ended before one of its trials could be killed:\n{study.output()[-2000:]}")
 
 
 def together(folder: Path, size: Size, shuffle: random.Random, checks: "Checks") -> None:
@@ -218,8 +233,13 @@ def together(folder: Path, size: Size, shuffle: random.Random, checks: "Checks")
 
 @dataclass
 class Checks:
-    """What was looked at, each as often as it was, and what should have been seen."""
+    """What was looked at, each as often as it was, and what should have been seen.
 
+    Attributes:
+        judges_times: whether a time above its limit is a failure; on a busy machine it need not be one.
+    """
+
+    judges_times: bool = True
     seen: dict[str, list[Any]] = field(default_factory=dict)
     expected: dict[str, Any] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
@@ -237,7 +257,7 @@ class Checks:
         for what, values in self.seen.items():
             if what in self.limits:
                 limit, worst = self.limits[what], max(values)
-                seen, expected, is_ok = f"<= {worst:.2f} s", f"<= {limit:g} s", worst <= limit
+                seen, expected, is_ok = f"<= {worst:.2f} s", f"<= {limit:g} s", worst <= limit or not self.judges_times
             else:
                 seen, expected = counted(values), str(self.expected[what])
                 is_ok = seen == expected
