@@ -5,11 +5,12 @@
 
 The new folder holds a project that trains and tests, under the name you give: package, imports, configs, documentation
 and environment variables have it. It is a git repository with one commit. All or nothing: nothing is left of a project
-that cannot be made. Files of your own that are in none of the parts are copied as they are.
+that cannot be made. Files of your own that are in none of the parts are copied whole, under the new name.
 """
 
 import argparse
 import fnmatch
+import functools
 import importlib.util
 import keyword
 import os
@@ -24,6 +25,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from cnnlab.cli import console
+from cnnlab.cli.signals import signals_raise
 from cnnlab.errors import UserError, did_you_mean
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -37,12 +39,16 @@ VALID = re.compile("[a-z]([a-z0-9_]*[a-z0-9])?")  # what is both a package and, 
 def main() -> None:
     arguments = parse_arguments()
     keep = check_parts(word for text in arguments.keep for word in text.split())
-    num_files = write_project(arguments.name, arguments.folder, keep)
+    with signals_raise():
+        num_files = write_project(arguments.name, arguments.folder, keep)
     shown = shlex.quote(str(arguments.folder))
     print(f"{arguments.folder} is the project {arguments.name}: {num_files} files, one commit. What to do there:")
     print(f"  cd {shown} && make test     installs what it needs into .venv, and tests")
     print(f"  cd {shown} && make train    trains TinyVGG on MNIST")
     print("Without make: CONTRIBUTING.md has the plain commands.")
+    if others := [path for path in listed_paths() if path.is_symlink() or path.is_dir()]:
+        names = ", ".join(path.relative_to(PROJECT).as_posix() for path in others)
+        print(f"Not copied, because they are links or repositories of their own: {names}")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -51,11 +57,16 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, epilog=f"parts to keep:\n{parts}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", help="the name of package and project, a lower-case Python identifier")
-    parser.add_argument("folder", type=Path, help="the folder to write, which must not be there yet")
+    parser.add_argument("folder", type=expanded, help="the folder to write, which must not be there yet")
     parser.add_argument(
         "--keep", nargs="*", default=[], metavar="PART", help=f"of {', '.join(CHOICES)}; none by default"
     )
     return parser.parse_args()
+
+
+def expanded(folder: str) -> Path:
+    """The folder, also where the shell has left the ~ of DIR=~/mylab as it is."""
+    return Path(folder).expanduser()
 
 
 def write_project(name: str, folder: Path, keep: set[str]) -> int:
@@ -98,21 +109,51 @@ def write_project(name: str, folder: Path, keep: set[str]) -> int:
 
 def project_files() -> list[Path]:
     """The files that git tracks or would track, as they lie in the working tree."""
-    git = ["git", "-C", str(PROJECT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    return [path for path in listed_paths() if path.is_file() and not path.is_symlink()]
+
+
+def listed_paths() -> list[Path]:
+    listed = git(PROJECT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    if listed.returncode != 0:
+        raise UserError(f"git cannot list the files to copy, which needs a clone ({last_line(listed.stderr)})")
+    paths = {PROJECT / name for name in listed.stdout.split("\0") if name}
+    if not paths:
+        raise UserError(f"git lists no files in {PROJECT}: a repository around it ignores them; clone this project")
+    return sorted(paths)
+
+
+def git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run git in a folder, for the repository of that folder even where variables name another, as in a git hook."""
+    command = ["git", "-C", str(folder), *arguments]
+    environment = {name: value for name, value in os.environ.items() if name not in variables_of_a_repository()}
+    return subprocess.run(
+        command, env=environment, capture_output=True, encoding="utf-8", errors="surrogateescape", check=False
+    )
+
+
+@functools.cache
+def variables_of_a_repository() -> set[str]:
+    """The environment variables, GIT_DIR among them, that tell git which repository it works on."""
     try:
-        listed = subprocess.run(git, capture_output=True, check=False)
+        told = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise UserError("git is not installed; it lists the files to copy and makes the new repository") from error
-    if listed.returncode != 0:
-        raise UserError(f"{PROJECT} is no git repository: clone it with git, which lists the files to copy")
-    paths = {PROJECT / os.fsdecode(name) for name in listed.stdout.split(b"\0") if name}
-    return sorted(path for path in paths if path.is_file() and not path.is_symlink())
+    return set(told.stdout.split())
+
+
+def last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it gives no reason"])[-1]
 
 
 def condition_of(path: str) -> str:
     """The part a file belongs to, or the condition on parts; `always` for a file that no part lists."""
-    fits = [(len(pattern), name) for name, pattern in patterns() if fits_pattern(path, pattern)]
+    fits = fitting_patterns(path)
     return max(fits)[1] if fits else "always"
+
+
+def fitting_patterns(path: str) -> list[tuple[int, str]]:
+    """The patterns that fit a path, as their length and part; there is none for a file of one's own."""
+    return [(len(pattern), name) for name, pattern in patterns() if fits_pattern(path, pattern)]
 
 
 def patterns() -> Iterable[tuple[str, str]]:
@@ -168,24 +209,31 @@ def copy(source: Path, target: Path, draft: "Draft") -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, target)
     try:
-        text = source.read_bytes().decode("utf-8").replace("\r\n", "\n")
+        text = source.read_bytes().decode("utf-8")
     except UnicodeDecodeError:  # no text of this project
         return
     if "\0" in text:
         return
+    path = source.relative_to(PROJECT).as_posix()
+    if fitting_patterns(path):
+        text = lines_that_stay(text.replace("\r\n", "\n"), path, draft)
+    target.write_bytes(renamed(text, draft.old, draft.new).encode("utf-8"))
+
+
+def lines_that_stay(text: str, path: str, draft: "Draft") -> str:
+    """The text of a file of this project without what belongs to parts that are left out."""
     text = marked_lines(text, draft.keep)
-    name = source.relative_to(PROJECT).as_posix()
-    if name in RESTARTED:
+    if path in RESTARTED:
         text = text.partition("\n")[0] + "\n"
-    if name == "README.md":
+    if path == "README.md":
         text = re.sub(
             r"(?<=## The code\n\n```\n).*?(?=```)", lambda tree: draft.present_lines(tree[0]), text, flags=re.DOTALL
         )
     text = "".join(line for line in text.splitlines(keepends=True) if not draft.is_missing(line))
-    if source.suffix != ".py":
+    if not path.endswith(".py"):
         text = re.sub(r"```bash\n```\n", "", text)
         text = re.sub(r"\n\n+\Z", "\n", re.sub(r"\n{3,}", "\n\n", text))
-    target.write_bytes(renamed(text, draft.old, draft.new).encode("utf-8"))
+    return text
 
 
 def beside_the_first(names: list[str]) -> list[str]:
@@ -253,22 +301,28 @@ def tidy(root: Path) -> None:
     if importlib.util.find_spec("ruff") is None:
         raise UserError('ruff is not installed here, which puts the new files in order: pip install -e ".[dev]"')
     for command in (["check", "--fix"], ["format"]):
-        ruff = [sys.executable, "-m", "ruff", *command, "--quiet", "--no-cache", "."]
+        # A repository around the new folder may ignore it.
+        ruff = [sys.executable, "-m", "ruff", *command, "--quiet", "--no-cache", "--no-respect-gitignore", "."]
         subprocess.run(ruff, cwd=root, capture_output=True, check=False)
 
 
 def first_commit(root: Path, name: str) -> None:
-    """Make a repository of the project. Where git knows nobody's name, the commit is in that of the project."""
-    known = subprocess.run(["git", "config", "user.email"], cwd=root, capture_output=True, check=False).stdout.strip()
-    author = [] if known else ["-c", f"user.name={name}", "-c", f"user.email={name}@localhost"]
+    """Make a repository of all files, whatever hooks, signatures and ignored names the user's own settings ask for.
+
+    Where git knows no name or address of the user, those of the project stand for them.
+    """
+    settings = {"commit.gpgSign": "false", "core.hooksPath": os.devnull, "core.safecrlf": "false"}
+    author = {"user.name": name, "user.email": f"{name}@localhost"}
+    settings |= {key: value for key, value in author.items() if not git(root, "config", key).stdout.strip()}
+    options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
     for command in (
         ["init", "--quiet", "-b", "main"],
-        ["add", "--all"],
-        ["commit", "--quiet", "--no-verify", "-m", f"Begin {name}"],
+        ["add", "--all", "--force"],
+        ["commit", "--quiet", "-m", f"Begin {name}"],
     ):
-        done = subprocess.run(["git", *author, *command], cwd=root, capture_output=True, text=True, check=False)
+        done = git(root, *options, *command)
         if done.returncode != 0:
-            raise UserError(f"git {command[0]} failed in the new project: {done.stderr.strip().splitlines()[-1]}")
+            raise UserError(f"git {command[0]} failed in the new project: {last_line(done.stderr)}")
 
 
 # --- The name --------------------------------------------------------------------------------------------------------

@@ -5,8 +5,10 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
@@ -195,9 +197,9 @@ def test_make_passes_on_what_was_typed_and_nothing_of_the_computers() -> None:
         assert done.stdout.endswith(f"scripts/new_project.py {expected}")
 
 
-def test_files_of_ones_own_and_changes_that_are_not_committed_go_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of this project's files, nothing of it committed, from which new projects are written."""
     clone = tmp_path / "clone"
     for path in new_project.project_files():
         target = clone / path.relative_to(PROJECT)
@@ -205,17 +207,100 @@ def test_files_of_ones_own_and_changes_that_are_not_committed_go_along(
         shutil.copy(path, target)
     subprocess.run(["git", "init", "-q"], cwd=clone, check=True)
     subprocess.run(["git", "add", "--all"], cwd=clone, check=True)
+    monkeypatch.setattr(new_project, "PROJECT", clone)
+    return clone
+
+
+def test_files_of_ones_own_and_changes_that_are_not_committed_go_along(clone: Path, tmp_path: Path) -> None:
     (clone / "notes/mine.md").parent.mkdir()
     (clone / "notes/mine.md").write_text("of cnnlab\n")
     (clone / "notes/old.txt").write_bytes("cnnlab für".encode("latin-1"))
     (clone / "src/cnnlab/schedules.py").unlink()
     (clone / "src/cnnlab/models/own.py").write_text("import cnnlab\n\nOWN = cnnlab\n")
-    monkeypatch.setattr(new_project, "PROJECT", clone)
+    script = b"python scripts/export.py outputs/mine\r\n\r\n\r\npython train.py model=resnet\r\n"
+    (clone / "notes/all.bat").write_bytes(script)
+    (clone / "notes/link").symlink_to("all.bat")
     new_project.write_project("mylab", tmp_path / "new", set())
+    assert (tmp_path / "new/notes/all.bat").read_bytes() == script
+    assert not (tmp_path / "new/notes/link").is_symlink()
     assert (tmp_path / "new/notes/mine.md").read_text() == "of mylab\n"
     assert (tmp_path / "new/src/mylab/models/own.py").read_text() == "import mylab\n\nOWN = mylab\n"
     assert (tmp_path / "new/notes/old.txt").read_bytes() == "cnnlab für".encode("latin-1")
     assert not (tmp_path / "new/src/mylab/schedules.py").exists()
+
+
+HOSTILE = """
+[user]
+    email = ann@example.org
+    useConfigOnly = true
+[commit]
+    gpgSign = true
+[gpg]
+    program = false
+[core]
+    hooksPath = {folder}
+    excludesFile = {folder}/ignored
+    autocrlf = true
+    safecrlf = true
+"""
+
+
+def test_git_has_settings_and_variables_of_the_users(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signatures, hooks and ignored names; and GIT_DIR, which a hook has, must not bring the commit elsewhere."""
+    settings, around = tmp_path / "settings", tmp_path / "around"
+    settings.mkdir()
+    around.mkdir()
+    (settings / "ignored").write_text("*.yaml\nLICENSE\n")
+    (settings / "prepare-commit-msg").write_text("#!/bin/sh\nexit 1\n")
+    (settings / "prepare-commit-msg").chmod(0o755)
+    (settings / "config").write_text(HOSTILE.format(folder=settings))
+    subprocess.run(["git", "init", "-q"], cwd=around, check=True)
+    (around / ".gitignore").write_text("*\n")
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", str(settings / "config"))
+        patch.setenv("GIT_DIR", str(clone / ".git"))
+        patch.setenv("GIT_INDEX_FILE", str(settings / "index"))
+        num_files = new_project.write_project(NAME, around / "new", set())
+    new = ["git", "-C", str(around / "new")]
+    listed = subprocess.run([*new, "ls-files"], capture_output=True, text=True, check=True)
+    assert len(listed.stdout.splitlines()) == num_files
+    author = subprocess.run([*new, "log", "--format=%an %ae"], capture_output=True, text=True, check=True)
+    assert author.stdout == f"{NAME} ann@example.org\n"
+    assert subprocess.run(["git", "-C", str(clone), "log"], capture_output=True, check=False).returncode != 0
+    ruff = [sys.executable, "-m", "ruff", "check", "--no-cache", "."]
+    assert subprocess.run(ruff, cwd=around / "new", capture_output=True, check=False).returncode == 0
+
+
+def test_without_a_repository_nothing_is_written(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (clone / ".git").rename(tmp_path / "gone")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    with pytest.raises(UserError, match="needs a clone .fatal: not a git repository"):
+        new_project.write_project(NAME, tmp_path / "new", set())
+    monkeypatch.delenv("GIT_CEILING_DIRECTORIES")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text("*\n")
+    with pytest.raises(UserError, match="git lists no files in .*: a repository around it ignores them"):
+        new_project.write_project(NAME, tmp_path / "new", set())
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
+def test_a_signal_leaves_nothing(empty: Path) -> None:
+    command = [sys.executable, str(PROJECT / "scripts/new_project.py"), NAME, str(empty / "new")]
+    with fork_server.Popen(command, cwd=PROJECT, env=dict(os.environ)) as process:
+        while process.poll() is None and not list(empty.glob("*/project/*")):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_the_folder_may_begin_with_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["new_project.py", NAME, "~/new"])
+    assert new_project.parse_arguments().folder == tmp_path / "new"
 
 
 # --- Every combination -----------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ class FiniteLoss(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._loss = outputs["loss"]
+        self._loss = outputs.get("loss")  # none of a batch that a module passes over or optimises by itself
         if (batch_idx + 1) % self._every == 0:
             self._check(trainer)
 

@@ -33,9 +33,11 @@ class StepCurves(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step - 1
-        if step % self._every == 0 and step > self._last_step:  # with accumulated gradients many batches make a step
+        loss_of_batch = outputs.get("loss")  # none of a batch that a module passes over or optimises by itself
+        is_first = step > self._last_step  # with accumulated gradients many batches make a step
+        if step % self._every == 0 and is_first and loss_of_batch is not None:
             self._last_step = step
-            of_all_processes = trainer.strategy.reduce(outputs["loss"].clone(), reduce_op="mean")
+            of_all_processes = trainer.strategy.reduce(loss_of_batch.clone(), reduce_op="mean")
             loss = float(of_all_processes) * trainer.accumulate_grad_batches  # Lightning has divided by it
             values = {"train/loss_step": loss, "optimizer/learning_rate": self._learning_rate}
             for logger in trainer.loggers:

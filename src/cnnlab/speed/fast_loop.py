@@ -19,7 +19,14 @@ from cnnlab.speed.stopwatch import Stopwatch
 log = logging.getLogger(__name__)
 
 # Where a module takes a part of the step into its own hands, Lightning's loop stays.
-_OWN_STEP = ("on_train_batch_start", "optimizer_step", "optimizer_zero_grad", "backward", "lr_scheduler_step")
+_OWN_STEP = (
+    "on_before_batch_transfer",
+    "on_train_batch_start",
+    "optimizer_step",
+    "optimizer_zero_grad",
+    "backward",
+    "lr_scheduler_step",
+)
 # Callbacks that change accumulation, schedules or the backward pass from an epoch on.
 _CHANGE_THE_LOOP = (GradientAccumulationScheduler, StochasticWeightAveraging)
 
@@ -111,9 +118,17 @@ def why_not(trainer: Trainer) -> str | None:
     """Say what of a run only Lightning's own loop can do, None if there is nothing."""
     module = trainer.lightning_module
     own = [name for name in _OWN_STEP if is_overridden(name, module)]
+    datamodule = getattr(trainer, "datamodule", None)
+    prepares = datamodule is not None and is_overridden("on_before_batch_transfer", datamodule)
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     changing = [type(callback).__name__ for callback in callbacks if isinstance(callback, _CHANGE_THE_LOOP)]
     plain = {"32-true", "bf16-mixed"}
+    # An optimizer from elsewhere may ask for the closure with which Lightning hands it the whole step.
+    repeating = [
+        type(it).__name__
+        for it in trainer.optimizers
+        if isinstance(it, LBFGS) or not type(it).step.__module__.startswith("torch.optim.")
+    ]
     return next(
         (
             reason
@@ -124,8 +139,9 @@ def why_not(trainer: Trainer) -> str | None:
                 (trainer.precision not in plain, f"precision is {trainer.precision}"),
                 (not module.automatic_optimization, f"{type(module).__name__} optimises by itself"),
                 (bool(own), f"{type(module).__name__} has its own {', '.join(own)}"),
+                (prepares, "the data module has its own on_before_batch_transfer"),
                 (len(trainer.optimizers) != 1, f"there are {len(trainer.optimizers)} optimizers"),
-                (any(isinstance(it, LBFGS) for it in trainer.optimizers), "LBFGS evaluates a step several times"),
+                (bool(repeating), f"{', '.join(repeating)} may evaluate a step several times"),
             )
             if applies
         ),

@@ -39,16 +39,19 @@ def _skip_empty_hooks(guest: Callback | LightningModule) -> None:
     base = Callback if isinstance(guest, Callback) else LightningModule
     for name in _IN_A_STEP:
         if name not in vars(guest) and getattr(type(guest), name) is getattr(base, name):
-            setattr(guest, name, None)
+            vars(guest)[name] = None  # setattr would ask a frozen dataclass
 
 
 def _note_hooks_directly(module: LightningModule) -> None:
     """Make the note of the present hook's name cheap, which Lightning sets on the module forty times a step.
 
     nn.Module's own __setattr__ would look each time whether it is given a parameter. The module's class becomes a
-    subclass of the same name, so that messages and profiles do not change.
+    subclass of the same name, so that messages and profiles do not change. A class that takes note of its subclasses is
+    left as it is.
     """
     cls: Any = type(module)
+    if hasattr(cls.__init_subclass__, "__func__"):
+        return
 
     def set_attribute(self: LightningModule, name: str, value: Any) -> None:
         if name == lightning_internals.CURRENT_HOOK:

@@ -24,7 +24,6 @@ _HOOKS = (
 )
 # Classes, Lightning's and ours, that move a batch to the device and leave it alone otherwise.
 _MOVERS = ("DataHooks", "DataModule")
-_AROUND_MOVING = ("on_before_batch_transfer", "on_after_batch_transfer")
 
 
 class Step:
@@ -150,4 +149,4 @@ def _hooks(trainer: Trainer, name: str) -> list[Callable[..., Any]]:
 def _changes_batches(owner: Any) -> bool:
     """Whether a module or data module does more to a batch than moving it."""
     moved_by = type(owner).transfer_batch_to_device.__qualname__.partition(".")[0]
-    return moved_by not in _MOVERS or any(is_overridden(name, owner) for name in _AROUND_MOVING)
+    return moved_by not in _MOVERS or is_overridden("on_after_batch_transfer", owner)

@@ -200,6 +200,19 @@ class Own(Regression):
         loss.backward()
 
 
+class PreparingItself(Regression):
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return batch
+
+
+class Twice(torch.optim.SGD):
+    """Evaluates the step once more after it, as sharpness-aware minimisation does."""
+
+    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
+        super().step(closure)  # type: ignore[arg-type]
+        return closure()
+
+
 class Doubling(LightningDataModule):
     """Changes batches that lie on the device already."""
 
@@ -210,9 +223,19 @@ class Doubling(LightningDataModule):
         return [2 * tensor for tensor in batch]
 
 
+class Preparing(Doubling):
+    """Changes batches before they are moved."""
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return [tensor + 1 for tensor in batch]
+
+
+@pytest.mark.parametrize(("datamodule", "expected"), [(Doubling, 2.0), (Preparing, 4.0)])
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*no `val_dataloader`")
 @pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
-def test_a_data_module_that_changes_batches_is_asked(tmp_path: Path) -> None:
+def test_a_data_module_that_changes_batches_is_asked(
+    datamodule: type[LightningDataModule], expected: float, tmp_path: Path
+) -> None:
     seen: list[float] = []
     noting = LambdaCallback(on_train_batch_start=lambda *args: seen.append(args[2][0].mean().item()))
     options: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
@@ -225,8 +248,8 @@ def test_a_data_module_that_changes_batches_is_asked(tmp_path: Path) -> None:
         enable_model_summary=False,
     )
     trainer.fit_loop.epoch_loop = FastLoop(trainer)
-    trainer.fit(Regression([]), datamodule=Doubling())
-    assert seen == [2.0, 2.0]
+    trainer.fit(Regression([]), datamodule=datamodule())
+    assert seen == [expected, expected]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +271,9 @@ def test_a_data_module_that_changes_batches_is_asked(tmp_path: Path) -> None:
             "StochasticWeightAveraging changes",
         ),
         (Own, {}, torch.optim.SGD, "Own has its own on_train_batch_start, backward"),
-        (Regression, {}, torch.optim.LBFGS, "LBFGS evaluates a step several times"),
+        (PreparingItself, {}, torch.optim.SGD, "PreparingItself has its own on_before_batch_transfer"),
+        (Regression, {}, torch.optim.LBFGS, "LBFGS may evaluate a step several times"),
+        (Regression, {}, Twice, "Twice may evaluate a step several times"),
     ],
 )
 def test_what_only_lightning_can_do(

@@ -2,9 +2,10 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -36,6 +37,22 @@ class Listener(Callback):
 
 class Inheriting(Listener):
     pass
+
+
+class Registry(LightningModule):
+    known: ClassVar[list[str]] = []
+
+    def __init_subclass__(cls, *, task: str) -> None:
+        cls.known.append(cls.__name__)
+
+
+class Registered(Registry, task="classes"):
+    pass
+
+
+@dataclass(frozen=True)
+class Frozen(Callback):
+    every: int
 
 
 def applied(module: LightningModule, *callbacks: Callback) -> None:
@@ -111,6 +128,14 @@ def test_the_module_is_what_it_was() -> None:
     twin = copy.deepcopy(module)
     twin.layer.weight.data.zero_()
     assert module.layer.weight.abs().sum() > 0
+
+
+def test_a_class_that_knows_its_subclasses_and_a_callback_that_does_not_change() -> None:
+    module, callback = Registered(), Frozen(2)
+    applied(module, callback)
+    assert Registered.known == ["Registered"]
+    assert type(module) is Registered
+    assert {callback.on_train_batch_end, module.on_after_backward} == {None}
 
 
 def test_without_the_name_that_it_needs_the_run_goes_on_and_says_so(
