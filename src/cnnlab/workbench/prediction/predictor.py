@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cnnlab.data.files.imaging import read_image
 from cnnlab.data.loading.normalisation import Normalise
+from cnnlab.data.shuffled_axis import ShuffledAxis
 from cnnlab.errors import UserError
 from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import SavedModel
@@ -104,6 +105,8 @@ class Predictor:
         self.model = saved.model.to(self.device)
         self._num_channels, self._size = shape[0], (shape[1], shape[2])
         self._full_scale = data.get("full_scale")  # of a run on images in folders
+        axis = data.get("shuffle_axis", "none")
+        self._arrange = None if axis == "none" else ShuffledAxis(axis, data["kind"], shape, data["seed"])
         self._normalise = Normalise(data["mean"], data["std"], data["scale"], 2, self.device)
 
     def see(self, source: Path | bytes, name: str) -> Prepared:
@@ -143,16 +146,19 @@ class Predictor:
 
     def explanation(self, answer: Answer, name: str) -> bytes:
         """The figure of an answered picture's way through the network, as PNG."""
-        (sample,) = self._normalise(torch.from_numpy(answer.seen[None]).to(self.device))
+        (sample,) = self._inputs([answer.seen])
         title = f"{name}: {answer.label} ({answer.probability:.1%})"
         seen = activations(self.model, sample)
         return through_the_net.draw(sample.cpu().numpy(), seen, answer.probabilities, self.class_names, title)
 
     def _outputs(self, shown: Sequence[Pixels]) -> Tensor:
-        inputs = self._normalise(torch.from_numpy(np.stack(shown)).to(self.device))
         with torch.no_grad():
-            outputs: Tensor = self.model(inputs).double()
+            outputs: Tensor = self.model(self._inputs(shown)).double()
         return outputs
+
+    def _inputs(self, shown: Sequence[Pixels]) -> Tensor:
+        pixels = torch.from_numpy(np.stack(shown)).to(self.device)
+        return self._normalise(pixels if self._arrange is None else self._arrange(pixels))
 
     def _normalised_digit(self, picture: Pixels, name: str) -> Pixels:
         try:
