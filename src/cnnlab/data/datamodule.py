@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,7 @@ from cnnlab.data.loading.normalisation import mean_and_std
 from cnnlab.data.loading.tensor_loader import EpochOrder, TensorLoader
 from cnnlab.data.loading.worker_loader import WorkerLoader
 from cnnlab.data.samples import TensorSamples
+from cnnlab.data.shuffled_axis import Axis, ShuffledAxis
 from cnnlab.data.splits import Samples, Splits
 from cnnlab.errors import UserError
 
@@ -25,6 +27,8 @@ _MAX_WORKERS = 8
 _STATISTICS_SAMPLES, _STATISTICS_BYTES = 10_000, 2**28
 # The most classes and channels that are shown on a line.
 _NUM_SHOWN, _NUM_CHANNELS_SHOWN = 12, 4
+
+_KINDS = {1: "series", 2: "image", 3: "volume"}
 
 Loader = TensorLoader | WorkerLoader
 
@@ -51,13 +55,16 @@ class DataModule(LightningDataModule):
         num_workers: processes that read samples; None: one for each thread of torch, 8 at most.
         device: where data in memory live: "cpu", or "auto" for the run's device if they fit there.
         augment: random changes of training batches.
-        seed: with the epoch, decides the order of the training samples and their augmentation.
+        shuffle_axis: reorder the columns, rows, pixels, time steps or words of all samples by one permutation; the
+            data set is then named after it.
+        seed: with the epoch, decides the order of the training samples and their augmentation; also the permutation.
 
     Raises:
         UserError: for a size that the data cannot give.
     """
 
     targets: str = "classes"  # or "values", for regression
+    kind: str | None = None  # image, series, volume, audio, spectrogram or text; None: what the number of dims suggests
     preprocessing = "plain"
     has_known_splits = False  # True: published splits, which need no check for copies
 
@@ -71,6 +78,7 @@ class DataModule(LightningDataModule):
         num_workers: int | None = None,
         device: Literal["auto", "cpu"] = "auto",
         augment: Augmentation | None = None,
+        shuffle_axis: Axis = "none",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -87,6 +95,7 @@ class DataModule(LightningDataModule):
         self.num_workers = min(torch.get_num_threads(), _MAX_WORKERS) if num_workers is None else num_workers
         self.device = device
         self.augment = augment
+        self.shuffle_axis = shuffle_axis
         self.seed = seed
         self.accelerator = "cpu"  # of the run: cuda, mps or cpu
         self._splits: Splits | None = None
@@ -108,6 +117,8 @@ class DataModule(LightningDataModule):
         splits = self.read()
         split_checks.check_names(splits.class_names)
         self.dataset = splits.dataset
+        if self.shuffle_axis != "none":
+            self.dataset += f"-shuffled-{self.shuffle_axis}"
         self.class_names = splits.class_names
         self.num_classes = len(splits.class_names)
         self.checksums = splits.checksums
@@ -117,7 +128,7 @@ class DataModule(LightningDataModule):
         }
         if not callable(splits.test):
             found["test"] = splits.test
-        found = self._loaded(found)
+        found = self._loaded({split: self._arranged(samples) for split, samples in found.items()})
         self.training, self.validation = found["training"], found["validation"]
         self._test = found.get("test", splits.test)
         for split, samples in found.items():
@@ -133,6 +144,11 @@ class DataModule(LightningDataModule):
         self.mean, self.std = mean_and_std(some.inputs, self.scale)
         self._warn_of_splits(found)
         self._splits = splits
+
+    @classmethod
+    def kind_of(cls, num_spatial_dims: int) -> str:
+        """What a person would take the samples for: image, series, volume, audio, spectrogram or text."""
+        return cls.kind or _KINDS.get(num_spatial_dims, "series")
 
     def check_batch_size(self, batch_size: int, num_processes: int = 1) -> None:
         """Raise UserError if an epoch would not hold a single batch for each process."""
@@ -177,6 +193,9 @@ class DataModule(LightningDataModule):
             "std": list(self.std),
             "scale": self.scale,
             "preprocessing": self.preprocessing,
+            "kind": self.kind_of(len(self.input_shape) - 1),
+            "shuffle_axis": self.shuffle_axis,
+            "seed": self.seed,
             "checksums": dict(self.checksums),
         }
 
@@ -190,7 +209,7 @@ class DataModule(LightningDataModule):
         return self._evaluation_loader("validation", self.validation)
 
     def test_dataloader(self) -> Loader:
-        test = self._test() if callable(self._test) else self._test
+        test = self._arranged(self._test()) if callable(self._test) else self._test
         test = self._loaded({"test": test})["test"]
         if callable(self._test):
             self._check_labels("test", test)
@@ -272,6 +291,18 @@ class DataModule(LightningDataModule):
         if errors:
             raise UserError("; ".join(errors))
         return loaded
+
+    def _arranged(self, samples: Samples) -> Samples:
+        """The samples in the order that shuffle_axis asks for."""
+        if self.shuffle_axis == "none":
+            return samples
+        if isinstance(samples, TensorSamples):
+            return replace(samples, inputs=self._permutation(samples.inputs[0])(samples.inputs))
+        sample = samples.sample()
+        return samples if sample is None else replace(samples, arrange=self._permutation(sample))
+
+    def _permutation(self, sample: Tensor) -> ShuffledAxis:
+        return ShuffledAxis(self.shuffle_axis, self.kind_of(sample.dim() - 1), tuple(sample.shape), self.seed)
 
     def _run_device(self) -> torch.device:
         # Of several GPUs it is this process's own one, which Lightning has made the current one by then.

@@ -2,8 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,11 +35,13 @@ class LazySamples(LabelledSamples):
             be None for a sample that cannot be read and is to be left out.
         labels: (N,) int64, 0 to num_classes - 1, or float32 for values.
         indices: (N,) which samples of the dataset these are.
+        arrange: changes the order of the values in each sample (C, *spatial).
     """
 
     dataset: Dataset[Any]
     labels: Tensor
     indices: Tensor
+    arrange: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
     def from_dataset(cls, dataset: Dataset[Any], labels: Sequence[int] | None = None) -> "LazySamples":
@@ -63,7 +65,7 @@ class LazySamples(LabelledSamples):
         if num_not_finite(inputs[None]):
             name = getattr(self.dataset, "name", type(self.dataset).__name__)
             return UserError(f"{name} has NaN or infinity in sample {int(self.indices[index])}")
-        return inputs, self.labels[index]
+        return inputs if self.arrange is None else self.arrange(inputs), self.labels[index]
 
     def sample(self) -> Tensor | None:
         """Return the first sample that can be read, (C, *spatial), without drawing random numbers of the network."""
@@ -114,7 +116,7 @@ class LazySamples(LabelledSamples):
         return TensorSamples(inputs[:num_loaded], torch.cat(kept))
 
     def take(self, positions: Tensor | slice) -> "LazySamples":
-        return LazySamples(self.dataset, self.labels[positions], self.indices[positions])
+        return replace(self, labels=self.labels[positions], indices=self.indices[positions])
 
 
 def reader_arguments(num_workers: int) -> dict[str, Any]:

@@ -72,6 +72,9 @@ def test_what_the_data_say_of_themselves(shape: tuple[int, ...], dtype: torch.dt
         "std": list(data.std),
         "scale": 1 / 255 if dtype == torch.uint8 else 1.0,
         "preprocessing": "plain",
+        "kind": {2: "series", 3: "image", 4: "volume"}[len(shape)],
+        "shuffle_axis": "none",
+        "seed": 0,
         "checksums": {"file": "md5"},
     }
 

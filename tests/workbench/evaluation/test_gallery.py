@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cnnlab.workbench.evaluation.gallery import Answered, draw
+from cnnlab.workbench.inspection.sample import Appearance
 
 GREEN, VERMILION = (0, 158, 115), (213, 94, 0)
 
@@ -30,8 +31,8 @@ def test_right_answers_are_green_and_wrong_ones_red(is_right: bool) -> None:
 
 def test_ink_is_dark_and_light_is_light() -> None:
     sample = np.zeros((1, 28, 28), np.float32)
-    on_paper = pixels(draw([Answered(sample, "", True)] * 6, "t", "e", is_ink=True))
-    as_light = pixels(draw([Answered(sample, "", True)] * 6, "t", "e", is_ink=False))
+    on_paper = pixels(draw([Answered(sample, "", True)] * 6, "t", "e", Appearance(is_ink=True)))
+    as_light = pixels(draw([Answered(sample, "", True)] * 6, "t", "e", Appearance(is_ink=False)))
     assert on_paper.mean() > 220
     assert as_light.mean() < 190
 

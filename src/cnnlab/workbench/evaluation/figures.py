@@ -21,6 +21,7 @@ from cnnlab.workbench.evaluation.gallery import Answered
 from cnnlab.workbench.evaluation.scores import Scores
 from cnnlab.workbench.inspection import filters_figure as drawn_filters, through_the_net as drawn_way
 from cnnlab.workbench.inspection.activations import activations, weights
+from cnnlab.workbench.inspection.sample import Appearance
 from cnnlab.workbench.notation import csv_bytes, shortened
 from cnnlab.workbench.run_reports.run_report import shown_name
 
@@ -52,8 +53,8 @@ class Subject:
         return f"{shown_name(self.saved.folder)}, {self.split}"
 
     @property
-    def is_ink(self) -> bool:
-        return self.datamodule.preprocessing == "digits"
+    def appearance(self) -> Appearance:
+        return Appearance.of(self.datamodule.description())
 
     def samples(self, indices: Sequence[int]) -> Tensor:
         """Samples of the split as the network is fed with them, (K, C, *spatial), in the order of the split."""
@@ -87,7 +88,7 @@ def galleries(subject: Subject) -> Files:
     about_random += "#: place in the split."
 
     def draw(samples: TopSamples, title: str, explanation: str) -> bytes:
-        return gallery.draw(_answered(subject, samples), f"{subject.name}: {title}", explanation, subject.is_ink)
+        return gallery.draw(_answered(subject, samples), f"{subject.name}: {title}", explanation, subject.appearance)
 
     return {
         "most_wrong.png": draw(worst, "most wrong", about_worst),
@@ -145,7 +146,7 @@ def robustness(subject: Subject) -> Files:
         for severity, (strength, value) in enumerate(zip([0, *corruption.strengths], values, strict=True)):
             rows.append([name, severity, f"{strength:g}", corruption.unit, f"{value:.6f}"])
     return {
-        "robustness.png": drawn_robustness.draw(accuracies, examples, strengths, title, subject.is_ink),
+        "robustness.png": drawn_robustness.draw(accuracies, examples, strengths, title, subject.appearance),
         "robustness.csv": csv_bytes(rows),
     }
 

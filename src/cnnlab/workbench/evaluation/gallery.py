@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from cnnlab.workbench.canvas import BLACK, GREEN, VERMILION, figure, png, project_style
-from cnnlab.workbench.inspection.sample import Sample, show
+from cnnlab.workbench.inspection.sample import PLAIN, Appearance, Sample, show
 
 _COLUMNS = 6
 _ROW_HEIGHT = 1.62  # inches
@@ -28,19 +28,19 @@ class Answered:
     is_right: bool
 
 
-def draw(gallery: Sequence[Answered], title: str, explanation: str, is_ink: bool = False) -> bytes:
+def draw(gallery: Sequence[Answered], title: str, explanation: str, appearance: Appearance = PLAIN) -> bytes:
     """A PNG of all samples in their order.
 
     Args:
         explanation: a line or two below the title.
-        is_ink: see sample.show.
+        appearance: of the samples.
     """
     rows = math.ceil(len(gallery) / _COLUMNS)
     with project_style():
         drawn = figure(0.75 + rows * _ROW_HEIGHT)
         panels = drawn.subplots(rows, _COLUMNS, squeeze=False)
         for axes, answered in zip(panels.flat, gallery, strict=False):
-            show(axes, answered.sample, is_ink)
+            show(axes, answered.sample, appearance)
             mark, colour = ("✓", GREEN) if answered.is_right else ("✗", VERMILION)
             axes.set_title(f"{answered.caption} {mark}", fontsize=7.5, color=colour, linespacing=1.2)
         for axes in panels.flat[len(gallery) :]:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from cnnlab.workbench.canvas import CYCLE, figure, png, project_style
-from cnnlab.workbench.inspection.sample import Sample, show
+from cnnlab.workbench.inspection.sample import Appearance, Sample, show
 
 _MARKERS = "osD^vPX"
 
@@ -17,7 +17,7 @@ def draw(
     examples: Mapping[str, Sequence[Sample]],
     strengths: Mapping[str, str],
     title: str,
-    is_ink: bool,
+    appearance: Appearance,
 ) -> bytes:
     """A PNG: accuracy against severity, a line per corruption; beside it one image at each severity.
 
@@ -25,14 +25,14 @@ def draw(
         accuracies: of severity 0, the images as they are, and up, per corruption.
         examples: the same image at each severity, (C, H, W) in [0, 1].
         strengths: what the highest severity is, in words.
-        is_ink: see sample.show.
+        appearance: of the samples.
     """
     with project_style():
         drawn = figure(4.3, 9.6)
         drawn.suptitle(title, fontweight="bold")
         left, right = drawn.subfigures(1, 2, squeeze=False, width_ratios=[1.25, 1])[0]
         _draw_lines(left.subplots(), accuracies, strengths)
-        _draw_examples(right, examples, is_ink)
+        _draw_examples(right, examples, appearance)
         return png(drawn)
 
 
@@ -45,11 +45,11 @@ def _draw_lines(axes: Axes, accuracies: Mapping[str, Sequence[float]], strengths
     axes.legend(loc="lower left", title="strength at severity 1 to 5", title_fontsize=8, frameon=True, framealpha=0.85)
 
 
-def _draw_examples(drawn: SubFigure, examples: Mapping[str, Sequence[Sample]], is_ink: bool) -> None:
+def _draw_examples(drawn: SubFigure, examples: Mapping[str, Sequence[Sample]], appearance: Appearance) -> None:
     panels = drawn.subplots(len(examples), max(map(len, examples.values())), squeeze=False)
     for (name, samples), row in zip(examples.items(), panels, strict=True):
         for severity, (axes, sample) in enumerate(zip(row, samples, strict=True)):
-            show(axes, sample, is_ink)
+            show(axes, sample, appearance)
             if row is panels[0]:
                 axes.set_title(str(severity), fontsize=8)
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)

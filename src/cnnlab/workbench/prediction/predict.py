@@ -1,4 +1,4 @@
-"""One prediction, from pictures to a table, its files and contact sheets."""
+"""One prediction, from files to a table, its files and contact sheets."""
 
 import sys
 from datetime import datetime
@@ -13,8 +13,9 @@ from cnnlab.runs import run_folder
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import load_model
-from cnnlab.workbench.prediction import contact_sheet, pictures
-from cnnlab.workbench.prediction.predictor import Predictor, Prepared
+from cnnlab.workbench.prediction import contact_sheet, sources
+from cnnlab.workbench.prediction.predictor import Predictor
+from cnnlab.workbench.prediction.reader import Prepared
 from cnnlab.workbench.prediction.tables import Answers, Estimates
 
 _MOST_EXPLAINED = 20
@@ -35,30 +36,38 @@ class Prediction(NamedTuple):
 
 
 def predict(
-    run: str | Path, images: str | None, explain: bool = False, out: str | None = None, accelerator: str = "auto"
+    run: str | Path,
+    images: str | None = None,
+    inputs: str | None = None,
+    explain: bool = False,
+    out: str | None = None,
+    accelerator: str = "auto",
 ) -> Prediction:
-    """Say what class pictures are of, or their values; write predictions.csv, predictions.json and contact sheets.
+    """Say what class files are of, or their values; write predictions.csv, predictions.json and contact sheets.
 
     Args:
         run: a run folder, or latest.
-        images: a file, a folder, a glob or a zip archive.
+        images, inputs: a file, a folder, a glob or a zip archive; of pictures, or whatever else the network takes.
         explain: also draw the way through the network of the first 20.
         out: where to write; None: a new folder in outputs/predictions.
         accelerator: auto, cpu, gpu, cuda or mps.
 
     Raises:
-        UserError: for bad input, or if none of the pictures can be answered.
+        UserError: for bad input, or if none of the files can be answered.
     """
-    if not images:
-        raise UserError("images= is missing: name a picture, a folder of them, a glob or a zip archive")
-    hints = {"images": (images, str), "explain": (explain, bool), "out": (out, str | None)}
-    for key, (value, hint) in hints.items():
+    texts = {"images": images, "inputs": inputs, "out": out}
+    for key, value, hint in (*((*text, str | None) for text in texts.items()), ("explain", explain, bool)):
         check_value(key, value, hint)
+    if images and inputs:
+        raise UserError("expected images= or inputs=, which mean the same, got both")
+    named = images or inputs
+    if not named:
+        raise UserError("images= is missing: name a picture, a folder of them, a glob or a zip archive")
     saved = load_model(run)
     predictor = Predictor(saved, accelerator)
     if explain and not predictor.learns_classes:
         raise UserError(f"explain=true draws the way to a class, but {short_path(saved.folder)} learns values")
-    found = pictures.find(images)
+    found = sources.find(named, predictor.reader, "images" if images else "inputs")
     answers, sheets = _answered(predictor, found)
     if not answers.given:
         raise UserError(joined_errors([UserError(reason) for reason in answers.skipped.values()]))
@@ -78,21 +87,23 @@ def predict(
     parts = [answers.as_text()]
     if found.num_others:
         kinds = found.kinds_of_others
-        parts.append(f"{found.num_others:,} files that are no pictures by their names were passed over: {kinds}")
+        parts.append(
+            f"{found.num_others:,} files that are no {predictor.reader.what} by their names were passed over: {kinds}"
+        )
     if explain and len(answers.given) > _MOST_EXPLAINED:
         parts.append(f"explained the first {_MOST_EXPLAINED} of {len(answers.given):,}")
     parts.append("\n  ".join(["Written", *_listed(folder, list(files))]))
     return Prediction(answers, "\n\n".join(parts), folder)
 
 
-def _answered(predictor: Predictor, found: pictures.Pictures) -> tuple[Answers | Estimates, list[bytes]]:
-    """Answers and contact sheets: a page at a time, so that memory holds the pictures of one."""
+def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | Estimates, list[bytes]]:
+    """Answers and contact sheets: a page at a time, so that memory holds the samples of one."""
     answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names)
     sheets: list[bytes] = []
     page: dict[str, Prepared] = {}
 
     def turn_page() -> None:
-        shown = [seen.pixels for seen in page.values()]
+        shown = [seen.sample for seen in page.values()]
         captions: list[tuple[str, float | None]]
         if isinstance(answers, Answers):
             given = predictor.answers(shown)
@@ -103,13 +114,14 @@ def _answered(predictor: Predictor, found: pictures.Pictures) -> tuple[Answers |
             answers.given.update(zip(page, estimates, strict=True))
             captions = [(answers.in_words(estimate), None) for estimate in estimates]
         entries = [
-            contact_sheet.Entry(name, seen.picture, seen.pixels, *caption)
+            contact_sheet.Entry(name, seen.picture, seen.seen, *caption)
             for (name, seen), caption in zip(page.items(), captions, strict=True)
         ]
         sheets.append(contact_sheet.draw(entries))
         page.clear()
 
-    bar = tqdm(found.contents(), total=len(found), unit=" pictures", delay=1, disable=not sys.stderr.isatty())
+    what = predictor.reader.what
+    bar = tqdm(found.contents(), total=len(found), unit=f" {what}", delay=1, disable=not sys.stderr.isatty())
     for name, source in bar:
         try:
             if isinstance(source, UserError):

@@ -9,8 +9,15 @@ import pytest
 from PIL import Image
 
 from cnnlab.errors import UserError
-from cnnlab.workbench.prediction.pictures import find
+from cnnlab.workbench.prediction.picture_reader import PictureReader
+from cnnlab.workbench.prediction.sources import Sources, find
 from cnnlab.workbench.prediction.tables import Answers
+
+PICTURES = PictureReader({"input_shape": (1, 28, 28), "scale": 1 / 255, "preprocessing": "digits"})
+
+
+def find_pictures(inputs: str) -> Sources:
+    return find(inputs, PICTURES, "images")
 
 
 @pytest.fixture
@@ -28,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_folder_and_below_in_natural_order(folder: Path) -> None:
-    found = find(str(folder))
+    found = find_pictures(str(folder))
     assert found.names == ["below/scan1.webp", "below/scan3.jpg", "scan2.PNG", "scan10.png"]
     assert (len(found), found.num_others, found.kinds_of_others) == (4, 1, "1 .txt")
     assert dict(found.contents())["scan10.png"] == folder / "scan10.png"
@@ -37,14 +44,14 @@ def test_a_folder_and_below_in_natural_order(folder: Path) -> None:
 def test_what_is_no_picture_is_told_by_kind(folder: Path) -> None:
     for name in ("a.heic", "below/b.HEIC", "c.h5", "d.pdf"):
         (folder / name).write_text("x")
-    found = find(str(folder))
+    found = find_pictures(str(folder))
     assert (len(found), found.kinds_of_others) == (4, "2 .heic, 1 .h5, 1 .pdf, 1 .txt")
 
 
 def test_linked_folders_are_read(folder: Path) -> None:
     (folder.parent / "scans").mkdir()
     (folder.parent / "scans/link").symlink_to(folder / "below")
-    assert find("scans").names == ["link/scan1.webp", "link/scan3.jpg"]
+    assert find_pictures("scans").names == ["link/scan1.webp", "link/scan3.jpg"]
 
 
 def test_names_that_no_terminal_takes_are_escaped(folder: Path) -> None:
@@ -52,14 +59,14 @@ def test_names_that_no_terminal_takes_are_escaped(folder: Path) -> None:
         archive.writestr("a\x1b[31m.png", b"1234")
         archive.writestr("b" + "9" * 5_000 + ".png", b"5678")
         archive.writestr("b0" + "9" * 4_999 + ".png", b"less")
-    contents = list(find("scans.zip").contents())
+    contents = list(find_pictures("scans.zip").contents())
     assert contents[0] == (r"a\x1b[31m.png", b"1234")
     assert [content for _, content in contents] == [b"1234", b"less", b"5678"]
     try:
         (folder / "scan2.PNG").rename(folder / os.fsdecode(b"caf\xe9.png"))
     except OSError:
         pytest.skip("this file system takes only names that are text")
-    named = dict(find(str(folder)).contents())
+    named = dict(find_pictures(str(folder)).contents())
     assert named[r"caf\udce9.png"] == folder / os.fsdecode(b"caf\xe9.png")
     answers = Answers(("0", "1"), skipped={name: name for name in named})
     about = json.loads(answers.as_json(images=os.fsdecode(b"caf\xe9")))
@@ -69,32 +76,32 @@ def test_names_that_no_terminal_takes_are_escaped(folder: Path) -> None:
 
 
 def test_a_file_whatever_its_name(folder: Path) -> None:
-    found = find(str(folder / "notes.txt"))
+    found = find_pictures(str(folder / "notes.txt"))
     assert list(found.contents()) == [("notes.txt", folder / "notes.txt")]
 
 
 def test_a_name_with_brackets_is_a_name_first(folder: Path) -> None:
-    assert find(f"{folder}/scan2.PNG").names == ["scan2.PNG"]
+    assert find_pictures(f"{folder}/scan2.PNG").names == ["scan2.PNG"]
 
 
 def test_a_glob(folder: Path) -> None:
     plain = folder.rename("plain").absolute()
-    assert find("plain/scan*").names == ["scan2.PNG", "scan10.png"]
-    found = find("plain/**/*.jpg")
+    assert find_pictures("plain/scan*").names == ["scan2.PNG", "scan10.png"]
+    found = find_pictures("plain/**/*.jpg")
     assert list(found.contents()) == [("scan3.jpg", plain / "below/scan3.jpg")]
 
 
 def test_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder))
-    assert find("~/below").names == ["scan1.webp", "scan3.jpg"]
+    assert find_pictures("~/below").names == ["scan1.webp", "scan3.jpg"]
 
 
 def test_an_archive(folder: Path) -> None:
     with zipfile.ZipFile("scans.zip", "w") as archive:
         for path in sorted(folder.rglob("*")):
             archive.write(path, path.relative_to(folder))
-    found = find("scans.zip")
-    assert found.names == find(str(folder)).names
+    found = find_pictures("scans.zip")
+    assert found.names == find_pictures(str(folder)).names
     for name, content in found.contents():
         assert content == (folder / name).read_bytes()
 
@@ -106,8 +113,8 @@ def test_damaged_and_boundless_members_are_told_apart(folder: Path, monkeypatch:
         archive.writestr("large.png", b"0" * 101)
     raw = Path("scans.zip").read_bytes()
     Path("scans.zip").write_bytes(raw.replace(b"to be found", b"to be_found", 1))
-    monkeypatch.setattr("cnnlab.workbench.prediction.pictures._LARGEST_MEMBER", 100)
-    contents = dict(find("scans.zip").contents())
+    monkeypatch.setattr("cnnlab.workbench.prediction.sources._LARGEST_MEMBER", 100)
+    contents = dict(find_pictures("scans.zip").contents())
     assert contents["good.png"] == b"1234"
     assert "broken.png cannot be unpacked (Bad CRC-32" in str(contents["broken.png"])
     assert "large.png would unpack to more than" in str(contents["large.png"])
@@ -129,5 +136,5 @@ def test_nothing_found(images: str, words: str, folder: Path) -> None:
     Path("texts").mkdir()
     Path("texts/notes.txt").write_text("x")
     with pytest.raises(UserError) as raised:
-        find(images)
+        find_pictures(images)
     assert words in str(raised.value)

@@ -1,4 +1,4 @@
-"""Which pictures are meant by a file, a folder, a glob or a zip archive, one after the other."""
+"""Which files are meant by a file, a folder, a glob or a zip archive, one after the other."""
 
 import glob
 import os
@@ -8,20 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cnnlab.data.files.picture_names import counted, files_below, is_hidden, is_picture
+from cnnlab.data.files.picture_names import counted, files_below, is_hidden
 from cnnlab.errors import UserError, did_you_mean, printable
+from cnnlab.workbench.prediction.reader import Reader
 
 _LARGEST_MEMBER = 2**28  # bytes: an archive can claim that a few bytes unpack to a disk full
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Names of pictures in natural order (2 before 10), and what reads them.
+class Sources:
+    """Names of files in natural order (2 before 10), and what reads them.
 
     Attributes:
         folder: where they lie; or the zip archive.
         names: relative to it.
-        num_others: files that are no pictures by their names, and so were left out.
+        num_others: files that are of another kind by their names, and so were left out.
         kinds_of_others: how many of which kind, in words.
     """
 
@@ -43,54 +44,55 @@ class Pictures:
                 yield printable(name), _unpacked(archive, name)
 
 
-def find(images: str) -> Pictures:
-    """The pictures that a user means: one file, all in a folder and below, those of a glob, or a zip archive's.
+def find(inputs: str, reader: Reader, key: str = "inputs") -> Sources:
+    """The files that a user means: one, all in a folder and below, those of a glob, or a zip archive's.
 
-    In folders and archives only names count that are those of pictures, and none that is hidden or the system's own.
+    In folders and archives only names count that the reader accepts, and none that is hidden or the system's own.
+
+    Args:
+        key: by which they were named, for messages.
 
     Raises:
         UserError: if there are none.
     """
-    path = Path(images).expanduser()
+    path = Path(inputs).expanduser()
     if path.is_dir():
         found = [file.relative_to(path).as_posix() for file in files_below(path)]
-        return _chosen(path.absolute(), found)
+        return _chosen(path.absolute(), found, reader, key)
     if path.is_file() and zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
-                return _chosen(
-                    path.absolute(), [member.filename for member in archive.infolist() if not member.is_dir()]
-                )
+                members = [member.filename for member in archive.infolist() if not member.is_dir()]
+                return _chosen(path.absolute(), members, reader, key)
         except zipfile.BadZipFile as error:
-            raise UserError(f"images: {path} is a damaged zip archive ({error})") from error
+            raise UserError(f"{key}: {path} is a damaged zip archive ({error})") from error
     if path.is_file():
-        return Pictures(path.absolute().parent, [path.name])
-    if glob.has_magic(images):
+        return Sources(path.absolute().parent, [path.name])
+    if glob.has_magic(inputs):
         matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
         if "**" in path.parts:  # whatever lies below, as of a folder
             depth = path.parts.index("**")
             matches = [match for match in matches if not any(map(is_hidden, match.parts[depth:]))]
         files = [match.absolute() for match in matches if match.is_file()]
         if not files:
-            raise UserError(f"images: no file matches {images}")
+            raise UserError(f"{key}: no file matches {inputs}")
         folder = Path(os.path.commonpath([file.parent for file in files]))
-        return Pictures(folder, sorted((file.relative_to(folder).as_posix() for file in files), key=_natural))
+        return Sources(folder, sorted((file.relative_to(folder).as_posix() for file in files), key=_natural))
     siblings = [entry.name for entry in path.absolute().parent.iterdir()] if path.absolute().parent.is_dir() else []
     raise UserError(
-        f"images: there is no {path}{did_you_mean(path.name, siblings)} (expected a file, a folder, a glob or a zip)"
+        f"{key}: there is no {path}{did_you_mean(path.name, siblings)} (expected a file, a folder, a glob or a zip)"
     )
 
 
-def _chosen(folder: Path, names: list[str]) -> Pictures:
+def _chosen(folder: Path, names: list[str], reader: Reader, key: str) -> Sources:
     visible = [name for name in names if not any(is_hidden(part) for part in PurePosixPath(name).parts)]
-    chosen = [name for name in visible if is_picture(name)]
-    others = [name for name in visible if not is_picture(name)]
+    chosen = [name for name in visible if reader.accepts(name)]
+    others = [name for name in visible if not reader.accepts(name)]
     kinds = counted(others)
     if not chosen:
-        known = "PNG, JPEG, WebP, GIF, TIFF, BMP, …"
         only = f"only {len(others)} other files{': ' + kinds if others else ''}"
-        raise UserError(f"images: {folder} holds no pictures, {only} (expected {known})")
-    return Pictures(folder, sorted(chosen, key=_natural), len(others), kinds)
+        raise UserError(f"{key}: {folder} holds no {reader.what}, {only} (expected {reader.formats})")
+    return Sources(folder, sorted(chosen, key=_natural), len(others), kinds)
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -1,0 +1,85 @@
+"""Reads pictures for a network that was trained on images."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cnnlab.data.files.imaging import read_image
+from cnnlab.data.files.picture_names import is_picture
+from cnnlab.errors import UserError
+from cnnlab.workbench.prediction import contact_sheet
+from cnnlab.workbench.prediction.digits.digit import normalise_digit
+from cnnlab.workbench.prediction.reader import Prepared
+
+Pixels = NDArray[np.uint8]
+
+
+class PictureReader:
+    """Makes images of pictures: resized, or for a network of digits normalised as MNIST's authors did.
+
+    Args:
+        data: the description of the network's data, see DataModule.description.
+
+    Raises:
+        UserError: if those were no grey or RGB images.
+    """
+
+    what = "pictures"
+    formats = "PNG, JPEG, WebP, GIF, TIFF, BMP, …"
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        shape = tuple(data["input_shape"])
+        if len(shape) != 3 or shape[0] not in (1, 3) or data["scale"] != 1 / 255:
+            raise UserError(
+                f"samples of {'x'.join(map(str, shape))} that are no pictures; expected a run on grey or RGB images"
+            )
+        self._takes_digits = data["preprocessing"] == "digits"
+        self._num_channels, self._size = shape[0], (shape[1], shape[2])
+        self._full_scale = data.get("full_scale")  # of a run on images in folders
+
+    def accepts(self, name: str) -> bool:
+        return is_picture(name)
+
+    def read(self, source: Path | bytes, name: str) -> Prepared:
+        picture = read_image(source, 3, name=name, full_scale=self._full_scale)
+        if self._takes_digits:
+            pixels = self._normalised_digit(picture, name)
+        else:
+            pixels = read_image(source, self._num_channels, self._size, name, self._full_scale)
+        return Prepared(_thumbnail(picture), pixels, seen=pixels)
+
+    def from_pixels(self, picture: Pixels) -> Pixels:
+        """Make a sample of a picture (C, H, W) with one or three channels.
+
+        Raises:
+            UserError: if there should be a digit in it and is none.
+        """
+        if self._takes_digits:
+            return self._normalised_digit(picture, "the picture")
+        image = _image(picture).convert("L" if self._num_channels == 1 else "RGB")
+        return _pixels(image.resize(self._size[::-1], Image.Resampling.BILINEAR))
+
+    def _normalised_digit(self, picture: Pixels, name: str) -> Pixels:
+        try:
+            return normalise_digit(np.asarray(_image(picture).convert("L")))[None]
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
+
+
+def _thumbnail(picture: Pixels) -> Pixels:
+    image = _image(picture)
+    image.thumbnail((contact_sheet.PICTURE_SIDE, contact_sheet.PICTURE_SIDE))
+    return _pixels(image)
+
+
+def _image(picture: Pixels) -> Image.Image:
+    return Image.fromarray(picture[0] if len(picture) == 1 else np.ascontiguousarray(picture.transpose(1, 2, 0)))
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    pixels = np.array(image)
+    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
