@@ -166,7 +166,7 @@ def _verdict(differences: pd.Series, first: FinishedRun) -> list[str]:
         lines.append(f"{'A' if test.mean > 0 else 'B'} is higher")
     lines.append(
         f"power: {n} differences that spread like these show a true difference of {test.detectable:.{digits}f} in "
-        f"{_POWER:.0%} of such comparisons, smaller ones less often"
+        f"{_POWER * 100:.0f} % of such comparisons, smaller ones less often"
     )
     return lines
 
