@@ -4,6 +4,7 @@
     python scripts/benchmark.py pipeline            images/s of the data alone against torchvision's way
     python scripts/benchmark.py overhead            what train.py takes above a bare loop, in µs per step
     python scripts/benchmark.py end_to_end          seconds per epoch against loops from plain to best
+    python scripts/benchmark.py dimensions          seconds per epoch of sequences, images and volumes
     python scripts/benchmark.py batch_size          images/s by batch size, device and network size; time to 98 %
     python scripts/benchmark.py time_to_accuracy    seconds of whole runs to 99 % and 98 %
     python scripts/benchmark.py imports             what train.py's imports add to those of its libraries
@@ -13,7 +14,7 @@
 
 | loop      | what it is                                                                                               |
 | --------- | -------------------------------------------------------------------------------------------------------- |
-| plain     | what a course teaches: torchvision's samples one by one, eager float32, the accuracy read every step     |
+| plain     | what a course teaches: a Dataset's samples one by one, eager float32, the accuracy read every step       |
 | careful   | uint8 tensors in memory, gathered and normalised a batch at a time; eager float32, contiguous            |
 | best      | careful in channels_last, with the fused optimizer, in bfloat16 where the hardware computes in it        |
 | floor     | one batch again and again in the fastest layout and precision                                            |
@@ -39,7 +40,7 @@ from cnnlab.errors import Interrupted, UserError, did_you_mean
 from cnnlab.runs.commands import this_script
 from cnnlab.speed.threads import wait_briefly
 
-PARTS = ("pipeline", "overhead", "end_to_end", "batch_size", "time_to_accuracy", "imports")
+PARTS = ("pipeline", "overhead", "end_to_end", "dimensions", "batch_size", "time_to_accuracy", "imports")
 CHOICES = (*PARTS, "busy", "gpu")
 OUT = Path("outputs/bench")
 
@@ -71,7 +72,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true", help="one repeat of a few steps, one small network")
     parser.add_argument("--set", dest="overrides", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     parser.add_argument("--fresh", action="store_true", help="measure again what has been measured")
-    parser.add_argument("--models", nargs="+", default=[], metavar="MODEL", help="for overhead and end_to_end")
+    parser.add_argument("--models", nargs="+", default=[], metavar="MODEL", help="for overhead, end_to_end, dimensions")
     parser.add_argument("--batch-sizes", nargs="+", type=positive, default=[], metavar="N")
     parser.add_argument("--results", type=Path, help="also put the tables between the markers in this Markdown file")
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder of measurements and figures (default {OUT})")

@@ -1,11 +1,23 @@
-"""Train the same config with several seeds and report mean and standard deviation.
+"""Train the same config with several seeds or folds and report mean and standard deviation.
 
     python scripts/seeds.py --seeds 0-4 -- model=tinyvgg
     python scripts/seeds.py --seeds 0-4 --results RESULTS.md -- model=lenet5 trainer.max_epochs=10
+    python scripts/seeds.py --folds 10 --out outputs/seeds/linear -- model=linear
+    python scripts/seeds.py --compare outputs/seeds/linear outputs/seeds/mlp
 
 Every run is an ordinary `python train.py seed=<seed> …` in its own process, one after the other, so that its seconds
-are those a user would see. A second call with the same --out runs only the seeds that are missing and goes on with one
+are those a user would see. A second call with the same --out runs only those that are missing and goes on with one
 that was stopped; what lies there must come of the same command, code, packages and data.
+
+--folds N is cross-validation: N runs of each seed, with data.num_folds=N and data.fold=0 to N-1. A fold is a stratified
+part, the same for every seed, of training and validation samples together. The run of a fold validates on it and trains
+on the others; the official test split stays the test split. A data set without an official split may have folds of its
+own, which then are the test splits: see --help of train.py with that data set.
+
+--compare takes two folders made with the same seeds or folds of the same data, for example of two networks. It tests
+the differences of the pairs (t-test with a 95 % confidence interval), for folds also corrected for the training samples
+that they share (Nadeau & Bengio, Inference for the generalization error, 2003). Several seeds of a fold count as one
+difference, their mean.
 """
 
 import argparse
@@ -24,7 +36,7 @@ from tqdm import tqdm
 
 from cnnlab.cli import console
 from cnnlab.errors import UserError
-from cnnlab.overrides import for_hydra, quoted, value_of
+from cnnlab.overrides import for_hydra, parsed, quoted, value_of
 from cnnlab.runs.json_files import read_json
 from cnnlab.workbench.notation import decimals_of, markdown, shown_spread
 from cnnlab.workbench.run_reports.run_table import state_of
@@ -37,26 +49,33 @@ BEGIN, END = "<!-- seeds: begin -->", "<!-- seeds: end -->"
 @console.script()
 def main() -> None:
     arguments = parse_arguments()
-    seeds = arguments.seeds[:2] if arguments.smoke else arguments.seeds
+    if arguments.compare:
+        from cnnlab.workbench.run_reports.paired import compare
+
+        print(compare(*arguments.compare, arguments.metric))
+        return
     out = arguments.out or Path("outputs/seeds") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     try:
-        check_overrides(arguments.overrides)
+        check_overrides(arguments.overrides, arguments.folds)
         overrides = [*arguments.overrides, *(SMALL if arguments.smoke else [])]
-        check_earlier({out / str(seed): [*overrides, f"seed={seed}"] for seed in seeds})
-        for seed in tqdm(seeds, desc="seeds", disable=not sys.stderr.isatty()):
-            train(out / str(seed), [*overrides, f"seed={seed}"])
+        repeats = repeats_of(arguments.seeds, arguments.folds)[: 2 if arguments.smoke else None]
+        commands = {out / folder_of(repeat): [*overrides, *words_of(repeat, arguments.folds)] for repeat in repeats}
+        check_earlier(commands)
+        for folder, command in tqdm(commands.items(), desc="runs", disable=not sys.stderr.isatty()):
+            train(folder, command)
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print(f"stopped; the same command with --out {shlex.quote(str(out))} goes on", file=sys.stderr)
         sys.exit(130)
-    runs = pd.DataFrame([{**read_json(out / str(seed) / "metrics.json"), "seed": seed} for seed in seeds])
+    runs = pd.DataFrame([read_json(out / folder_of(repeat) / "metrics.json") | repeat for repeat in repeats])
     runs.to_csv(out / "seeds.csv", index=False)
     scores = [name for name in runs if name.startswith(("val/", "test/"))]
-    known = ["seed", "best_epoch", *sorted(scores, key=lambda name: name.startswith("test/"))]
+    known = ["fold", "seed", "best_epoch", *sorted(scores, key=lambda name: name.startswith("test/"))]
     columns = [name for name in [*known, "train_seconds", "images_per_second"] if name in runs]
     print(runs[columns].to_string(index=False))
-    row = summarise(runs, shlex.join(["python", "train.py", *arguments.overrides]))
+    script = ["scripts/seeds.py", "--folds", str(arguments.folds), "--"] if arguments.folds else ["train.py"]
+    row = summarise(runs, shlex.join(["python", *script, *arguments.overrides]))
     print(f"\n{markdown([row, row.values()])}\nRuns and table: {out}")
     if arguments.results:
         update_results(arguments.results, row)
@@ -65,12 +84,27 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=seed_list, default=seed_list("0-4"), help="0-4, or 0,3,7 (default 0-4)")
+    parser.add_argument("--seeds", type=seed_list, help="0-4, or 0,3,7 (default 0-4; with --folds 0)")
+    parser.add_argument(
+        "--folds", type=int, metavar="N", help="cross-validation with so many folds, each with each seed"
+    )
     parser.add_argument("--out", type=Path, help="folder of the runs (default outputs/seeds/<date>_<time>)")
     parser.add_argument("--results", type=Path, help="also put the row into this Markdown file's table")
     parser.add_argument("--smoke", action="store_true", help="two seeds, a few batches each: does it work?")
+    parser.add_argument("--compare", type=Path, nargs=2, metavar=("A", "B"), help="train nothing, test A against B")
+    parser.add_argument("--metric", help="what --compare is about (default val/accuracy)")
     parser.add_argument("overrides", nargs="*", help="after --, what train.py is to be given")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    trains = [arguments.seeds, arguments.folds, arguments.out, arguments.results, arguments.smoke, arguments.overrides]
+    if arguments.compare and any(trains):
+        parser.error("--compare reads finished runs; beside A and B it takes --metric only")
+    if arguments.metric and not arguments.compare:
+        parser.error("--metric belongs to --compare")
+    if arguments.folds is not None and arguments.folds < 2:
+        parser.error(f"--folds must be at least 2, got {arguments.folds}")
+    arguments.seeds = arguments.seeds or seed_list("0" if arguments.folds else "0-4")
+    arguments.metric = arguments.metric or "val/accuracy"
+    return arguments
 
 
 def seed_list(text: str) -> list[int]:
@@ -82,9 +116,29 @@ def seed_list(text: str) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
-def check_overrides(overrides: list[str]) -> None:
-    """Raise UserError for what would not make one run a seed."""
+def repeats_of(seeds: list[int], folds: int | None) -> list[dict[str, int]]:
+    """The seed of every run, with folds also its fold: all of a fold come one after the other."""
+    if folds is None:
+        return [{"seed": seed} for seed in seeds]
+    return [{"fold": fold, "seed": seed} for fold in range(folds) for seed in seeds]
+
+
+def folder_of(repeat: dict[str, int]) -> str:
+    """The name of its folder: 3, or fold-0-seed-3."""
+    return "-".join(f"{name}-{number}" for name, number in repeat.items()) if "fold" in repeat else str(repeat["seed"])
+
+
+def words_of(repeat: dict[str, int], folds: int | None) -> list[str]:
+    """What train.py is given for it."""
+    fold = [f"data.num_folds={folds}", f"data.fold={repeat['fold']}"] if "fold" in repeat else []
+    return [*fold, f"seed={repeat['seed']}"]
+
+
+def check_overrides(overrides: list[str], folds: int | None) -> None:
+    """Raise UserError for what would not make one run a seed, or a fold of those that --folds asks for."""
     for word in overrides:
+        if folds and parsed([word]).keys() & {"data.fold", "data.num_folds"}:
+            raise UserError(f"--folds {folds} sets data.fold and data.num_folds for every run; leave out {word}")
         if word.startswith("-") or any(value_of(key, [word]) for key in ("sweep", "resume", "hydra/sweeper")):
             raise UserError(f"every seed is one run of overrides like model=tinyvgg, got {word}")
 
@@ -170,7 +224,7 @@ def train(run_dir: Path, overrides: list[str]) -> None:
 
 
 def summarise(runs: pd.DataFrame, command: str) -> dict[str, str]:
-    """One row: mean ± sample standard deviation over the seeds; a single seed has none."""
+    """One row: mean ± sample standard deviation over the runs; a single one has none."""
 
     def spread(name: str, factor: float = 1, decimals: int | None = None) -> str:
         values = runs[name] * factor
@@ -186,12 +240,13 @@ def summarise(runs: pd.DataFrame, command: str) -> dict[str, str]:
 
     first = runs.iloc[0]
     epochs = sorted(set(runs["epochs"]))
+    folds = f"{runs['fold'].nunique()} folds: " if "fold" in runs else ""
     return {
         "command": f"`{command}`",
         "data": str(first["dataset"]),
         "parameters": f"{first['num_parameters']:,}",
         "epochs": str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}",
-        "seeds": ", ".join(map(str, runs["seed"])),
+        "seeds": folds + ", ".join(map(str, runs["seed"].unique())),
         "val %": scores("val"),
         "test %": scores("test"),
         "train seconds": spread("train_seconds", decimals=0),

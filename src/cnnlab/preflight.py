@@ -15,7 +15,7 @@ from cnnlab.speed import hardware
 _COUNTABLE = ("num_parameters", "train_seconds", "images_per_second")
 
 # Keys of `data` that may differ between trials without the data being read again.
-_LOADING = ("batch_size", "eval_batch_size", "device", "num_workers")
+_LOADING = ("batch_size", "eval_batch_size", "device", "num_workers", "fold")
 
 
 def check_search(candidates: Iterable[tuple[str, Iterable[DictConfig]]]) -> dict[str, Any]:
@@ -63,6 +63,7 @@ def _check(config: DictConfig, data: dict[str, DataModule]) -> None:
         data[key] = build_data(config)
     datamodule = data[key]
     datamodule.check_batch_size(config.data.get("batch_size", datamodule.batch_size))
+    datamodule.check_fold(config.data.get("fold", datamodule.fold))
     model = build_model(config, datamodule.input_shape, datamodule.num_classes)
     classifier = build_classifier(config, model, datamodule)
     metrics = [*getattr(classifier, "monitorable", [config.monitor]), *_COUNTABLE]

@@ -33,6 +33,7 @@ def test_the_data_are_pinned_by_their_checksums(without_data: None) -> None:
         ("model.kernel_size=31", ["model.kernel_size=31"], "kernel_size=31 is larger than the data"),
         ("optimizer.lr=-1", ["optimizer.lr=-1"], "optimizer.lr=-1: optimizer: Invalid learning rate"),
         ("data.batch_size=128", ["data.batch_size=128"], "batch_size must be at most 64"),
+        ("data.fold=10", ["data.fold=10"], "data.fold=10: .*fold must be from 0 to 9, as num_folds is 10, got 10"),
         ("defaults", ["test=true"], "must not see the test images"),
         ("defaults", ["objectives=[val/accuracy,nun_parameters]"], "did you mean num_parameters"),
         ("model.hiden=3", ["+model.hiden=3"], "unknown key model.hiden"),
@@ -58,4 +59,5 @@ def test_the_data_are_read_once_for_all_choices(without_data: None, monkeypatch:
     read: Callable[..., object] = MNIST.read
     monkeypatch.setattr(MNIST, "read", lambda self: (reads.append(1), read(self))[1])
     check_search([(f"size {size}", [config(f"data.batch_size={size}")]) for size in (16, 32, 64)])
-    assert len(reads) == 1
+    check_search([(f"fold {fold}", [config(f"data.fold={fold}")]) for fold in range(10)])
+    assert len(reads) == 2

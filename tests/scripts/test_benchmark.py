@@ -13,7 +13,7 @@ import torch
 from conftest import PROJECT, Finished
 
 SCRIPT = "scripts/benchmark.py"
-PARTS = ("pipeline", "overhead", "end_to_end", "batch_size", "time_to_accuracy", "imports", "busy", "gpu")
+PARTS = ("pipeline", "overhead", "end_to_end", "dimensions", "batch_size", "time_to_accuracy", "imports", "busy", "gpu")
 
 
 @pytest.mark.slow

@@ -72,6 +72,32 @@ def test_what_is_no_single_run(overrides: list[str], command: Callable[..., Fini
     assert list(tmp_path.iterdir()) == []
 
 
+def test_every_fold_is_run_with_every_seed(seeds: ModuleType) -> None:
+    repeats = seeds.repeats_of([3, 4], 2)
+    assert [seeds.folder_of(one) for one in repeats] == [
+        f"fold-{fold}-seed-{seed}" for fold in (0, 1) for seed in (3, 4)
+    ]
+    assert seeds.words_of(repeats[2], 2) == ["data.num_folds=2", "data.fold=1", "seed=3"]
+    row = seeds.summarise(runs().assign(seed=0, fold=[0, 1, 2]), "python scripts/seeds.py --folds 3 --")
+    assert (row["seeds"], row["val %"]) == ("3 folds: 0", "99.00 ± 1.00")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--folds", "5", "--", "data.fold=1"], "error: --folds 5 sets data.fold and data.num_folds for every run; "),
+        (["--folds", "1"], "error: --folds must be at least 2, got 1"),
+        (["--compare", "a", "b", "--", "model=mlp"], "error: --compare reads finished runs; beside A and B it takes "),
+        (["--metric", "val/loss"], "error: --metric belongs to --compare"),
+        (["--compare", "a", "b"], "error: no folder a"),
+    ],
+)
+def test_flags_that_do_not_go_together(words: list[str], message: str, command: Callable[..., Finished]) -> None:
+    refused = command("scripts/seeds.py", *words)
+    assert refused.status != 0
+    assert message in refused.err
+
+
 def test_what_lies_there_must_be_of_the_same_command_packages_and_data(
     command: Callable[..., Finished],
     train: Callable[..., Finished],

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cnnlab.data import split_checks
 from cnnlab.data.augment import Augmentation
-from cnnlab.data.lazy_samples import LazySamples
+from cnnlab.data.lazy_samples import LazySamples, joined
 from cnnlab.data.loading.normalisation import mean_and_std
 from cnnlab.data.loading.tensor_loader import EpochOrder, TensorLoader
 from cnnlab.data.loading.worker_loader import WorkerLoader
@@ -57,6 +57,10 @@ class DataModule(LightningDataModule):
         augment: random changes of training batches.
         shuffle_axis: reorder the columns, rows, pixels, time steps or words of all samples by one permutation; the
             data set is then named after it.
+        fold: cut training and validation samples together into `num_folds` stratified parts of one size, the same for
+            every seed, and validate on this one (from 0) after training on the others; the test split stays as it is.
+            None: the data set's own validation split.
+        num_folds: into how many.
         seed: with the epoch, decides the order of the training samples and their augmentation; also the permutation.
 
     Raises:
@@ -67,6 +71,7 @@ class DataModule(LightningDataModule):
     kind: str | None = None  # image, series, volume, audio, spectrogram or text; None: what the number of dims suggests
     preprocessing = "plain"
     has_known_splits = False  # True: published splits, which need no check for copies
+    has_own_folds = False  # True: `read` returns the splits of self.fold, and says in its docstring what a fold is
 
     def __init__(
         self,
@@ -79,9 +84,13 @@ class DataModule(LightningDataModule):
         device: Literal["auto", "cpu"] = "auto",
         augment: Augmentation | None = None,
         shuffle_axis: Axis = "none",
+        fold: int | None = None,
+        num_folds: int = 10,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if num_folds < 2:
+            raise UserError(f"num_folds must be at least 2, got {num_folds}")
         sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
         sizes |= {name: n for name, n in {"train_size": train_size, "val_size": val_size}.items() if n is not None}
         for name, size in sizes.items():
@@ -96,6 +105,8 @@ class DataModule(LightningDataModule):
         self.device = device
         self.augment = augment
         self.shuffle_axis = shuffle_axis
+        self.fold, self.num_folds = fold, num_folds
+        self.check_fold(fold)
         self.seed = seed
         self.accelerator = "cpu"  # of the run: cuda, mps or cpu
         self._splits: Splits | None = None
@@ -115,6 +126,8 @@ class DataModule(LightningDataModule):
         if self._splits is not None:
             return
         splits = self.read()
+        if self.fold is not None and not self.has_own_folds:
+            splits = self._folded(splits, self.fold)
         split_checks.check_names(splits.class_names)
         self.dataset = splits.dataset
         if self.shuffle_axis != "none":
@@ -150,6 +163,13 @@ class DataModule(LightningDataModule):
         """What a person would take the samples for: image, series, volume, audio, spectrogram or text."""
         return cls.kind or _KINDS.get(num_spatial_dims, "series")
 
+    def check_fold(self, fold: int | None) -> None:
+        """Raise UserError for a fold that there is not."""
+        if fold is not None and not 0 <= fold < self.num_folds:
+            raise UserError(
+                f"fold must be from 0 to {self.num_folds - 1}, as num_folds is {self.num_folds}, got {fold}"
+            )
+
     def check_batch_size(self, batch_size: int, num_processes: int = 1) -> None:
         """Raise UserError if an epoch would not hold a single batch for each process."""
         most = len(self.training) // num_processes
@@ -167,8 +187,9 @@ class DataModule(LightningDataModule):
     def summary(self) -> str:
         """Describe the data for the log: samples, shape, statistics and how many training samples each class has."""
         shape = "x".join(map(str, self.input_shape))
+        name = self.dataset if self.fold is None else f"{self.dataset}, fold {self.fold} of 0-{self.num_folds - 1}"
         lines = [
-            f"data   {self.dataset}: {len(self.training):,} training and {len(self.validation):,} validation samples "
+            f"data   {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
             f"of {shape}, mean {_short(self.mean)}, std {_short(self.std)}"
         ]
         if self.targets == "classes":
@@ -291,6 +312,13 @@ class DataModule(LightningDataModule):
         if errors:
             raise UserError("; ".join(errors))
         return loaded
+
+    def _folded(self, splits: Splits, fold: int) -> Splits:
+        samples = joined(splits.training, splits.validation)
+        if len(samples) < self.num_folds:
+            raise UserError(f"num_folds must be at most {len(samples)}, the number of samples, got {self.num_folds}")
+        validation, training = samples.fold(fold, self.num_folds)
+        return replace(splits, training=training, validation=validation)
 
     def _arranged(self, samples: Samples) -> Samples:
         """The samples in the order that shuffle_axis asks for."""

@@ -119,6 +119,30 @@ class LazySamples(LabelledSamples):
         return replace(self, labels=self.labels[positions], indices=self.indices[positions])
 
 
+class _InTurn(Dataset[Any]):
+    """The samples of one split followed by those of another."""
+
+    def __init__(self, first: LabelledSamples, second: LabelledSamples) -> None:
+        self.first, self.second = first, second
+
+    def __getitem__(self, index: int) -> Any:
+        own = index - len(self.first)
+        sample = self.first[index] if own < 0 else self.second[own]
+        if isinstance(sample, UserError):
+            raise sample
+        return sample
+
+
+def joined(first: TensorSamples | LazySamples, second: TensorSamples | LazySamples) -> TensorSamples | LazySamples:
+    """Return the samples of two splits as one; they lie in memory if those of both do."""
+    labels = torch.cat([first.labels, second.labels])
+    if isinstance(first, TensorSamples) and isinstance(second, TensorSamples):
+        if problem := difference(first.inputs[0], second.inputs[0]):
+            raise problem
+        return TensorSamples(torch.cat([first.inputs, second.inputs]), labels)
+    return LazySamples(_InTurn(first, second), labels, torch.arange(len(labels)))
+
+
 def reader_arguments(num_workers: int) -> dict[str, Any]:
     """Return arguments for a DataLoader that reads in `num_workers` processes; 0 reads in this process."""
     return {

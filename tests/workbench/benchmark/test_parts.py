@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 
 from cnnlab.workbench.benchmark import (
     batch_size,
+    dimensions,
     end_to_end,
     gpu,
     imports,
@@ -53,6 +54,16 @@ def test_overhead_is_what_a_step_takes_more_and_only_there_where_an_aim_was_it_i
     assert linear[3:7] == ["1,500 (1,000–2,000)", "200 (200–200)", "360 (320–400)", "160 (160–160)"]
     assert linear[8:] == ["template ≤ 400 µs: yes, fast ≤ 150 µs: no"]
     assert tinyvgg[7:] == ["28.0 (16.0–40.0)", "template ≤ 5 %: no"]
+
+
+def test_dimensions_tell_seconds_of_an_epoch_and_the_ratio_to_the_loop_by_hand() -> None:
+    seconds = {"template": [1.0, 1.0], "fast": [0.5, 0.5], "plain": [1.4, 1.6]}
+    header, line = lines(dimensions.as_markdown(rows(seconds, model="mlp", data="3-D")))
+    told = dict(zip(header, line, strict=True))
+    assert told["data"] == "3-D"
+    assert (told["template"], told["plain / template"]) == ("10.00 (10.00–10.00)", "1.50 (1.40–1.60)")
+    assert told["aim"] == "plain / template ≥ 1.5: yes"
+    assert dimensions.draw(rows(seconds, model="mlp", data="3-D")).startswith(b"\x89PNG")
 
 
 def test_end_to_end_tells_seconds_of_an_epoch_and_how_many_times_faster() -> None:

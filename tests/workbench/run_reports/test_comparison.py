@@ -79,6 +79,22 @@ def make(
     return folder
 
 
+def test_folds_are_one_row_that_is_not_the_row_of_the_ordinary_split(tmp_path: Path) -> None:
+    for fold, seed, value in ((1, 10, 0.92), (1, 9, 0.94), (0, 9, 0.90)):
+        settings = {"seed": seed, "data.fold": fold, "data.num_folds": 2}
+        make(tmp_path / f"{fold}-{seed}", settings, val_accuracy=value)
+    make(tmp_path / "new", {"data.fold": None, "data.num_folds": 10}, val_accuracy=0.8)
+    make(tmp_path / "old", {"seed": 1}, val_accuracy=0.7)
+    compared = compare([tmp_path])
+    folds, ordinary = compared.table.to_dict("records")
+    assert (folds["n"], folds["seeds"], folds["folds"]) == (3, "9 10", "0 1")
+    assert folds["val_mean"] == pytest.approx(0.92)
+    assert [Path(run).name for run in folds["runs"].split("; ")] == ["0-9", "1-9", "1-10"]
+    assert (ordinary["n"], ordinary["seeds"]) == (2, "0 1")
+    assert compared.choices == ["data.num_folds"]
+    assert "mean ± standard deviation of n runs that differ only in their seed or fold" in text.notes(compared)
+
+
 def by_name(text: list[list[str]]) -> list[dict[str, str]]:
     return [dict(zip(text[0], row, strict=True)) for row in text[1:]]
 

@@ -85,7 +85,7 @@ def test_a_row_is_a_dot_an_error_bar_and_a_number(drawn: list[Figure]) -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["net 1", "net 2"]
     assert texts(axes) == ["99.00 ± 0.20", "98.50"]
     assert axes.get_xlabel() == "test accuracy in %"
-    assert axes.get_title(loc="left") == "mnist\nmean ± standard deviation of 1 to 3 seeds"
+    assert axes.get_title(loc="left") == "mnist\nmean ± standard deviation of 1 to 3 runs"
     bottom, top = axes.get_ylim()
     assert bottom > top  # the first row is on top
     dots = [line.get_xydata().tolist() for line in axes.lines if line.get_marker() not in ("|", "None")]

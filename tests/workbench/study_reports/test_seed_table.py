@@ -106,6 +106,36 @@ def test_a_seed_that_ran_twice_counts_once(tmp_path: Path) -> None:
     assert (seeds.at[0, "n"], seeds.at[0, "value_mean"]) == (2, pytest.approx(0.3))
 
 
+def test_folds_repeat_a_point_as_seeds_do(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path)
+    for lr in (0.1, 0.2):
+        for fold in (1, 0, 10):
+            for seed in (0, 1):
+                maker.trial({"lr": lr, "data.fold": fold, "seed": seed}, lr + fold / 100 + seed / 1000)
+    sweep = read(maker.finish())
+    table = of(sweep)
+    assert table is not None
+    first, second = table.to_dict("records")
+    assert (first["n"], first["seeds"], first["folds"]) == (6, "0 1", "0 1 10")
+    assert first["value_mean"] == pytest.approx(0.1 + 0.11 / 3 + 0.0005)
+    assert second["value_sd"] == pytest.approx(
+        pd.Series([0.2 + f / 100 + s for f in (0, 1, 10) for s in (0, 0.001)]).std()
+    )
+    assert seed_table.point_columns(table) == ["lr"]
+    assert seed_table.seed_rows(sweep, table)[0][:3] == ["lr", "n", "val/accuracy"]
+
+
+def test_folds_alone(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path)
+    for lr in (0.1, 0.2):
+        for fold in (0, 1):
+            maker.trial({"lr": lr}, lr + fold, overrides=[f"lr={lr}", f"++data.fold={fold}", "++data.num_folds=2"])
+    table = of(read(maker.finish()))
+    assert table is not None
+    assert list(table.columns[:3]) == ["lr", "n", "folds"]
+    assert list(table["value_mean"]) == pytest.approx([0.6, 0.7])
+
+
 def test_absent_and_null_are_two_points(tmp_path: Path) -> None:
     maker = SweepMaker(tmp_path)
     for seed in (0, 1):

@@ -1,5 +1,6 @@
 """Seconds per epoch of train.py against loops written by hand, from the plainest to the best."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
@@ -32,15 +33,15 @@ def cells(settings: Settings) -> list[Cell]:
     ]
 
 
-def epochs(cell: pd.DataFrame) -> pd.DataFrame:
-    """Seconds per epoch, one column per variant."""
-    return per_repeat(cell, "per_step")[[*VARIANTS]] * cell["steps_per_epoch"].iloc[0]
+def seconds_per_epoch(cell: pd.DataFrame, names: Sequence[str] = VARIANTS) -> pd.DataFrame:
+    """One column per variant, one line per repeat."""
+    return per_repeat(cell, "per_step")[[*names]] * cell["steps_per_epoch"].iloc[0]
 
 
 def as_markdown(rows: pd.DataFrame) -> str:
     seconds_lines, ratio_lines = [], []
     for (device, model, batch_size), cell in rows.groupby(["device", "model", "batch_size"]):
-        seconds, precisions = epochs(cell), cell.groupby("variant")["precision"].first()
+        seconds, precisions = seconds_per_epoch(cell), cell.groupby("variant")["precision"].first()
         line = {"device": device, "model": model, "batch size": batch_size, "precision": precisions["template"]}
         shown = {name: spread(seconds[name], 2) for name in VARIANTS}
         seconds_lines.append(line | {"best in": precisions["best"]} | shown)
@@ -59,7 +60,9 @@ def as_markdown(rows: pd.DataFrame) -> str:
 def draw(rows: pd.DataFrame) -> bytes:
     return figures.draw(
         [
-            figures.Panel(f"batch {size}", "", "seconds per epoch", figures.values_over(some, "model", epochs))
+            figures.Panel(
+                f"batch {size}", "", "seconds per epoch", figures.values_over(some, "model", seconds_per_epoch)
+            )
             for size, some in rows.groupby("batch_size")
         ],
         columns=2,

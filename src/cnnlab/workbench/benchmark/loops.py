@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.speed import hardware
 from cnnlab.workbench.benchmark.bench import Bench
-from cnnlab.workbench.benchmark.pillow_samples import PillowSamples
+from cnnlab.workbench.benchmark.plain_samples import PlainSamples
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -21,7 +21,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 def plain(bench: Bench, steps: int) -> float:
     """The loop that courses teach: samples one by one, eager float32, the accuracy read every step."""
     model = bench.model(channels_last=False)
-    loader = DataLoader(PillowSamples(bench.data, bench.config.augment), bench.batch_size, shuffle=True)
+    loader = DataLoader(PlainSamples(bench.data, bench.config.augment), bench.batch_size, shuffle=True)
     optimizer = AdamW(model.parameters(), lr=bench.config.optimizer.lr)
     return _train(bench, model, optimizer, loader, steps, "32-true", read_accuracy=True)
 

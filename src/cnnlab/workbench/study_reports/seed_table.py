@@ -1,4 +1,4 @@
-"""Studies that repeat points with several seeds: mean and standard deviation of each point."""
+"""Studies that repeat points with several seeds or folds: mean and standard deviation of each point."""
 
 from typing import Any
 
@@ -9,34 +9,40 @@ from cnnlab.workbench.notation import ABSENT, decimals_of, is_absent, short_name
 from cnnlab.workbench.study_reports.sweep_folder import Sweep
 from cnnlab.workbench.study_reports.trial_table import assignments, value_columns
 
-_SEED = "seed"
+# By what a point is repeated, and the column that lists it.
+_REPEATS = {"seed": "seeds", "data.fold": "folds"}
 _SPEEDS = {"train_seconds": "train seconds", "images_per_second": "images/s"}
 _OF_THE_ENGINE = ("hydra", "resume", "init_from", "sweep", "test")  # differ between trials without being a choice
 
 
 def seed_table(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame) -> pd.DataFrame | None:
-    """One row a point, in order of its parameters; None unless seeds differ and some point was run with two.
+    """One row a point, in order of its parameters; None unless seeds or folds differ and some point was run twice.
 
-    A point is all searched parameters but the seed, and all other overrides that differ between trials. Columns: those,
-    n, seeds, then `<name>_mean` and `<name>_sd` (of the sample, ddof=1) of the value(s), train_seconds (s) and
-    images_per_second. Only COMPLETE trials count; a seed that was run twice counts once, with the later trial.
+    A point is all searched parameters but the seed and the fold, and all other overrides that differ between trials.
+    Columns: those, n, seeds and folds (what the trials were given of them), then `<name>_mean` and `<name>_sd` (of the
+    sample, ddof=1) of the value(s), train_seconds (s) and images_per_second. Only COMPLETE trials count; what was run
+    twice counts once, with the later trial.
     """
     complete = table[table["state"] == "COMPLETE"].sort_index()
     points = _with_other_overrides(sweep, params).loc[complete.index]
-    if _SEED not in points or points[_SEED].map(shown).nunique() < 2:
+    repeats = {name: column for name in points if (column := _REPEATS.get(name.lstrip("+")))}
+    if all(points[name].map(shown).nunique() < 2 for name in repeats):
         return None
-    point_names = [name for name in points if name != _SEED]
+    point_names = [name for name in points if name not in repeats]
     measured = [*value_columns(sweep), *(name for name in _SPEEDS if name in complete)]
-    groups: dict[tuple[str, ...], dict[str, int]] = {}
+    groups: dict[tuple[str, ...], dict[tuple[str, ...], int]] = {}
     for number, row in points.to_dict("index").items():
-        groups.setdefault(tuple(repr(row[name]) for name in point_names), {})[repr(row[_SEED])] = number
+        point, repeat = (tuple(repr(row[name]) for name in names) for names in (point_names, repeats))
+        groups.setdefault(point, {})[repeat] = number
     if all(len(numbers) < 2 for numbers in groups.values()):
         return None
     rows = []
     for numbers in groups.values():
         chosen = list(numbers.values())
         row = {name: points.at[chosen[0], name] for name in point_names}
-        row |= {"n": len(chosen), "seeds": " ".join(sorted((shown(points.at[i, _SEED]) for i in chosen), key=_number))}
+        row["n"] = len(chosen)
+        for name, column in repeats.items():
+            row[column] = " ".join(sorted({shown(points.at[i, name]) for i in chosen}, key=_number))
         for name in measured:
             sample = complete.loc[chosen, name].astype(float)
             row |= {f"{name}_mean": sample.mean(), f"{name}_sd": sample.std(ddof=1)}

@@ -112,7 +112,8 @@ def _seeds(sweep: Sweep, seeds: pd.DataFrame) -> str:
     rows = seed_table.seed_rows(sweep, seeds)
     more = len(rows) - 1 - _MOST_SEED_ROWS
     rest = f"\n{more} more points in seeds.md" if more > 0 else ""
-    return f"Over seeds, mean ± standard deviation\n{aligned(rows[: _MOST_SEED_ROWS + 1])}{rest}"
+    over = " and ".join(name for name in ("seeds", "folds") if name in seeds)
+    return f"Over {over}, mean ± standard deviation\n{aligned(rows[: _MOST_SEED_ROWS + 1])}{rest}"
 
 
 def _commands(sweep: Sweep, best: int, has_recipe: bool) -> str:

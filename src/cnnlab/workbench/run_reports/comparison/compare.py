@@ -36,7 +36,7 @@ class Comparison:
         choices: keys of the config in which rows differ, the most telling first; device and batch_size may be among
             them.
         left_out: runs that are not finished, were pruned or cannot be read.
-        num_repeated: runs of a seed that a later run of the same row repeats; they do not count.
+        num_repeated: runs of a seed and fold that a later run of the same row repeats; they do not count.
     """
 
     table: pd.DataFrame
@@ -64,12 +64,12 @@ class Comparison:
 def compare(folders: Iterable[Path]) -> Comparison:
     """Read all runs in and below `folders`; a row stands for runs of the same settings, data and device.
 
-    Columns: row (from 1), model, data, metric (what val and test are), mode (max or min), the choices, n (runs, one
-    per seed), seeds, parameters, multiply_adds (of one sample; nan, for only the network itself tells), epochs,
-    batch_size, then `<name>_mean` and `<name>_sd` (of the sample, ddof=1; nan for a single run) of val, test,
-    train_seconds (s) and images_per_second, test_n (how many runs were tested), checkpoint_bytes (of best.ckpt,
-    mean), device (with the precision) and runs (folders, parted by "; "). Data sets stand apart, in each the best on
-    validation first.
+    Columns: row (from 1), model, data, metric (what val and test are), mode (max or min), the choices, n (runs, one per
+    seed and fold), seeds, folds (where there are any), parameters, multiply_adds (of one sample; nan, for only the
+    network itself tells), epochs, batch_size, then `<name>_mean` and `<name>_sd` (of the sample, ddof=1; nan for a
+    single run) of val, test, train_seconds (s) and images_per_second, test_n (how many runs were tested),
+    checkpoint_bytes (of best.ckpt, mean), device (with the precision) and runs (folders, parted by "; "). Data sets
+    stand apart, in each the best on validation first.
 
     Raises:
         UserError: a folder does not exist, or none holds a finished run.
@@ -81,17 +81,13 @@ def compare(folders: Iterable[Path]) -> Comparison:
     if not finished:
         why = named(left_out) if left_out else "python train.py makes one"
         raise UserError(f"no finished runs in {', '.join(map(short_path, folders))}: {why}")
-    groups: dict[str, dict[str, FinishedRun]] = {}
+    groups: dict[str, dict[tuple[int, int, str], FinishedRun]] = {}
     for one in sorted(data_told_apart(finished), key=lambda one: (one.when, str(one.run.folder))):
-        groups.setdefault(identity(one), {})[one.seed] = one
-    rows = sorted((_by_seed(group) for group in groups.values()), key=_place)
+        groups.setdefault(identity(one), {})[one.repeat] = one
+    rows = sorted(([group[key] for key in sorted(group)] for group in groups.values()), key=_place)
     choices = _choices([row[0] for row in rows])
     table = pd.DataFrame([{"row": i, **_row(row, choices)} for i, row in enumerate(rows, 1)])
     return Comparison(table, choices, left_out, len(finished) - sum(map(len, rows)))
-
-
-def _by_seed(group: dict[str, FinishedRun]) -> list[FinishedRun]:
-    return [group[seed] for seed in sorted(group, key=lambda seed: (len(seed), seed))]
 
 
 def _place(row: list[FinishedRun]) -> tuple[str, str, bool, float]:
@@ -145,7 +141,9 @@ def _row(runs: list[FinishedRun], choices: list[str]) -> dict[str, Any]:
     first = runs[0]
     row: dict[str, Any] = {"model": first.model, "data": first.data, "metric": first.run.metric, "mode": first.mode}
     row |= {key: first.settings.get(key, ABSENT) for key in choices if key not in ("device", "batch_size")}
-    row |= {"n": len(runs), "seeds": " ".join(one.seed for one in runs)}
+    row |= {"n": len(runs), "seeds": " ".join(dict.fromkeys(one.seed for one in runs))}
+    if first.fold is not None:
+        row["folds"] = " ".join(dict.fromkeys(str(one.fold) for one in runs))
     row |= {"parameters": first.number("num_parameters"), "multiply_adds": math.nan}
     row |= {"epochs": _mean_and_sd(one.run.epochs for one in runs)[0], "batch_size": first.settings["batch_size"]}
     values: dict[str, list[float | None]] = {

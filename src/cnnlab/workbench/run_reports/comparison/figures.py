@@ -258,7 +258,7 @@ def _of_seeds(panel: Panel) -> str:
     if max(panel.counts, default=1) == 1:
         return ""
     low, high = min(panel.counts), max(panel.counts)
-    return f"\nmean ± standard deviation of {low if low == high else f'{low} to {high}'} seeds"
+    return f"\nmean ± standard deviation of {low if low == high else f'{low} to {high}'} runs"
 
 
 def _names(panel: Panel) -> list[str]:

@@ -15,7 +15,7 @@ from cnnlab.workbench.run_reports.run_table import Run, read_mapping
 # resolved device, the checksums of the data and the metric's direction stand for; what changes no result.
 _NO_CHOICE = (
     *("seed", "mode", "resume", "init_from", "test", "objectives", "logger", "hydra"),
-    *("data.root", "data.path", "data.device", "data.allow_subset", "data.eval_batch_size"),
+    *("data.fold", "data.root", "data.path", "data.device", "data.allow_subset", "data.eval_batch_size"),
     *("trainer.accelerator", "trainer.precision", "trainer.num_threads", "trainer.default_root_dir"),
     *("callbacks.progress", "callbacks.throughput", "callbacks.step_curves", "callbacks.finite_loss"),
     *("callbacks.preview", "callbacks.confusion_counts", "callbacks.trial_report"),
@@ -31,6 +31,7 @@ class FinishedRun:
         data: the data set's name, which tells it from others of that name.
         settings: by dotted key, without those that are no choice.
         metrics: content of metrics.json, with the config's seed where it has none.
+        fold: of a cross-validation, whose runs repeat each other; None without one.
         when: it was finished, in seconds since 1970.
     """
 
@@ -41,11 +42,17 @@ class FinishedRun:
     mode: str
     settings: dict[str, Any]
     metrics: dict[str, Any]
+    fold: int | None
     when: float
 
     @property
     def seed(self) -> str:
         return shown(self.metrics.get("seed"))
+
+    @property
+    def repeat(self) -> tuple[int, int, str]:
+        """What tells it from the runs that it repeats; in their order."""
+        return -1 if self.fold is None else self.fold, len(self.seed), self.seed
 
     def number(self, name: str) -> float:
         """Of metrics.json; nan where it is missing."""
@@ -61,6 +68,11 @@ def read(run: Run) -> FinishedRun:
     environment = read_mapping(run.folder / "environment.json")
     settings = {key: value for key, value in _flat(config).items() if not _is_no_choice(key) and not _follows(value)}
     name = settings.get("model.name")  # a zoo's network is known by its name, not by the class that wraps the zoo
+    data = config.get("data")
+    fold = data.get("fold") if isinstance(data, dict) else None
+    if not isinstance(fold, int):
+        fold = None
+        settings.pop("data.num_folds", None)
     configured = settings.pop("data.batch_size", ABSENT)
     settings["batch_size"] = metrics.get("batch_size", configured)
     settings["device"] = ", ".join(str(metrics[key]) for key in ("device", "precision") if metrics.get(key))
@@ -72,6 +84,7 @@ def read(run: Run) -> FinishedRun:
         mode=direction_in_name(run.metric) or ("min" if config.get("mode") == "min" else "max"),
         settings=settings,
         metrics={"seed": config.get("seed"), **metrics},
+        fold=fold,
         when=(run.folder / "metrics.json").stat().st_mtime,
     )
 

@@ -69,7 +69,8 @@ def notes(comparison: Comparison) -> list[str]:
     """Notes without which the table would mislead, one line each."""
     lines = []
     if (comparison.table["n"] > 1).any():
-        lines.append("mean ± standard deviation of n runs that differ only in their seed")
+        what = "seed or fold" if "folds" in comparison.table else "seed"
+        lines.append(f"mean ± standard deviation of n runs that differ only in their {what}")
     if _has_several_devices(comparison.table):
         lines.append("train s and images/s are not comparable across devices and precisions")
     if comparison.hidden_choices:

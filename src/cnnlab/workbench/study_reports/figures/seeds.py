@@ -1,4 +1,4 @@
-"""A figure of points that were run with several seeds, with the standard deviation over the seeds."""
+"""A figure of points that were run with several seeds or folds, with the standard deviation over them."""
 
 import math
 from typing import Any
@@ -31,11 +31,11 @@ def seeds(sweep: Sweep, table: pd.DataFrame) -> Figure:
         table: `seed_table` of it.
 
     Raises:
-        NotDrawn: no parameter but the seed varies.
+        NotDrawn: no parameter but the seed and the fold varies.
     """
     x, rest = lines_over(table)
     if x is None:
-        raise NotDrawn("no parameter but the seed varies")
+        raise NotDrawn(f"no parameter but the seed{' and the fold' * ('folds' in table)} varies")
     panels = dict(zip(value_columns(sweep), sweep.metrics, strict=True))
     if f"{_SPEED}_mean" in table and table[f"{_SPEED}_mean"].notna().any():
         panels[_SPEED] = "images/s"
@@ -58,7 +58,8 @@ def seeds(sweep: Sweep, table: pd.DataFrame) -> Figure:
         grid[-1].yaxis.set_major_formatter(FuncFormatter(lambda speed, _: f"{speed:,g}"))
     places.dress(grid[-1], short_names(point_columns(table))[x])
     counts = sorted(set(table["n"]))
-    text = f"{counts[0] if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'} seeds"
+    text = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    text += " runs" if "folds" in table else " seeds"
     text += f", best {len(lines)} of {len(found)} combinations" if len(lines) < len(found) else ""
     grid[0].set_title(f"mean ± standard deviation, {text}", loc="left")
     if rest:
