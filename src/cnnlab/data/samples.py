@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from cnnlab.data.stratified import stratified_order
@@ -25,6 +26,16 @@ class LabelledSamples(ABC):
         """Return a stratified part of `size` samples and the rest, both in an order whose prefixes are stratified."""
         order = stratified_order(self.labels)
         return self.take(order[:size]), self.take(order[size:])
+
+    def fold(self, number: int, num_folds: int) -> tuple[Self, Self]:
+        """Return one of `num_folds` stratified parts, counted from 0, and all others together.
+
+        The parts differ in size by one sample at most. As in `split`, the prefixes of the others are stratified.
+        """
+        order = stratified_order(self.labels)
+        start, stop = (len(order) * n // num_folds for n in (number, number + 1))
+        others = torch.cat([order[:start], order[stop:]])
+        return self.take(order[start:stop]), self.take(others[stratified_order(self.labels[others])])
 
     def first(self, size: int | None) -> Self:
         """Return the first samples, all of them for None."""
