@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 
 # Paths hold commas, spaces, "=" and umlauts, all of which mean something else, or nothing, in Hydra's grammar.
-_LITERAL = {"run", "resume", "init_from", "images", "image", "out", "data.root", "data.path"}
+_LITERAL = {"run", "resume", "init_from", "images", "image", "inputs", "out", "data.root", "data.path"}
 _MADE_ABSOLUTE = {"run", "resume", "init_from", "data.root", "data.path"}
 
 # The classes behind these groups take more arguments than their YAML files list. `++` lets any be given; the class's

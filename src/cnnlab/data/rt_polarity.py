@@ -37,7 +37,6 @@ class RtPolarity(TextDataModule):
     """
 
     has_known_splits = True
-    has_own_folds = True
     url = "https://www.cs.cornell.edu/people/pabo/movie-review-data/rt-polaritydata.tar.gz"
     known_sha256 = {  # noqa: RUF012
         "rt-polarity.neg": "2d11cfbc790f1cd96d78339f41ce53ced1efa83cd22d37d6788fa3fe3d17e2fd",
@@ -45,13 +44,9 @@ class RtPolarity(TextDataModule):
     }
 
     def __init__(self, root: str | None = None, fold: int = 0, num_folds: int = 10, **text: Any) -> None:
-        super().__init__(**text)
-        if num_folds < 2:
-            raise UserError(f"num_folds must be at least 2, got {num_folds}")
-        if not 0 <= fold < num_folds:
-            raise UserError(f"fold must be from 0 to {num_folds - 1}, as num_folds is {num_folds}, got {fold}")
+        super().__init__(fold=fold, num_folds=num_folds, **text)
         self.root = root
-        self.fold, self.num_folds = fold, num_folds
+        self.test_fold = fold
         self.download_failure = _NOT_TRIED
 
     def prepare_data(self) -> None:
@@ -77,7 +72,7 @@ class RtPolarity(TextDataModule):
         lines = [content.decode().splitlines() for content in contents.values()]
         labels = torch.cat([torch.full((len(sentences),), label) for label, sentences in enumerate(lines)])
         texts = Texts([words_of(sentence) for sentences in lines for sentence in sentences], labels)
-        test, rest = texts.fold(self.fold, self.num_folds)
+        test, rest = texts.fold(self.test_fold, self.num_folds)
         validation, training = rest.split(len(rest) // 10)
         return TextSplits("rt-polarity", ("negative", "positive"), training, validation, test, checksums)
 

@@ -20,6 +20,7 @@ from cnnlab.workbench.inspection import through_the_net
 from cnnlab.workbench.inspection.activations import activations
 from cnnlab.workbench.prediction.picture_reader import PictureReader
 from cnnlab.workbench.prediction.reader import Prepared, Reader
+from cnnlab.workbench.prediction.text_reader import TextReader
 
 Pixels = NDArray[np.uint8]
 
@@ -148,4 +149,4 @@ def reader_for(data: Mapping[str, Any]) -> Reader:
     Raises:
         UserError: if there is none, as the end of a sentence on the data set.
     """
-    return PictureReader(data)
+    return TextReader(data) if data.get("kind") == "text" else PictureReader(data)
