@@ -8,8 +8,10 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from cnnlab.workbench.canvas import BLACK, GREEN, VERMILION, figure, png, project_style
+from cnnlab.workbench.inspection.word_weights import word_weights
 
 EXPLANATION = (
     "Purple words speak for the answer, orange ones against it: how far its log-odds fall without the word. "
@@ -38,6 +40,19 @@ class WeighedText:
     weights: NDArray[np.floating]
     caption: str
     is_right: bool | None = None
+
+    @classmethod
+    def of(
+        cls, model: nn.Module, sample: Tensor, answer: int, vocabulary: Sequence[str], caption: str, is_right: bool | None
+    ) -> "WeighedText":
+        """A sample (1, length) of numbers of words, weighed by a network in eval mode.
+
+        Args:
+            vocabulary: the words in the order of their numbers; the first stands for no word.
+        """
+        weights = word_weights(model, sample, answer)
+        numbers = sample[0].long().cpu().numpy()
+        return cls([vocabulary[n] for n in numbers if n], weights[numbers != 0], caption, is_right)
 
 
 def draw(texts: Sequence[WeighedText], title: str, explanation: str) -> bytes:
