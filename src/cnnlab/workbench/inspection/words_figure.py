@@ -22,7 +22,7 @@ _COLUMNS = 116  # characters of a line
 _CHARACTER, _LINE = 0.0669, 0.19  # inches: of DejaVu Sans Mono in 8 points
 _MARGIN, _TOP, _GAP = 0.12, 0.62, 0.1
 _MOST_LINES = 6  # of a text
-_STRONGEST = 0.62  # of the colour scale's half: beyond it black letters are hard to read
+_STRONGEST = 0.55  # of the colour scale's half: beyond it black letters are hard to read
 
 
 @dataclass(frozen=True)
