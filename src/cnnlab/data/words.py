@@ -65,8 +65,3 @@ def as_numbers(texts: Sequence[Sequence[str]], numbers: Mapping[str, int], lengt
         known = [numbers.get(word, UNKNOWN) for word in words[:length]]
         row[: len(known)] = known
     return torch.from_numpy(rows).unsqueeze(1)
-
-
-def placed_words(numbers: Iterable[float], vocabulary: Sequence[str]) -> list[tuple[int, str]]:
-    """The place in a text and the word of every number that is no padding; <unknown> stands for unknown words."""
-    return [(place, vocabulary[int(number)]) for place, number in enumerate(numbers) if int(number) != PADDING]
