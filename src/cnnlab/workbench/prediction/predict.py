@@ -102,7 +102,8 @@ def predict(
 
 def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | Estimates, list[bytes]]:
     """Answers and contact sheets: a page at a time, so that memory holds the samples of one."""
-    answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names)
+    named = "text" if isinstance(predictor.reader, TextReader) else "file"
+    answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names, named=named)
     sheets: list[bytes] = []
     page: dict[str, Prepared] = {}
 
