@@ -107,7 +107,9 @@ def words_argument(config: DictConfig, vocabulary: Sequence[str] | None) -> dict
         raise UserError(f"model: {name} reads texts, but the data are none; use data=rt_polarity or data=text_csv")
     if str(OmegaConf.select(config, "trainer.precision")) in _ROUNDING:
         precision = config.trainer.precision
-        raise UserError(f"trainer.precision={precision} would round the numbers of words; 32-true and bf16-mixed do not")
+        raise UserError(
+            f"trainer.precision={precision} would round the numbers of words; 32-true and bf16-mixed do not"
+        )
     return {"vocabulary_size": len(vocabulary)}
 
 

@@ -241,7 +241,9 @@ class DataModule(LightningDataModule):
         kind = self.kind_of(len(self.input_shape) - 1)
         if kind not in (kinds := getattr(self.augment, "kinds", (kind,))):
             name = type(self.augment).__name__
-            raise UserError(f"augment: {name} is for data of the kind {', '.join(kinds)}, got {kind}; augment=none fits")
+            raise UserError(
+                f"augment: {name} is for data of the kind {', '.join(kinds)}, got {kind}; augment=none fits"
+            )
 
     def _check_labels(self, split: str, samples: Samples) -> None:
         if self.targets == "classes":

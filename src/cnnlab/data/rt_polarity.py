@@ -68,7 +68,9 @@ class RtPolarity(TextDataModule):
         contents = {name: (folder / name).read_bytes() for name in self.known_sha256}
         checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         if wrong := [name for name, checksum in checksums.items() if checksum != self.known_sha256[name]]:
-            raise UserError(f"{folder / wrong[0]} is not the published file by its SHA-256; delete it to download it anew")
+            raise UserError(
+                f"{folder / wrong[0]} is not the published file by its SHA-256; delete it to download it anew"
+            )
         lines = [content.decode().splitlines() for content in contents.values()]
         labels = torch.cat([torch.full((len(sentences),), label) for label, sentences in enumerate(lines)])
         texts = Texts([words_of(sentence) for sentences in lines for sentence in sentences], labels)
@@ -78,7 +80,9 @@ class RtPolarity(TextDataModule):
 
     def _located(self) -> Path | None:
         folders = [folder / "rt-polarity" for folder in data_dirs(self.root)]
-        return next((folder for folder in folders if all((folder / name).is_file() for name in self.known_sha256)), None)
+        return next(
+            (folder for folder in folders if all((folder / name).is_file() for name in self.known_sha256)), None
+        )
 
     def _download(self, folder: Path) -> Path:
         """Download and unpack into `folder`, in UTF-8."""

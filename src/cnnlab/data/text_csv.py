@@ -53,7 +53,9 @@ class TextCsv(TextDataModule):
             raise UserError(f"there is no file {self.path}; data.path= names a CSV or TSV file")
         content = self.path.read_bytes()
         texts, split_of, class_names = self._rows(content)
-        parts = {split: texts.take(torch.from_numpy(np.flatnonzero(split_of == split))) for split in ("train", "val", "test")}
+        parts = {
+            split: texts.take(torch.from_numpy(np.flatnonzero(split_of == split))) for split in ("train", "val", "test")
+        }
         if self.split_column is None:
             parts["test"], parts["train"] = texts.split(max(1, round(self.test_fraction * len(texts))))
         if not len(parts["val"]):
@@ -79,13 +81,17 @@ class TextCsv(TextDataModule):
             labels.append(label.strip())
             if not words[-1] or not labels[-1]:
                 column = self.text_column if not words[-1] else self.label_column
-                raise UserError(f"line {line} of {self.path} has nothing in the column {column}; fill it or leave the line out")
+                raise UserError(
+                    f"line {line} of {self.path} has nothing in the column {column}; fill it or leave the line out"
+                )
             splits.append(self._split(split[0].strip().lower(), line) if split else "")
         if not words:
             raise UserError(f"{self.path} holds no texts below its first line, which names the columns")
         class_names = tuple(sorted(set(labels)))
         if len(class_names) < 2:
-            raise UserError(f"{self.path} must hold at least two classes in {self.label_column}, got only {class_names[0]}")
+            raise UserError(
+                f"{self.path} must hold at least two classes in {self.label_column}, got only {class_names[0]}"
+            )
         numbers = {name: number for number, name in enumerate(class_names)}
         return Texts(words, torch.tensor([numbers[label] for label in labels])), np.array(splits), class_names
 

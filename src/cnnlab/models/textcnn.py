@@ -47,7 +47,9 @@ class TextCNN(nn.Module):
             embedding_size=embedding_size, num_filters=num_filters, **{"number of kernel_sizes": len(kernel_sizes)}
         )
         if len(input_shape) != 2 or input_shape[0] != 1:
-            raise ValueError(f"TextCNN takes texts as numbers of words (1, length), got data of shape {tuple(input_shape)}")
+            raise ValueError(
+                f"TextCNN takes texts as numbers of words (1, length), got data of shape {tuple(input_shape)}"
+            )
         length = input_shape[1]
         for kernel_size in kernel_sizes:
             at_least_one(kernel_sizes=kernel_size)

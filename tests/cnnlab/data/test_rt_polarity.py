@@ -82,7 +82,9 @@ def test_the_archive_is_downloaded_checked_and_rewritten_in_utf_8(
 def test_files_that_are_missing_or_changed_are_named(tmp_path: Path) -> None:
     data = RtPolarity(str(tmp_path / "nowhere"))
     data.prepare_data()
-    with pytest.raises(UserError, match=r"rt-polarity is neither under .*nowhere nor can it be downloaded .*data\.root="):
+    with pytest.raises(
+        UserError, match=r"rt-polarity is neither under .*nowhere nor can it be downloaded .*data\.root="
+    ):
         data.setup()
     root = write(tmp_path / "data")
     (root / "rt-polarity/rt-polarity.pos").write_text("cut")

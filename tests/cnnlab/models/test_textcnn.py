@@ -96,9 +96,24 @@ def test_what_cannot_be_built_is_refused_by_name(changes: dict[str, Any], shape:
 @pytest.mark.parametrize(
     ("model", "vocabulary", "precision", "message"),
     [
-        ("linear", ["<padding>", "<unknown>", "a"], "32-true", "Linear computes with values, but the data are texts; model=textcnn"),
-        ("textcnn", None, "32-true", "TextCNN reads texts, but the data are none; use data=rt_polarity or data=text_csv"),
-        ("textcnn", ["<padding>", "<unknown>", "a"], "bf16-true", "trainer.precision=bf16-true would round the numbers"),
+        (
+            "linear",
+            ["<padding>", "<unknown>", "a"],
+            "32-true",
+            "Linear computes with values, but the data are texts; model=textcnn",
+        ),
+        (
+            "textcnn",
+            None,
+            "32-true",
+            "TextCNN reads texts, but the data are none; use data=rt_polarity or data=text_csv",
+        ),
+        (
+            "textcnn",
+            ["<padding>", "<unknown>", "a"],
+            "bf16-true",
+            "trainer.precision=bf16-true would round the numbers",
+        ),
         ("textcnn", ["<padding>", "<unknown>", "a"], "16-true", "trainer.precision=16-true would round the numbers"),
     ],
 )

@@ -25,7 +25,9 @@ def describe(saved: SavedModel, normalises: bool) -> dict[str, str]:
 def needed_input(saved: SavedModel, normalises: bool) -> str:
     """The input that the network expects, in words."""
     if "vocabulary" in saved.data:
-        return f"float32 {batch_of(saved.data['input_shape'])}: places of the words in vocabulary, 0 behind the text's end"
+        return (
+            f"float32 {batch_of(saved.data['input_shape'])}: places of the words in vocabulary, 0 behind the text's end"
+        )
     values = "pixels from 0 to 255" if saved.data["scale"] == _PIXEL else "values as in the data set"
     what = f"{values}; the network normalises them" if normalises else f"(scale * x - mean) / std, x being {values}"
     return f"float32 {batch_of(saved.data['input_shape'])}: {what}"

@@ -43,7 +43,13 @@ class WeighedText:
 
     @classmethod
     def of(
-        cls, model: nn.Module, sample: Tensor, answer: int, vocabulary: Sequence[str], caption: str, is_right: bool | None
+        cls,
+        model: nn.Module,
+        sample: Tensor,
+        answer: int,
+        vocabulary: Sequence[str],
+        caption: str,
+        is_right: bool | None,
     ) -> "WeighedText":
         """A sample (1, length) of numbers of words, weighed by a network in eval mode.
 

@@ -47,7 +47,11 @@ class Answers:
         """The answers with the probabilities of all classes, after what they are about and before what was skipped."""
         listed: list[dict[str, Any]] = []
         for name, answer in self.given.items():
-            entry: dict[str, Any] = {self.named: name, "label": answer.label, "probability": round(answer.probability, 6)}
+            entry: dict[str, Any] = {
+                self.named: name,
+                "label": answer.label,
+                "probability": round(answer.probability, 6),
+            }
             if self.are_digits:
                 entry["digit"] = int(answer.label)
             shares = zip(self.class_names, answer.probabilities.tolist(), strict=True)
@@ -94,7 +98,9 @@ class Estimates:
         listed: list[dict[str, Any]] = []
         for name, estimate in self.given.items():
             pairs = zip(self.value_names, estimate.values.tolist(), strict=True)
-            listed.append({self.named: name, "values": {value_name: float(_digits(value)) for value_name, value in pairs}})
+            listed.append(
+                {self.named: name, "values": {value_name: float(_digits(value)) for value_name, value in pairs}}
+            )
         return _json(about, listed, self.skipped)
 
     def as_text(self) -> str:
