@@ -8,6 +8,7 @@ input_shape=[1,8000] num_classes=10 takes the place of a data set.
 import csv
 import dataclasses
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
 @command(config_name="inspect_model")
 def main(config: DictConfig) -> None:
     """Print the table; write it and the picture."""
+    from cnnlab.building import words_argument
     from cnnlab.instantiation import build
     from cnnlab.runs.commands import short_path
     from cnnlab.workbench.inspection import layers as inspection
     from cnnlab.workbench.inspection.shapes_figure import draw
     from cnnlab.workbench.notation import aligned
 
-    input_shape, num_classes = sizes(config)
-    model = build(config, "model", input_shape=input_shape, num_classes=num_classes)
+    input_shape, num_classes, vocabulary = sizes(config)
+    words = words_argument(config, vocabulary)
+    model = build(config, "model", input_shape=input_shape, num_classes=num_classes, **words)
     try:
         inspected = inspection.inspect_model(model, input_shape)
     except ValueError as error:
@@ -54,8 +57,8 @@ def main(config: DictConfig) -> None:
     print(f"  {name}.csv, {name}.png")
 
 
-def sizes(config: DictConfig) -> tuple[tuple[int, ...], int]:
-    """Shape of a sample and number of classes, given or read from the data."""
+def sizes(config: DictConfig) -> tuple[tuple[int, ...], int, Sequence[str] | None]:
+    """Shape of a sample and number of classes, given or read from the data; of texts the vocabulary."""
     from cnnlab.instantiation import build, check_value
 
     given: Any = config.input_shape, config.num_classes
@@ -68,7 +71,7 @@ def sizes(config: DictConfig) -> tuple[tuple[int, ...], int]:
             data.setup()
         except UserError as error:
             raise UserError(f"data: {error}") from error
-        return data.input_shape, data.num_classes
+        return data.input_shape, data.num_classes, data.vocabulary
     if None in given:
         raise UserError("input_shape= and num_classes= take the place of a data set together: give both or neither")
     if len(given[0]) not in (2, 3, 4) or min(*given[0], given[1]) < 1:
@@ -76,7 +79,7 @@ def sizes(config: DictConfig) -> tuple[tuple[int, ...], int]:
             f"expected input_shape=[channels, 1 to 3 sizes] and num_classes= of at least 1 each, "
             f"got {list(given[0])} and {given[1]}"
         )
-    return tuple(given[0]), given[1]
+    return tuple(given[0]), given[1], None
 
 
 def as_csv(layers: "list[Layer]") -> str:

@@ -2,11 +2,12 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from lightning.pytorch import LightningModule
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from cnnlab.blocks.shapes import output_shape, settle_lazy_layers
@@ -18,6 +19,8 @@ from cnnlab.schedules import length_argument, plateau_mode
 
 log = logging.getLogger(__name__)
 
+# Precisions that convert a network's inputs to 16 bits, which hold whole numbers up to 256 or 2,048.
+_ROUNDING = ("16-true", "bf16-true")
 _CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
@@ -61,15 +64,21 @@ def build_data(config: DictConfig, accelerator: str = "cpu") -> DataModule:
     return datamodule
 
 
-def build_model(config: DictConfig, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+def build_model(
+    config: DictConfig, shape: tuple[int, ...], num_classes: int, vocabulary: Sequence[str] | None = None
+) -> nn.Module:
     """Build the network for samples of a shape (C, *spatial) and check that it maps them to one logit per class.
+
+    Args:
+        vocabulary: of texts, whose samples are numbers of words, see DataModule.vocabulary.
 
     Raises:
         Infeasible: if no network can be built from these settings.
         UserError: if the network does not return one logit per class.
     """
+    words = words_argument(config, vocabulary)
     try:
-        model: nn.Module = build(config, "model", input_shape=shape, num_classes=num_classes)
+        model: nn.Module = build(config, "model", input_shape=shape, num_classes=num_classes, **words)
         settle_lazy_layers(model, shape)
         logits = output_shape(model, shape)
     except UserError as error:
@@ -82,6 +91,28 @@ def build_model(config: DictConfig, shape: tuple[int, ...], num_classes: int) ->
     if config.trainer.channels_last and memory_format is not None:
         model = model.to(memory_format=memory_format)
     return model
+
+
+def words_argument(config: DictConfig, vocabulary: Sequence[str] | None) -> dict[str, int]:
+    """The argument vocabulary_size of a network that reads texts, nothing for any other.
+
+    Raises:
+        UserError: for texts and a network that would take the numbers of words for quantities, the other way round, and
+            for a precision that would round the numbers.
+    """
+    name = getattr(target(config, "model"), "__name__", "model")
+    if not takes_argument(target(config, "model"), "vocabulary_size"):
+        if vocabulary is not None:
+            raise UserError(f"model: {name} computes with values, but the data are texts; model=textcnn reads words")
+        return {}
+    if vocabulary is None:
+        raise UserError(f"model: {name} reads texts, but the data are none; use data=rt_polarity or data=text_csv")
+    if str(OmegaConf.select(config, "trainer.precision")) in _ROUNDING:
+        precision = config.trainer.precision
+        raise UserError(
+            f"trainer.precision={precision} would round the numbers of words; 32-true and bf16-mixed do not"
+        )
+    return {"vocabulary_size": len(vocabulary)}
 
 
 def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModule) -> LightningModule:

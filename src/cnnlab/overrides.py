@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 # Values of these keys are paths and are taken literally: commas, spaces, "=" and umlauts in a path have another meaning
 # in Hydra's grammar, or none.
-_LITERAL = {"run", "resume", "init_from", "images", "image", "out", "data.root", "data.path"}
+_LITERAL = {"run", "resume", "init_from", "images", "image", "inputs", "out", "data.root", "data.path"}
 _MADE_ABSOLUTE = {"run", "resume", "init_from", "data.root", "data.path"}
 
 # The classes behind these groups take more arguments than their YAML files list. `++` lets any be given; the class's

@@ -64,7 +64,7 @@ def _check(config: DictConfig, data: dict[str, DataModule]) -> None:
     datamodule = data[key]
     datamodule.check_batch_size(config.data.get("batch_size", datamodule.batch_size))
     datamodule.check_fold(config.data.get("fold", datamodule.fold))
-    model = build_model(config, datamodule.input_shape, datamodule.num_classes)
+    model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
     classifier = build_classifier(config, model, datamodule)
     metrics = [*getattr(classifier, "monitorable", [config.monitor]), *_COUNTABLE]
     for name in config.objectives or []:

@@ -81,7 +81,7 @@ def load_model(run: str | Path) -> SavedModel:
         )
     # Checkpoints of earlier versions do not hold the kind of targets; the config does.
     data = {"targets": config.data.get("targets", "classes"), **data}
-    model = build_model(config, tuple(data["input_shape"]), data["num_classes"])
+    model = build_model(config, tuple(data["input_shape"]), data["num_classes"], data.get("vocabulary"))
     state = checkpoint["state_dict"]
     weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
     try:

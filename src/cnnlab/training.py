@@ -42,7 +42,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     machine = hardware.choose(config.trainer.accelerator, config.trainer.precision, config.trainer.num_threads)
     hardware.apply(machine)
     datamodule = build_data(config, machine.accelerator)
-    model = build_model(config, datamodule.input_shape, datamodule.num_classes)
+    model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
     classifier = build_classifier(config, model, datamodule)
     last, steps_done = _where_to_go_on(config, run_dir, datamodule, classifier)
     trainer = build_trainer(config, run_dir, machine, classifier, steps_done)

@@ -22,6 +22,11 @@ _GLOBAL_AVG_POOL: dict[int, Callable[..., nn.Module]] = {
     2: nn.AdaptiveAvgPool2d,
     3: nn.AdaptiveAvgPool3d,
 }
+_GLOBAL_MAX_POOL: dict[int, Callable[..., nn.Module]] = {
+    1: nn.AdaptiveMaxPool1d,
+    2: nn.AdaptiveMaxPool2d,
+    3: nn.AdaptiveMaxPool3d,
+}
 
 _NOT_ELEMENTWISE = {"GLU", "LogSoftmax", "MultiheadAttention", "Softmax", "Softmax2d", "Softmin", "Threshold"}
 
@@ -103,4 +108,10 @@ def pool(num_spatial_dims: int, kind: str, kernel_size: int = 2, stride: int | N
 def global_avg_pool(num_spatial_dims: int) -> nn.Module:
     """Mean over all spatial dims: (N, C, *S) to (N, C, 1, …)."""
     layer: nn.Module = _GLOBAL_AVG_POOL[num_spatial_dims](1)
+    return layer
+
+
+def global_max_pool(num_spatial_dims: int) -> nn.Module:
+    """Maximum over all spatial dims, over time in 1-D: (N, C, *S) to (N, C, 1, …)."""
+    layer: nn.Module = _GLOBAL_MAX_POOL[num_spatial_dims](1)
     return layer

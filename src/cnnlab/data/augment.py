@@ -11,7 +11,10 @@ from torch.nn import functional
 
 @runtime_checkable
 class Augmentation(Protocol):
-    """Maps a batch (N, C, *spatial) to a batch of the same shape; zero is the background."""
+    """Maps a batch (N, C, *spatial) to a batch of the same shape; zero is the background.
+
+    Where it is not for all data, its attribute `kinds` names the kinds that it is for, see DataModule.kind.
+    """
 
     def __call__(self, batch: Tensor, generator: Generator) -> Tensor: ...
 
@@ -55,6 +58,8 @@ class Affine:
         scale: factor uniform in 1 - scale to 1 + scale.
         translate: shift uniform in -translate to translate, as a fraction of each side.
     """
+
+    kinds = ("image", "series", "volume", "audio", "spectrogram")
 
     def __init__(self, degrees: float = 10.0, scale: float = 0.1, translate: float = 0.07) -> None:
         for name, value in {"degrees": degrees, "scale": scale, "translate": translate}.items():

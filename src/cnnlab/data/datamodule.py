@@ -70,6 +70,7 @@ class DataModule(LightningDataModule):
     targets: str = "classes"  # or "values", for regression
     kind: str | None = None  # image, series, volume, audio, spectrogram or text; None: what the number of dims suggests
     preprocessing = "plain"
+    vocabulary: tuple[str, ...] | None = None  # of texts: the words in the order of their numbers
     has_known_splits = False  # True: published splits, which need no check for copies
     has_own_folds = False  # True: `read` returns the splits of self.fold, and says in its docstring what a fold is
 
@@ -154,9 +155,14 @@ class DataModule(LightningDataModule):
         for split, samples in found.items():
             split_checks.check_inputs(split, samples, self._example)
         self.scale = 1 / 255 if some.inputs.dtype == torch.uint8 else 1.0
-        self.mean, self.std = mean_and_std(some.inputs, self.scale)
+        self.mean, self.std = self.statistics(some.inputs)
+        self._check_augmentation()
         self._warn_of_splits(found)
         self._splits = splits
+
+    def statistics(self, inputs: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation per channel, by which samples (N, C, *spatial) are normalised."""
+        return mean_and_std(inputs, self.scale)
 
     @classmethod
     def kind_of(cls, num_spatial_dims: int) -> str:
@@ -250,6 +256,15 @@ class DataModule(LightningDataModule):
         counts = torch.bincount(self.training.labels, minlength=self.num_classes)
         if empty := [name for name, count in zip(self.class_names, counts.tolist(), strict=True) if count == 0]:
             raise UserError(f"every class needs training samples, got none of {', '.join(empty[:5])}")
+
+    def _check_augmentation(self) -> None:
+        """Raise UserError for an augmentation that is not made for this kind of data."""
+        kind = self.kind_of(len(self.input_shape) - 1)
+        if kind not in (kinds := getattr(self.augment, "kinds", (kind,))):
+            name = type(self.augment).__name__
+            raise UserError(
+                f"augment: {name} is for data of the kind {', '.join(kinds)}, got {kind}; augment=none fits"
+            )
 
     def _check_labels(self, split: str, samples: Samples) -> None:
         if self.targets == "classes":

@@ -75,7 +75,12 @@ def warn_of_copies(training: TensorSamples, others: Mapping[str, Samples]) -> No
 
 
 def warn_of_other_scale(training: TensorSamples, others: Mapping[str, Samples]) -> None:
-    """Log a warning for a split whose numbers are many times larger or smaller than those of training."""
+    """Log a warning for a split whose numbers are many times larger or smaller than those of training.
+
+    Numbers of words, which are int32, have no scale.
+    """
+    if training.inputs.dtype == torch.int32:
+        return
     largest = _largest(training.inputs)
     for split, samples in others.items():
         if not isinstance(samples, TensorSamples):

@@ -63,7 +63,9 @@ class Bench:
         if channels_last is not None:
             config.trainer.channels_last = channels_last
         torch.manual_seed(config.seed)
-        return building.build_model(config, self.data.input_shape, self.data.num_classes).to(self.device)
+        return building.build_model(config, self.data.input_shape, self.data.num_classes, self.data.vocabulary).to(
+            self.device
+        )
 
     def optimizer(self, model: nn.Module) -> Optimizer:
         built: Optimizer = build(self.config, "optimizer")(model.parameters())

@@ -19,9 +19,10 @@ from cnnlab.workbench.evaluation import gallery, robustness_figure as drawn_robu
 from cnnlab.workbench.evaluation.corruptions import CORRUPTIONS, severities
 from cnnlab.workbench.evaluation.gallery import Answered
 from cnnlab.workbench.evaluation.scores import Scores
-from cnnlab.workbench.inspection import filters_figure as drawn_filters, through_the_net as drawn_way
+from cnnlab.workbench.inspection import filters_figure as drawn_filters, through_the_net as drawn_way, words_figure
 from cnnlab.workbench.inspection.activations import activations, weights
 from cnnlab.workbench.inspection.sample import Appearance
+from cnnlab.workbench.inspection.words_figure import WeighedText
 from cnnlab.workbench.notation import csv_bytes, shortened
 from cnnlab.workbench.run_reports.run_report import shown_name
 
@@ -88,6 +89,9 @@ def galleries(subject: Subject) -> Files:
     about_random += "#: place in the split."
 
     def draw(samples: TopSamples, title: str, explanation: str) -> bytes:
+        if subject.datamodule.vocabulary is not None:
+            texts = _weighed(subject, samples, subject.datamodule.vocabulary)
+            return words_figure.draw(texts, f"{subject.name}: {title}", explanation)
         return gallery.draw(_answered(subject, samples), f"{subject.name}: {title}", explanation, subject.appearance)
 
     return {
@@ -159,6 +163,16 @@ def _answered(subject: Subject, kept: TopSamples) -> list[Answered]:
         caption = "\n".join([lines[0], _share(scores, index, best)] if best == true else lines)
         answered.append(Answered(sample.numpy(), caption, best == true))
     return answered
+
+
+def _weighed(subject: Subject, kept: TopSamples, vocabulary: Sequence[str]) -> list[WeighedText]:
+    scores, weighed, model = subject.scores, [], subject.saved.model.cpu()
+    for index, sample in zip(kept.indices.tolist(), kept.inputs.cpu(), strict=True):
+        true, best = int(scores.labels[index]), int(scores.predicted[index])
+        caption = f"#{index}, predicted {_share(scores, index, best)}"
+        caption += "" if best == true else f", true {_share(scores, index, true)}"
+        weighed.append(WeighedText.of(model, sample, best, vocabulary, caption, best == true))
+    return weighed
 
 
 def _share(scores: Scores, index: int, label: int) -> str:

@@ -17,12 +17,17 @@ def describe(saved: SavedModel, normalises: bool) -> dict[str, str]:
         normalises: whether the file's network takes inputs as stored, or normalised ones.
     """
     facts: dict[str, Any] = {name: saved.data[name] for name in _OF_THE_DATA}
+    facts |= {name: saved.data[name] for name in ("vocabulary",) if name in saved.data}
     facts |= {"run": saved.folder.name, "model": type(saved.model).__name__, "input": needed_input(saved, normalises)}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
 
 
 def needed_input(saved: SavedModel, normalises: bool) -> str:
     """The input that the network expects, in words."""
+    if "vocabulary" in saved.data:
+        return (
+            f"float32 {batch_of(saved.data['input_shape'])}: places of the words in vocabulary, 0 behind the text's end"
+        )
     values = "pixels from 0 to 255" if saved.data["scale"] == _PIXEL else "values as in the data set"
     what = f"{values}; the network normalises them" if normalises else f"(scale * x - mean) / std, x being {values}"
     return f"float32 {batch_of(saved.data['input_shape'])}: {what}"

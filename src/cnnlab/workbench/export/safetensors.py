@@ -37,8 +37,8 @@ def load(path: Path, saved: SavedModel) -> Callable[[Tensor], Tensor]:
     from safetensors import safe_open
     from safetensors.torch import load_file
 
-    shape = saved.data["input_shape"]
-    model = build_model(saved.config, tuple(shape), saved.data["num_classes"]).eval()
+    data, shape = saved.data, saved.data["input_shape"]
+    model = build_model(saved.config, tuple(shape), data["num_classes"], data.get("vocabulary")).eval()
     model.load_state_dict(load_file(path))
     with safe_open(path, "pt") as file:
         about = {name: json.loads(file.metadata()[name]) for name in ("mean", "std", "scale")}

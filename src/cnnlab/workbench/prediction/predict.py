@@ -17,6 +17,7 @@ from cnnlab.workbench.prediction import contact_sheet, sources
 from cnnlab.workbench.prediction.predictor import Predictor
 from cnnlab.workbench.prediction.reader import Prepared
 from cnnlab.workbench.prediction.tables import Answers, Estimates
+from cnnlab.workbench.prediction.text_reader import TextReader
 
 _MOST_EXPLAINED = 20
 
@@ -47,7 +48,8 @@ def predict(
 
     Args:
         run: a run folder, or latest.
-        images, inputs: a file, a folder, a glob or a zip archive; of pictures, or whatever else the network takes.
+        images, inputs: a file, a folder, a glob or a zip archive; of pictures, or whatever else the network takes. For a
+            network that reads texts also a sentence.
         explain: also draw the way through the network of the first 20.
         out: where to write; None: a new folder in outputs/predictions.
         accelerator: auto, cpu, gpu, cuda or mps.
@@ -67,7 +69,8 @@ def predict(
     predictor = Predictor(saved, accelerator)
     if explain and not predictor.learns_classes:
         raise UserError(f"explain=true draws the way to a class, but {short_path(saved.folder)} learns values")
-    found = sources.find(named, predictor.reader, "images" if images else "inputs")
+    reader, key = predictor.reader, "images" if images else "inputs"
+    found = reader.find(named, key) if isinstance(reader, TextReader) else sources.find(named, reader, key)
     answers, sheets = _answered(predictor, found)
     if not answers.given:
         raise UserError(joined_errors([UserError(reason) for reason in answers.skipped.values()]))
@@ -76,7 +79,8 @@ def predict(
     files |= dict(zip(_numbered("contact_sheet", len(sheets)), sheets, strict=True))
     if explain and isinstance(answers, Answers):
         for number, (name, answer) in enumerate(list(answers.given.items())[:_MOST_EXPLAINED], start=1):
-            files[f"through_the_net/{number:02}_{Path(name).stem}.png"] = predictor.explanation(answer, name)
+            named_after = "" if isinstance(reader, TextReader) else f"_{Path(name).stem}"
+            files[f"through_the_net/{number:02}{named_after}.png"] = predictor.explanation(answer, name)
     try:
         folder = Path(out).expanduser().absolute() if out else _claimed(saved.folder)
         for name, content in files.items():
@@ -98,7 +102,8 @@ def predict(
 
 def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | Estimates, list[bytes]]:
     """Answers and contact sheets: a page at a time, so that memory holds the samples of one."""
-    answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names)
+    named = "text" if isinstance(predictor.reader, TextReader) else "file"
+    answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names, named=named)
     sheets: list[bytes] = []
     page: dict[str, Prepared] = {}
 
@@ -116,8 +121,10 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | E
         entries = [
             contact_sheet.Entry(name, seen.picture, seen.seen, *caption)
             for (name, seen), caption in zip(page.items(), captions, strict=True)
+            if seen.picture is not None and seen.seen is not None
         ]
-        sheets.append(contact_sheet.draw(entries))
+        if entries:
+            sheets.append(contact_sheet.draw(entries))
         page.clear()
 
     what = predictor.reader.what

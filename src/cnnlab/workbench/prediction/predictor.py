@@ -16,10 +16,13 @@ from cnnlab.errors import UserError
 from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import SavedModel
 from cnnlab.speed import hardware
-from cnnlab.workbench.inspection import through_the_net
+from cnnlab.workbench.inspection import through_the_net, words_figure
 from cnnlab.workbench.inspection.activations import activations
+from cnnlab.workbench.inspection.words_figure import WeighedText
+from cnnlab.workbench.notation import shortened
 from cnnlab.workbench.prediction.picture_reader import PictureReader
 from cnnlab.workbench.prediction.reader import Prepared, Reader
+from cnnlab.workbench.prediction.text_reader import TextReader
 
 Pixels = NDArray[np.uint8]
 
@@ -85,6 +88,7 @@ class Predictor:
         self.learns_classes = saved.learns_classes
         self.class_names = tuple(data["class_names"])
         self.model = saved.model.to(self.device)
+        self._vocabulary = data.get("vocabulary")
         axis = data.get("shuffle_axis", "none")
         self._arrange = None if axis == "none" else ShuffledAxis(axis, data["kind"], shape, data["seed"])
         self._normalise = Normalise(data["mean"], data["std"], data["scale"], len(shape) - 1, self.device)
@@ -118,8 +122,13 @@ class Predictor:
         return [Estimate(row, sample) for row, sample in zip(values, shown, strict=True)]
 
     def explanation(self, answer: Answer, name: str) -> bytes:
-        """The figure of an answered sample's way through the network, as PNG."""
+        """The figure of an answered sample's way through the network, or of a text's words and their weights, as PNG."""
         (sample,) = self._inputs([answer.seen])
+        if self._vocabulary is not None:
+            caption = f"{answer.label} ({answer.probability:.1%})"
+            best = self.class_names.index(answer.label)
+            text = WeighedText.of(self.model, sample, best, self._vocabulary, caption, None)
+            return words_figure.draw([text], shortened(name, 100), "")
         title = f"{name}: {answer.label} ({answer.probability:.1%})"
         seen = activations(self.model, sample)
         return through_the_net.draw(sample.cpu().numpy(), seen, answer.probabilities, self.class_names, title)
@@ -148,4 +157,4 @@ def reader_for(data: Mapping[str, Any]) -> Reader:
     Raises:
         UserError: if there is none, as the end of a sentence on the data set.
     """
-    return PictureReader(data)
+    return TextReader(data) if data.get("kind") == "text" else PictureReader(data)

@@ -11,14 +11,14 @@ class Prepared(NamedTuple):
     """The content of a file, and the sample that the network is shown of it.
 
     Attributes:
-        picture: what a person sees in the file, small and in colour, (3, H, W) uint8.
+        picture: what a person sees in the file, small and in colour, (3, H, W) uint8; None: nothing to draw.
         sample: (C, *spatial), of the shape and stored type that the network was trained on.
-        seen: the sample as a person would look at it, grey or in colour, (1 or 3, H, W) uint8.
+        seen: the sample as a person would look at it, grey or in colour, (1 or 3, H, W) uint8; or None.
     """
 
-    picture: NDArray[np.uint8]
+    picture: NDArray[np.uint8] | None
     sample: NDArray[Any]
-    seen: NDArray[np.uint8]
+    seen: NDArray[np.uint8] | None
 
 
 class Reader(Protocol):

@@ -21,11 +21,13 @@ class Answers:
         class_names: in the order of the probabilities.
         given: of pictures that got one.
         skipped: what is wrong with the others.
+        named: what has the names: file, or text.
     """
 
     class_names: Sequence[str]
     given: dict[str, Answer] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    named: str = "file"
 
     @property
     def are_digits(self) -> bool:
@@ -33,7 +35,7 @@ class Answers:
 
     def as_csv(self) -> bytes:
         """A line per answer: file, label, probability, runner-up and its probability; of digits also as a number."""
-        header = ["file", "label", "probability", "runner-up", "runner-up probability"]
+        header = [self.named, "label", "probability", "runner-up", "runner-up probability"]
         rows: list[list[Any]] = [[*header, "digit"] if self.are_digits else header]
         for name, answer in self.given.items():
             shares = [f"{answer.probability:.6f}", answer.runner_up, f"{answer.runner_up_probability:.6f}"]
@@ -45,7 +47,11 @@ class Answers:
         """The answers with the probabilities of all classes, after what they are about and before what was skipped."""
         listed: list[dict[str, Any]] = []
         for name, answer in self.given.items():
-            entry: dict[str, Any] = {"file": name, "label": answer.label, "probability": round(answer.probability, 6)}
+            entry: dict[str, Any] = {
+                self.named: name,
+                "label": answer.label,
+                "probability": round(answer.probability, 6),
+            }
             if self.are_digits:
                 entry["digit"] = int(answer.label)
             shares = zip(self.class_names, answer.probabilities.tolist(), strict=True)
@@ -54,7 +60,7 @@ class Answers:
 
     def as_text(self) -> str:
         """A table of the first 40, and the first 40 that were skipped."""
-        rows = [["file", "digit" if self.are_digits else "label", "probability", "runner-up", "its probability"]]
+        rows = [[self.named, "digit" if self.are_digits else "label", "probability", "runner-up", "its probability"]]
         for name, answer in list(self.given.items())[:_MOST_PRINTED]:
             shares = [f"{answer.probability:.2%}", answer.runner_up, f"{answer.runner_up_probability:.2%}"]
             rows.append([shortened(name, _LONGEST_NAME), answer.label, *shares])
@@ -69,11 +75,13 @@ class Estimates:
         value_names: in the order of the values.
         given: of pictures that got some.
         skipped: what is wrong with the others.
+        named: what has the names: file, or text.
     """
 
     value_names: Sequence[str]
     given: dict[str, Estimate] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    named: str = "file"
 
     def in_words(self, estimate: Estimate) -> str:
         """Names and values in a line."""
@@ -83,19 +91,21 @@ class Estimates:
     def as_csv(self) -> bytes:
         """A line per picture: file and each value."""
         rows = [[name, *map(_digits, estimate.values.tolist())] for name, estimate in self.given.items()]
-        return csv_bytes([["file", *self.value_names], *rows])
+        return csv_bytes([[self.named, *self.value_names], *rows])
 
     def as_json(self, **about: str) -> bytes:
         """The values by their names, after what they are about and before what was skipped."""
         listed: list[dict[str, Any]] = []
         for name, estimate in self.given.items():
             pairs = zip(self.value_names, estimate.values.tolist(), strict=True)
-            listed.append({"file": name, "values": {value_name: float(_digits(value)) for value_name, value in pairs}})
+            listed.append(
+                {self.named: name, "values": {value_name: float(_digits(value)) for value_name, value in pairs}}
+            )
         return _json(about, listed, self.skipped)
 
     def as_text(self) -> str:
         """A table of the first 40 with the first 6 values, and the first 40 that were skipped."""
-        rows = [["file", *(shortened(name, _LONGEST_NAME) for name in self.value_names[:_MOST_COLUMNS])]]
+        rows = [[self.named, *(shortened(name, _LONGEST_NAME) for name in self.value_names[:_MOST_COLUMNS])]]
         for name, estimate in list(self.given.items())[:_MOST_PRINTED]:
             values = map(shown_value, estimate.values[:_MOST_COLUMNS].tolist())
             rows.append([shortened(name, _LONGEST_NAME), *values])
