@@ -122,7 +122,7 @@ class LazySamples(LabelledSamples):
 class _InTurn(Dataset[Any]):
     """The samples of one split followed by those of another."""
 
-    def __init__(self, first: LabelledSamples, second: LabelledSamples) -> None:
+    def __init__(self, first: TensorSamples | LazySamples, second: TensorSamples | LazySamples) -> None:
         self.first, self.second = first, second
 
     def __getitem__(self, index: int) -> Any:

@@ -65,7 +65,7 @@ def test_sequences_and_volumes_one_by_one_are_normalised_as_batches_are(name: st
 
 
 def test_only_images_are_augmented_one_by_one(tmp_path: Path) -> None:
-    bench = Bench(["model=linear", "augment=shift", *dimensions.made("1-D, 4,000 x 40", tmp_path, num_samples=64)])
+    bench = Bench(["model=linear", "augment=shift", *dimensions.made("1-D 40", tmp_path, num_samples=64)])
     with pytest.raises(UserError, match="augments only images here; leave out augment="):
         PlainSamples(bench.data, bench.config.augment)
 

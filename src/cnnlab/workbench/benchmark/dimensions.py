@@ -12,15 +12,18 @@ from cnnlab.workbench.benchmark.end_to_end import seconds_per_epoch
 from cnnlab.workbench.benchmark.measuring import Cell, Row, Settings
 from cnnlab.workbench.benchmark.report import Aim, aims, section, spread
 
-TITLE = "Seconds per epoch in one, two and three dims, and how many times faster train.py is than the plain loop"
+TITLE = (
+    "Seconds per epoch of 4,000 sequences, 4,000 images and 2,000 volumes, and how many times faster train.py is than "
+    "the plain loop"
+)
 VARIANTS = ("template", "fast", "plain")
 AIM = 1.5
 NUM_CLASSES = 10
 # Samples and their shape as they lie in the npz file: float32 signals, uint8 pictures and voxels.
 DATA = {
-    "1-D, 4,000 x 40": (4_000, (40,), np.float32),
-    "2-D, 4,000 x 28x28": (4_000, (28, 28), np.uint8),
-    "3-D, 2,000 x 16x16x16": (2_000, (16, 16, 16), np.uint8),
+    "1-D 40": (4_000, (40,), np.float32),
+    "2-D 28x28": (4_000, (28, 28), np.uint8),
+    "3-D 16x16x16": (2_000, (16, 16, 16), np.uint8),
 }
 
 

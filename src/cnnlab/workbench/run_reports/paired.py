@@ -99,8 +99,8 @@ def _runs(folder: Path) -> dict[Repeat, FinishedRun]:
 def _check_pairs(runs: dict[str, dict[Repeat, FinishedRun]]) -> None:
     """Raise UserError unless both have the same seeds and folds of the same samples."""
     a, b = runs["A"], runs["B"]
-    for name, own, other in (("A", a, b), ("B", b, a)):
-        if alone := [_named(run) for key, run in own.items() if key not in other]:
+    for name, own, others in (("A", a, b), ("B", b, a)):
+        if alone := [_named(run) for key, run in own.items() if key not in others]:
             raise UserError(f"runs are compared in pairs of the same seed and fold; only {name} has {first_few(alone)}")
     if len(a) < 2:
         raise UserError("a paired test needs at least two pairs of runs, got 1; run more seeds or folds")

@@ -113,7 +113,8 @@ def _seeds(sweep: Sweep, seeds: pd.DataFrame) -> str:
     more = len(rows) - 1 - _MOST_SEED_ROWS
     rest = f"\n{more} more points in seeds.md" if more > 0 else ""
     over = " and ".join(name for name in ("seeds", "folds") if name in seeds)
-    return f"Over {over}, mean ± standard deviation\n{aligned(rows[: _MOST_SEED_ROWS + 1])}{rest}"
+    advice = "the best single trial may be a lucky one: choose by these means"
+    return f"Over {over}, mean ± standard deviation\n{aligned(rows[: _MOST_SEED_ROWS + 1])}{rest}\n{advice}"
 
 
 def _commands(sweep: Sweep, best: int, has_recipe: bool) -> str:
