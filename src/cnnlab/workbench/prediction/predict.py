@@ -48,8 +48,8 @@ def predict(
 
     Args:
         run: a run folder, or latest.
-        images, inputs: a file, a folder, a glob or a zip archive; of pictures, or whatever else the network takes. For a
-            network that reads texts also a sentence.
+        images, inputs: a file, a folder, a glob or a zip archive; of pictures, or whatever else the network takes.
+            For a network that reads texts also a sentence.
         explain: also draw the way through the network of the first 20.
         out: where to write; None: a new folder in outputs/predictions.
         accelerator: auto, cpu, gpu, cuda or mps.
