@@ -36,8 +36,9 @@ def test_tinyvgg(inspect: Callable[..., Finished], tmp_path: Path) -> None:
     assert written == {f"outputs/inspection/tinyvgg.{ending}" for ending in ("csv", "png")}
 
 
+# textcnn needs texts: tests/workbench/test_texts.py inspects it.
 MODELS = sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml"))
-MODELS.remove("textcnn")  # only: zoo - needs texts; tests/workbench/test_texts.py inspects it
+MODELS.remove("textcnn")  # only: zoo
 LARGE = {"alexnet", "compact_cnn", "resnet", "torchvision", "vgg"}
 
 

@@ -16,8 +16,8 @@ _LARGEST_WEIGHT = 0.25  # of a word vector at the start, as in the paper
 class TextCNN(nn.Module):
     """Word vectors, convs of several widths side by side, maximum over time, dropout, linear.
 
-    Numbers of words (N, 1, length) to logits (N, num_classes). Each conv begins before the text and ends behind it,
-    so that the first word can be at any place in a window. With the defaults there are 3 x 100 = 300 features.
+    Numbers of words (N, 1, length) to logits (N, num_classes). Each conv also begins before the text and ends behind
+    it, so that the first word can be at any place in a window. With the defaults there are 3 x 100 = 300 features.
 
     Args:
         vocabulary_size: how many numbers there are; 0 is padding, whose vector stays zero.

@@ -28,8 +28,9 @@ from conftest import PROJECT
 DEEP = "tinyvgg"
 DEEP = "resnet"  # only: zoo
 QUICK = ("tinyvgg", "mlp", DEEP)
+# textcnn reads texts: tests/workbench/test_texts.py exports it.
 MODELS = sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml"))
-MODELS.remove("textcnn")  # only: zoo - reads texts; tests/workbench/test_texts.py exports it
+MODELS.remove("textcnn")  # only: zoo
 
 
 def saved_model(

@@ -122,7 +122,7 @@ class Predictor:
         return [Estimate(row, sample) for row, sample in zip(values, shown, strict=True)]
 
     def explanation(self, answer: Answer, name: str) -> bytes:
-        """The figure of an answered sample's way through the network, or of a text with the weights of its words."""
+        """The figure of an answered sample's way through the network, or of the weights of a text's words, as PNG."""
         (sample,) = self._inputs([answer.seen])
         if self._vocabulary is not None:
             caption = f"{answer.label} ({answer.probability:.1%})"
