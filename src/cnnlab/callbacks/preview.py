@@ -17,7 +17,7 @@ from cnnlab.data.datamodule import DataModule
 log = logging.getLogger(__name__)
 
 _NUM_SAMPLES = 64
-_NUM_VOLUMES, _NUM_SLICES = 16, 8
+_NUM_VOLUMES, _NUM_SLICES, _SMALLEST_SLICE = 12, 8, 64  # the last in pixels
 _NUM_SERIES, _HEIGHT, _SMALLEST_STEP = 16, 48, 3  # pixels of a curve: its height, and the distance of two points
 
 
@@ -58,6 +58,8 @@ def _show_volumes(writer: SummaryWriter, inputs: Tensor) -> None:
     depth = volumes.shape[1]
     chosen = ((torch.arange(min(_NUM_SLICES, depth)) + 0.5) * depth / min(_NUM_SLICES, depth)).long()
     slices = volumes[:, chosen].flatten(0, 1).unsqueeze(1)
+    larger = max(1, _SMALLEST_SLICE // min(slices.shape[2:]))
+    slices = slices.repeat_interleave(larger, dim=2).repeat_interleave(larger, dim=3)
     grid = make_grid(slices, nrow=len(chosen), normalize=True, pad_value=0.5)
     writer.add_image("data/training_batch", grid, 0)
 

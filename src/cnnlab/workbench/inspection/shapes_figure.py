@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
 
 from cnnlab.workbench.canvas import GREY, ORANGE, PALE, SKY, WIDTH, figure, png, project_style
 from cnnlab.workbench.inspection.layers import Inspection, Layer, joined_sizes
@@ -82,7 +82,7 @@ def _merged(inspection: Inspection, by_space: bool) -> list[_Box]:
 
 
 def _draw_box(axes: Axes, x: float, y: float, shape: tuple[int, ...], largest: int, is_input: bool) -> float:
-    """Draw a stack of maps, more sheets for more channels, or a bar for a vector, around (x, y).
+    """Draw a stack of maps, more sheets for more channels, boxes for volumes, or a bar for a vector, around (x, y).
 
     Returns:
         Half of the width.
@@ -96,8 +96,26 @@ def _draw_box(axes: Axes, x: float, y: float, shape: tuple[int, ...], largest: i
         width, height, sheets = 0.12, min(_LARGEST + 0.1, 0.18 + 0.06 * math.log2(shape[0])), 1
     shift = 0.035
     spread = shift * (sheets - 1)
+    depth = 0.35 * max(0.07, _LARGEST * math.sqrt(shape[-3] / largest)) if len(shape) == 4 else 0.0
+    if depth:  # boxes need more room between them than sheets
+        sheets, shift = min(3, sheets), depth + 0.05
+        spread = shift * (sheets - 1)
     for sheet in reversed(range(sheets)):
-        left = x - (width + spread) / 2 + sheet * shift
-        bottom = y - (height + spread) / 2 + sheet * shift
+        left = x - (width + spread + depth) / 2 + sheet * shift
+        bottom = y - (height + spread + depth) / 2 + sheet * shift
+        if depth:
+            _draw_back(axes, (left, bottom), (width, height, depth), color)
         axes.add_patch(Rectangle((left, bottom), width, height, facecolor=color, edgecolor="black", linewidth=0.7))
+    spread += depth
     return (width + spread) / 2
+
+
+def _draw_back(axes: Axes, corner: tuple[float, float], size: tuple[float, float, float], color: str) -> None:
+    """The upper and the right face of a box, seen from above and from the right."""
+    (left, bottom), (width, height, depth) = corner, size
+    right, top = left + width, bottom + height
+    upper = [(left, top), (left + depth, top + depth), (right + depth, top + depth), (right, top)]
+    side = [(right, bottom), (right + depth, bottom + depth), (right + depth, top + depth), (right, top)]
+    for face in (upper, side):
+        axes.add_patch(Polygon(face, facecolor=color, alpha=0.55, edgecolor="none"))
+        axes.add_patch(Polygon(face, fill=False, edgecolor="black", linewidth=0.7))
