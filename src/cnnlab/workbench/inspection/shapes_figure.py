@@ -96,26 +96,31 @@ def _draw_box(axes: Axes, x: float, y: float, shape: tuple[int, ...], largest: i
         width, height, sheets = 0.12, min(_LARGEST + 0.1, 0.18 + 0.06 * math.log2(shape[0])), 1
     shift = 0.035
     spread = shift * (sheets - 1)
-    depth = 0.35 * max(0.07, _LARGEST * math.sqrt(shape[-3] / largest)) if len(shape) == 4 else 0.0
-    if depth:  # boxes need more room between them than sheets
-        sheets, shift = min(3, sheets), depth + 0.05
-        spread = shift * (sheets - 1)
+    if len(shape) == 4:
+        return _draw_volumes(axes, x, y, (shape[-1], shape[-2], shape[-3]), min(3, sheets), largest, color)
     for sheet in reversed(range(sheets)):
-        left = x - (width + spread + depth) / 2 + sheet * shift
-        bottom = y - (height + spread + depth) / 2 + sheet * shift
-        if depth:
-            _draw_back(axes, (left, bottom), (width, height, depth), color)
+        left = x - (width + spread) / 2 + sheet * shift
+        bottom = y - (height + spread) / 2 + sheet * shift
         axes.add_patch(Rectangle((left, bottom), width, height, facecolor=color, edgecolor="black", linewidth=0.7))
-    spread += depth
     return (width + spread) / 2
 
 
-def _draw_back(axes: Axes, corner: tuple[float, float], size: tuple[float, float, float], color: str) -> None:
-    """The upper and the right face of a box, seen from above and from the right."""
-    (left, bottom), (width, height, depth) = corner, size
-    right, top = left + width, bottom + height
-    upper = [(left, top), (left + depth, top + depth), (right + depth, top + depth), (right, top)]
-    side = [(right, bottom), (right + depth, bottom + depth), (right + depth, top + depth), (right, top)]
-    for face in (upper, side):
-        axes.add_patch(Polygon(face, facecolor=color, alpha=0.55, edgecolor="none"))
-        axes.add_patch(Polygon(face, fill=False, edgecolor="black", linewidth=0.7))
+def _draw_volumes(
+    axes: Axes, x: float, y: float, sizes: tuple[int, int, int], number: int, largest: int, color: str
+) -> float:
+    """Draw up to three boxes in a row, seen from above and from the right, around (x, y); return half of the width."""
+    width, height, depth = (max(0.05, 0.68 * _LARGEST * math.sqrt(size / largest)) for size in sizes)
+    depth *= 0.35
+    step = depth + 0.05
+    half = (width + depth + (number - 1) * step) / 2
+    for box in reversed(range(number)):
+        left, bottom = x - half + box * step, y - (height + depth) / 2
+        right, top = left + width, bottom + height
+        upper = [(left, top), (left + depth, top + depth), (right + depth, top + depth), (right, top)]
+        side = [(right, bottom), (right + depth, bottom + depth), (right + depth, top + depth), (right, top)]
+        for face in (upper, side):
+            axes.add_patch(Polygon(face, facecolor="white", edgecolor="none"))
+            axes.add_patch(Polygon(face, facecolor=color, alpha=0.55, edgecolor="none"))
+            axes.add_patch(Polygon(face, fill=False, edgecolor="black", linewidth=0.7))
+        axes.add_patch(Rectangle((left, bottom), width, height, facecolor=color, edgecolor="black", linewidth=0.7))
+    return half
