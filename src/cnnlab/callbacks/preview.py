@@ -12,8 +12,6 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
-from cnnlab.data.datamodule import DataModule
-
 log = logging.getLogger(__name__)
 
 _NUM_SAMPLES = 64
@@ -35,8 +33,8 @@ class Preview(Callback):
         inputs, _ = next(iter(trainer.train_dataloader))
         inputs = inputs[:_NUM_SAMPLES].float().cpu()
         for writer in writers:
-            datamodule = getattr(trainer, "datamodule", None)
-            kind = datamodule.kind_of(inputs.dim() - 2) if isinstance(datamodule, DataModule) else "image"
+            kind_of = getattr(getattr(trainer, "datamodule", None), "kind_of", None)  # of this project's data modules
+            kind = kind_of(inputs.dim() - 2) if kind_of else "image"
             _SHOW.get(kind, _show_images)(writer, inputs)
             try:
                 with warnings.catch_warnings():

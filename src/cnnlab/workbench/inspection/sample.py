@@ -60,8 +60,8 @@ def thumbnail(sample: Sample, appearance: Appearance, side: int) -> NDArray[np.u
         drawn.set_layout_engine("constrained", w_pad=0.01, h_pad=0.01)
         show(drawn.subplots(), sample, appearance)
         canvas = FigureCanvasAgg(drawn)
-        canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -98,7 +98,7 @@ def _show_volume(axes: Axes, sample: Sample, appearance: Appearance) -> None:
     page[:height, width + gap :] = side
     page[height + gap :, :width] = above
     _show_image(axes, page[None], appearance)
-    middle = {"ha": "center", "va": "center", "fontsize": 5.5, "color": "#444444", "linespacing": 1.3}
+    middle: Any = {"ha": "center", "va": "center", "fontsize": 5.5, "color": "#444444", "linespacing": 1.3}
     text = f"front | side\nabove\n{depth}x{height}x{width}"
     axes.text(width + gap + (depth - 1) / 2, height + gap + (depth - 1) / 2, text, **middle)
 
