@@ -67,7 +67,7 @@ class Volumes(MNIST):
         generator = torch.Generator().manual_seed(3 * self.turn_seed + stream)
         angles = (2 * torch.rand(len(images), 3, generator=generator) - 1) * math.radians(self.degrees)
         needed = images.first(num_needed)
-        chunks = zip(needed.inputs.split(_CHUNK), angles[: len(needed)].split(_CHUNK), strict=True)
+        chunks = zip(torch.split(needed.inputs, _CHUNK), torch.split(angles[: len(needed)], _CHUNK), strict=True)
         solid = torch.cat([extrude(pixels, turned, self.size, self.thickness) for pixels, turned in chunks])
         return TensorSamples(solid, needed.labels)
 

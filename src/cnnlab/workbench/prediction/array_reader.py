@@ -86,8 +86,8 @@ class ArrayReader:
             raise UserError(f"{label}: it holds NaN or infinity")
 
     def _prepared(self, sample: NDArray[Any]) -> Prepared:
-        stored = np.ascontiguousarray(sample, np.uint8 if self._takes_bytes else np.float32)
-        shown = stored / 255 if self._takes_bytes else stored
+        stored: NDArray[Any] = np.ascontiguousarray(sample, np.uint8 if self._takes_bytes else np.float32)
+        shown: NDArray[np.floating[Any]] = stored.astype(np.float32) / (255 if self._takes_bytes else 1)
         picture = thumbnail(shown, self._appearance, contact_sheet.PICTURE_SIDE)
         return Prepared(picture, stored, seen=_shades(shown))
 
