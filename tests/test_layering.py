@@ -35,7 +35,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "cnnlab.schedules": ({"cnnlab.direction", "cnnlab.errors"}, {"hydra", "omegaconf", "torchvision"}),
     "cnnlab.speed": ({"cnnlab.errors"}, {"hydra", "omegaconf", "torchvision"}),
-    "cnnlab.callbacks": ({"cnnlab.speed", "cnnlab.errors"}, {"hydra", "omegaconf", "optuna"}),
+    "cnnlab.callbacks": ({"cnnlab.speed", "cnnlab.errors", "cnnlab.loggers"}, {"hydra", "omegaconf", "optuna"}),
     # only: sweep
     "cnnlab.callbacks.trial_report": ({"cnnlab.errors", "async_optuna.trial"}, {"hydra", "omegaconf", "optuna"}),
     # end only

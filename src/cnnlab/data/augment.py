@@ -87,12 +87,17 @@ class Affine:
         for i, j in combinations(range(dims), 2):
             if 1 in (shape[-1 - i], shape[-1 - j]):
                 continue
-            angle = uniform(math.radians(self.degrees))
-            turn = torch.eye(dims, device=device).repeat(num_samples, 1, 1)
-            turn[:, i, i] = turn[:, j, j] = angle.cos()
-            turn[:, i, j], turn[:, j, i] = -angle.sin(), angle.sin()
-            matrix = matrix @ turn
+            matrix = matrix @ turns(dims, (i, j), uniform(math.radians(self.degrees)))
         matrix = matrix / (1 + uniform(self.scale))[:, None, None]
         matrix = matrix * sizes[None, None, :] / sizes[None, :, None]  # rotate pixels, not the unit square
         shift = 2 * uniform(self.translate, dims) * (sizes > 1)
         return torch.cat([matrix, shift[:, :, None]], dim=2)
+
+
+def turns(num_dims: int, plane: tuple[int, int], angles: Tensor) -> Tensor:
+    """Return the matrices (N, D, D) of turns by angles (N,), in radians, in the plane of two of the dims."""
+    i, j = plane
+    matrices = torch.eye(num_dims, device=angles.device).repeat(len(angles), 1, 1)
+    matrices[:, i, i] = matrices[:, j, j] = angles.cos()
+    matrices[:, i, j], matrices[:, j, i] = -angles.sin(), angles.sin()
+    return matrices

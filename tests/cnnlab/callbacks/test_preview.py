@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,3 +57,23 @@ def test_a_graph_that_cannot_be_drawn_stops_nothing(
     assert run.status == 0, run.err
     assert "note   TensorBoard shows no graph of this network: RuntimeError: cannot be traced\n" in run.out
     assert run.metrics["epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((2, 40), (4 * (48 + 2) + 2, 4 * (3 * 40 + 2) + 2)), ((1, 10, 8, 8), (12 * (64 + 2) + 2, 8 * (64 + 2) + 2))],
+    ids=["series", "volume"],
+)
+def test_signals_are_curves_and_volumes_rows_of_slices(
+    shape: tuple[int, ...], size: tuple[int, int], smoke: Callable[..., Finished], tmp_path: Path
+) -> None:
+    x, y = np.random.default_rng(0).random((60, *shape), dtype=np.float32), np.arange(60) % 3
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
+    run = smoke("data=npz", f"data.path={tmp_path / 'own.npz'}", "data.train_size=null", "model=linear", "test=false")
+    assert run.folder is not None, run.err
+    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    (picture,) = events.Images("data/training_batch")
+    pixels = np.asarray(Image.open(io.BytesIO(picture.encoded_image_string)))
+    assert pixels.shape[:2] == size
+    assert (pixels.min(), pixels.max()) == (0, 255)

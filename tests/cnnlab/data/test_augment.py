@@ -192,3 +192,19 @@ def test_draws_fill_their_range_evenly(limits: dict[str, float], measure: Callab
 def test_impossible_settings_are_refused(build: Callable[[], Augmentation], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_volumes_are_turned_about_the_middle_in_all_three_planes() -> None:
+    """A ball off the middle moves on a sphere, by up to the angle in each plane, each sample in its own way."""
+    side = torch.arange(17) - 8.0
+    z, y, x = torch.meshgrid(side, side, side, indexing="ij")
+    ball = ((z - 3) ** 2 + (y - 2) ** 2 + (x - 4) ** 2 <= 4).float()
+    batch = ball.expand(64, 1, 17, 17, 17)
+    turned = Affine(degrees=25, scale=0, translate=0)(batch, torch.Generator().manual_seed(0))[:, 0]
+    mass = turned.sum(dim=(1, 2, 3))
+    centres = torch.stack([(turned * axis).sum(dim=(1, 2, 3)) / mass for axis in (z, y, x)], dim=1)
+    assert mass.div(ball.sum()).sub(1).abs().max() < 0.05
+    assert centres.norm(dim=1).sub(29**0.5).abs().max() < 0.15
+    moved = centres - torch.tensor([3.0, 2.0, 4.0])
+    assert (moved.std(dim=0) > 0.5).all()
+    assert len(torch.unique(moved, dim=0)) == 64

@@ -32,6 +32,7 @@ def draw(layers: Sequence[Weights], title: str) -> bytes:
         more = f" (the first {_MOST_LAYERS} of {len(layers)} layers)" if len(layers) > _MOST_LAYERS else ""
         drawn.suptitle(f"{title}{more}\n", fontweight="bold")
         words = "orange: negative, white: 0, purple: positive; each layer has its own scale"
+        words += "; middle slices" if any(layer.kernels.ndim == 5 for layer in layers) else ""
         drawn.text(0.5, 1 - 0.3 / drawn.get_figheight(), words, ha="center", va="top", fontsize=8)
         drawn.set_layout_engine(ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - 0.2 / drawn.get_figheight())))
         return png(drawn)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
 
 from cnnlab.workbench.canvas import GREY, ORANGE, PALE, SKY, WIDTH, figure, png, project_style
 from cnnlab.workbench.inspection.layers import Inspection, Layer, joined_sizes
@@ -82,7 +82,7 @@ def _merged(inspection: Inspection, by_space: bool) -> list[_Box]:
 
 
 def _draw_box(axes: Axes, x: float, y: float, shape: tuple[int, ...], largest: int, is_input: bool) -> float:
-    """Draw a stack of maps, more sheets for more channels, or a bar for a vector, around (x, y).
+    """Draw a stack of maps, more sheets for more channels, boxes for volumes, or a bar for a vector, around (x, y).
 
     Returns:
         Half of the width.
@@ -96,8 +96,31 @@ def _draw_box(axes: Axes, x: float, y: float, shape: tuple[int, ...], largest: i
         width, height, sheets = 0.12, min(_LARGEST + 0.1, 0.18 + 0.06 * math.log2(shape[0])), 1
     shift = 0.035
     spread = shift * (sheets - 1)
+    if len(shape) == 4:
+        return _draw_volumes(axes, x, y, (shape[-1], shape[-2], shape[-3]), min(3, sheets), largest, color)
     for sheet in reversed(range(sheets)):
         left = x - (width + spread) / 2 + sheet * shift
         bottom = y - (height + spread) / 2 + sheet * shift
         axes.add_patch(Rectangle((left, bottom), width, height, facecolor=color, edgecolor="black", linewidth=0.7))
     return (width + spread) / 2
+
+
+def _draw_volumes(
+    axes: Axes, x: float, y: float, sizes: tuple[int, int, int], number: int, largest: int, color: str
+) -> float:
+    """Draw up to three boxes in a row, seen from above and from the right, around (x, y); return half of the width."""
+    width, height, depth = (max(0.05, 0.68 * _LARGEST * math.sqrt(size / largest)) for size in sizes)
+    depth *= 0.35
+    step = depth + 0.05
+    half = (width + depth + (number - 1) * step) / 2
+    for box in reversed(range(number)):
+        left, bottom = x - half + box * step, y - (height + depth) / 2
+        right, top = left + width, bottom + height
+        upper = [(left, top), (left + depth, top + depth), (right + depth, top + depth), (right, top)]
+        side = [(right, bottom), (right + depth, bottom + depth), (right + depth, top + depth), (right, top)]
+        for face in (upper, side):
+            axes.add_patch(Polygon(face, facecolor="white", edgecolor="none"))
+            axes.add_patch(Polygon(face, facecolor=color, alpha=0.55, edgecolor="none"))
+            axes.add_patch(Polygon(face, fill=False, edgecolor="black", linewidth=0.7))
+        axes.add_patch(Rectangle((left, bottom), width, height, facecolor=color, edgecolor="black", linewidth=0.7))
+    return half

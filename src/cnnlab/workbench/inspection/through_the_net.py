@@ -67,16 +67,26 @@ def draw(
         axes.text(
             0.1,
             0.1,
-            "Below: shapes, N x C x H x W for maps. Grey maps: 0 is white, larger is darker. Others: white at 0, "
-            "orange below, purple above. Each layer has its own scale."
-            + " Of volumes the middle slice is shown."
-            * (sample.ndim == 4),
+            _explanation(sample.ndim - 1),
             va="bottom",
             fontsize=7.5,
             color="#444444",
         )
         axes.set(xlim=(0, width), ylim=(0, height))
         return png(drawn)
+
+
+def _explanation(num_spatial_dims: int) -> str:
+    axes = {1: "N x C x L for signals", 3: "N x C x D x H x W for volumes"}.get(
+        num_spatial_dims, "N x C x H x W for maps"
+    )
+    if num_spatial_dims == 1:
+        return (
+            f"Below: shapes, {axes}. The grey line is 0. Each layer has its own scale. Bars: white at 0, orange below."
+        )
+    colours = "Grey maps: 0 is white, larger is darker. Others: white at 0, orange below, purple above."
+    middle = " Of volumes the middle slice is shown." if num_spatial_dims == 3 else ""
+    return f"Below: shapes, {axes}. {colours} Each layer has its own scale.{middle}"
 
 
 def choose_stages(activations: Sequence[Activation], most: int) -> list[Activation]:
@@ -122,6 +132,10 @@ def _draw_stage(axes: Axes, stage: Activation, x: float, top: float, tall: float
     shown = np.linspace(0, len(values) - 1, min(_MOST_MAPS, len(values))).round().astype(int)
     side = _MAP * max(0.36, np.sqrt(max(values.shape[1:]) / largest))
     for row, channel in enumerate(shown):
+        if values.ndim == 2:
+            limits = min(0.0, float(values.min())), max(0.0, float(values.max())) or 1.0
+            _draw_signal(axes, values[channel], x, top - row * (_MAP + _GAP), float(side), limits)
+            continue
         _draw_map(axes, _flat(values[channel]), x, top - row * (_MAP + _GAP) - (_MAP - side) / 2, float(side), scale)
 
 
@@ -136,10 +150,21 @@ def _draw_map(
     axes.add_patch(Rectangle((extent[0], extent[2]), width, height, fill=False, edgecolor=PALE, linewidth=0.5))
 
 
+def _draw_signal(axes: Axes, values: Values, x: float, top: float, width: float, limits: tuple[float, float]) -> None:
+    """A channel of a signal as a curve in a frame as high as a map, on the scale of its layer."""
+    low, high = limits
+    scale = 0.9 * _MAP / (high - low)
+    bottom = top - 0.95 * _MAP
+    steps = (np.arange(len(values)) + 0.5) / len(values)
+    axes.add_patch(Rectangle((x - width / 2, top - _MAP), width, _MAP, fill=False, edgecolor=PALE, linewidth=0.5))
+    axes.plot([x - width / 2, x + width / 2], [bottom - low * scale] * 2, color=PALE, linewidth=0.5)
+    marker = "." if len(values) == 1 else None
+    heights = bottom + (values - low) * scale
+    axes.plot(x + (steps - 0.5) * width, heights, color=BLUE, linewidth=0.8, marker=marker, markersize=3)
+
+
 def _flat(values: Values) -> Values:
-    """A channel as rows and columns: a signal is one row, of a volume the middle slice is shown."""
-    if values.ndim == 1:
-        return values[None]
+    """A channel as rows and columns: of a volume the middle slice is shown."""
     return values if values.ndim == 2 else values[values.shape[0] // 2]
 
 

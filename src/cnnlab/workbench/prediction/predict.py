@@ -133,11 +133,12 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | E
         try:
             if isinstance(source, UserError):
                 raise source
-            page[name] = predictor.see(source, name)
+            for sample_name, prepared in predictor.see_all(source, name):
+                page[sample_name] = prepared
+                if len(page) == contact_sheet.MOST_ENTRIES:
+                    turn_page()
         except UserError as error:
             answers.skipped[name] = str(error)
-        if len(page) == contact_sheet.MOST_ENTRIES:
-            turn_page()
     if page:
         turn_page()
     return answers, sheets

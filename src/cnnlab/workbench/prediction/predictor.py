@@ -1,6 +1,6 @@
 """A trained network that answers what is in a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,19 @@ from cnnlab.workbench.inspection import through_the_net, words_figure
 from cnnlab.workbench.inspection.activations import activations
 from cnnlab.workbench.inspection.words_figure import WeighedText
 from cnnlab.workbench.notation import shortened
+from cnnlab.workbench.prediction.array_reader import ArrayReader
 from cnnlab.workbench.prediction.picture_reader import PictureReader
-from cnnlab.workbench.prediction.reader import Prepared, Reader
+from cnnlab.workbench.prediction.reader import Prepared, Reader, SeveralReader
 from cnnlab.workbench.prediction.text_reader import TextReader
 
 Pixels = NDArray[np.uint8]
+
+# Of the kinds of data other than images.
+_READERS: dict[str, Callable[[Mapping[str, Any]], Reader]] = {
+    "series": ArrayReader,
+    "volume": ArrayReader,
+    "text": TextReader,
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,13 @@ class Predictor:
         """
         return self.reader.read(source, name)
 
+    def see_all(self, source: Path | bytes, name: str) -> Iterator[tuple[str, Prepared]]:
+        """Do as `see` for each sample in a file that may hold several, each with a name for it."""
+        if isinstance(self.reader, SeveralReader):
+            yield from self.reader.read_all(source, name)
+        else:
+            yield name, self.see(source, name)
+
     def answer(self, picture: Pixels) -> Answer:
         """Say what a single picture (C, H, W) with one or three channels shows.
 
@@ -157,4 +172,4 @@ def reader_for(data: Mapping[str, Any]) -> Reader:
     Raises:
         UserError: if there is none, as the end of a sentence on the data set.
     """
-    return TextReader(data) if data.get("kind") == "text" else PictureReader(data)
+    return _READERS.get(data.get("kind", ""), PictureReader)(data)

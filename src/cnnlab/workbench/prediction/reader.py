@@ -1,7 +1,8 @@
 """The protocol of what reads files of one kind of data, so that a network can be asked about them."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,19 @@ class Reader(Protocol):
 
     def read(self, source: Path | bytes, name: str) -> Prepared:
         """Read a file, or its content.
+
+        Raises:
+            UserError: if it cannot be read, or no sample comes of it.
+        """
+        ...
+
+
+@runtime_checkable
+class SeveralReader(Reader, Protocol):
+    """Reads files that may hold more than one sample."""
+
+    def read_all(self, source: Path | bytes, name: str) -> Iterator[tuple[str, Prepared]]:
+        """Read the samples of a file one after the other, each with a name.
 
         Raises:
             UserError: if it cannot be read, or no sample comes of it.

@@ -59,7 +59,7 @@ def find(inputs: str, reader: Reader, key: str = "inputs") -> Sources:
     if path.is_dir():
         found = [file.relative_to(path).as_posix() for file in files_below(path)]
         return _chosen(path.absolute(), found, reader, key)
-    if path.is_file() and zipfile.is_zipfile(path):
+    if path.is_file() and zipfile.is_zipfile(path) and not reader.accepts(path.name):  # an npz file is an archive too
         try:
             with zipfile.ZipFile(path) as archive:
                 members = [member.filename for member in archive.infolist() if not member.is_dir()]

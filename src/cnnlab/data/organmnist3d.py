@@ -1,0 +1,84 @@
+"""OrganMNIST3D (Yang et al., MedMNIST v2, 2023): organs cut out of CT scans, small volumes in eleven classes."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torchvision.datasets.utils import download_url
+
+from cnnlab.data.datamodule import DataModule
+from cnnlab.data.files.download import DownloadFailed, fetch
+from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
+from cnnlab.data.files.published_npz import REMEDY, digest, locate, read_arrays
+from cnnlab.data.samples import TensorSamples
+from cnnlab.data.splits import Splits
+from cnnlab.errors import UserError
+
+FILE = "organmnist3d/organmnist3d.npz"
+_NOT_TRIED = DownloadFailed("the run's first process found none")
+
+
+class OrganMNIST3D(DataModule):
+    """971 training, 161 validation and 610 test volumes, 1x28x28x28, uint8, in MedMNIST's own splits.
+
+    Args:
+        root: folder that holds organmnist3d/organmnist3d.npz; None: $CNNLAB_DATA_DIR, else a cache folder.
+        **loading: see DataModule.
+    """
+
+    has_known_splits = True
+    # Address and md5 are those of medmnist/info.py in MedMNIST 3.0.
+    url: ClassVar[str] = "https://zenodo.org/records/10519652/files/organmnist3d.npz?download=1"
+    known_md5: ClassVar[str] = "a0c5a1ff56af4f155c46d46fbb45a2fe"
+
+    def __init__(self, root: str | None = None, **loading: Any) -> None:
+        super().__init__(**loading)
+        self.root = root
+        self.download_failure = _NOT_TRIED
+
+    def prepare_data(self) -> None:
+        """Download the file if no folder has it. Only the first call tries it."""
+        if locate(self.root, FILE) is None and self.download_failure is _NOT_TRIED:
+            try:
+                fetch([self.url], self._download, (data_dirs(self.root)[-1] / FILE).parent)
+            except DownloadFailed as failure:
+                self.download_failure = failure
+
+    def read(self) -> Splits:
+        path = locate(self.root, FILE)
+        if path is None:
+            raise UserError(
+                f"organmnist3d is neither under {data_dirs(self.root)[0]} nor can it be downloaded "
+                f"({self.download_failure}); put MedMNIST's file there as {FILE}, or name its parent's parent with "
+                f"data.root= or {ENVIRONMENT_VARIABLE}"
+            ) from self.download_failure
+        names = {f"{split}_images": f"{split}_labels" for split in ("train", "val", "test")}
+        arrays = read_arrays(path, (28, 28, 28), names)
+        if any(arrays[name].dtype != np.uint8 for name in names):
+            raise UserError(f"the images in {path} must be uint8; {REMEDY}")
+        found = digest(path, "md5")
+        if found != self.known_md5:
+            raise UserError(f"{path} has been altered: expected md5 {self.known_md5}, got {found}; {REMEDY}")
+        training, validation, test = (
+            TensorSamples(
+                torch.from_numpy(arrays[images]).unsqueeze(1),
+                torch.from_numpy(arrays[labels].reshape(-1).astype(np.int64)),
+            )
+            for images, labels in names.items()
+        )
+        return Splits(
+            dataset="organmnist3d",
+            class_names=(
+                *("liver", "kidney-right", "kidney-left", "femur-right", "femur-left", "bladder"),
+                *("heart", "lung-right", "lung-left", "spleen", "pancreas"),
+            ),
+            training=training.split(0)[1],
+            validation=validation.split(0)[1],
+            test=test,
+            checksums={path.name: found},
+        )
+
+    def _download(self, folder: Path) -> Path:
+        download_url(self.url, str(folder), Path(FILE).name, self.known_md5)
+        return folder

@@ -1,0 +1,130 @@
+"""docs/dimensions.md is true: each number is computed here, and each command runs."""
+
+import hashlib
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torch import nn
+
+from cnnlab.data.mnist1d import MNIST1D
+from cnnlab.data.organmnist3d import OrganMNIST3D
+from cnnlab.workbench.inspection.layers import inspect_model, joined_sizes
+from conftest import PROJECT, Finished
+
+PAGE = (PROJECT / "docs/dimensions.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
+TRAIN = [line for line in COMMANDS if line.startswith("python train.py")]
+OF_A_RUN = [line for line in COMMANDS if re.match(r"python (evaluate|predict|scripts/export).py", line)]
+OTHERS = [line for line in COMMANDS if re.match(r"python scripts/(inspect_model|shuffle_study).py", line)]
+
+
+def rows(first_column: str) -> list[list[str]]:
+    """The cells of the table whose header begins so."""
+    (table,) = re.findall(rf"^\| {first_column} \|.*\n\|[-:|]+\|\n((?:\|.*\n)+)", PAGE, flags=re.MULTILINE)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
+def shape(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split("x")))
+
+
+def make_data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files in the formats of the data sets, and samples to ask a network about."""
+    rng = np.random.default_rng(0)
+    y = np.arange(800) % 10
+    signals = rng.normal(size=(800, 40)).astype(np.float32)
+    organs = {}
+    for split in ("train", "val", "test"):
+        organs[f"{split}_images"] = rng.integers(0, 256, (44, 28, 28, 28), dtype=np.uint8)
+        organs[f"{split}_labels"] = (np.arange(44) % 11)[:, None]
+    files = {"mnist1d": {"x": signals, "y": y, "x_test": signals[:50], "y_test": y[:50]}, "organmnist3d": organs}
+    for name, arrays in files.items():
+        path = folder / f"data/{name}/{name}.npz"
+        path.parent.mkdir(parents=True)
+        np.savez(path, **arrays)
+    monkeypatch.setattr(MNIST1D, "known_sha256", checksum(folder / "data/mnist1d/mnist1d.npz", "sha256"))
+    monkeypatch.setattr(OrganMNIST3D, "known_md5", checksum(folder / "data/organmnist3d/organmnist3d.npz", "md5"))
+    monkeypatch.setenv("CNNLAB_DATA_DIR", str(folder / "data"))
+    np.save(folder / "samples.npy", signals[:3])
+
+
+def checksum(path: Path, algorithm: str) -> str:
+    return hashlib.new(algorithm, path.read_bytes()).hexdigest()
+
+
+def test_every_command_is_tried_below() -> None:
+    assert sorted(COMMANDS) == sorted([*TRAIN, *OF_A_RUN, *OTHERS])
+
+
+@pytest.mark.parametrize("cells", rows("layer"), ids=lambda cells: cells[0])
+def test_numbers_of_one_layer(cells: list[str]) -> None:
+    layer, given, came, parameters, multiply_adds = cells
+    name, arguments = re.fullmatch(r"`nn\.(\w+)\((.*)\)`", layer).groups()  # type: ignore[union-attr]
+    words = [word.partition("=") for word in arguments.split(", ")]
+    positional = [int(word) for word, equals, _ in words if not equals]
+    built = getattr(nn, name)(*positional, **{key: int(value) for key, equals, value in words if equals})
+    seen = inspect_model(nn.Sequential(built), shape(given))
+    assert joined_sizes(seen.layers[-1].output_shape) == came
+    assert (f"{seen.parameters:,}", f"{seen.multiply_adds:,}") == (parameters, multiply_adds)
+
+
+@pytest.mark.parametrize("cells", rows("network"), ids=lambda cells: "-".join(cells[:2]))
+def test_numbers_of_one_network(cells: list[str]) -> None:
+    network, data, given, parameters, multiply_adds, inputs = cells
+    config: Any = OmegaConf.load(PROJECT / f"conf/model/{network.strip('`')}.yaml")
+    seen = inspect_model(instantiate(config, input_shape=shape(given), num_classes=10), shape(given))
+    assert (f"{seen.parameters:,}", f"{seen.multiply_adds:,}") == (parameters, multiply_adds)
+    assert f": {inputs} inputs (" in seen.fully_connected
+    assert f"| {data} | {given} |" in PAGE
+
+
+def test_pictures_are_there() -> None:
+    pictures = re.findall(r"!\[.+\]\((.+)\)", PAGE)
+    assert pictures
+    for name in pictures:
+        assert (PROJECT / "docs" / name).is_file(), name
+
+
+@pytest.mark.usefixtures("white_figures")
+@pytest.mark.parametrize("line", TRAIN)
+def test_train(line: str, smoke: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_data(tmp_path, monkeypatch)
+    data = ["data.train_size=40", "data.batch_size=16"] if "organmnist3d" in line else ["data.train_size=128"]
+    run = smoke(*shlex.split(line)[2:], *data, "data.val_size=20", "logger=none", "trainer.max_epochs=1")
+    assert run.status == 0, run.err
+    assert run.metrics["epochs"] == 1
+
+
+@pytest.mark.usefixtures("white_figures")
+def test_what_can_be_made_of_a_run(
+    smoke: Callable[..., Finished],
+    command: Callable[..., Finished],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_data(tmp_path, monkeypatch)
+    assert smoke("data=mnist1d", "logger=none").status == 0
+    for line in OF_A_RUN:
+        done = command(*shlex.split(line)[1:])
+        assert done.status == 0, done.err
+
+
+@pytest.mark.usefixtures("white_figures")
+@pytest.mark.parametrize("line", OTHERS)
+def test_study_and_layers(
+    line: str, command: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_data(tmp_path, monkeypatch)
+    program, *arguments = shlex.split(line)[1:]
+    if "shuffle_study" in program:
+        arguments += ["--smoke", "--seeds", "0", "--data", "mnist1d"]
+    done = command(program, *arguments)
+    assert done.status == 0, done.err
+    assert list(tmp_path.glob("outputs/*/*.png"))
