@@ -11,7 +11,10 @@ from torch.nn import functional
 
 @runtime_checkable
 class Augmentation(Protocol):
-    """Maps a batch (N, C, *spatial) to a batch of the same shape; zero is the background."""
+    """Maps a batch (N, C, *spatial) to a batch of the same shape; zero is the background.
+
+    One that is for some kinds of data only says so by an attribute `kinds`, see DataModule.kind.
+    """
 
     def __call__(self, batch: Tensor, generator: Generator) -> Tensor: ...
 
