@@ -45,7 +45,8 @@ class Hearing:
         for name in ("sample_rate", "seconds", "num_mels", "window_ms", "hop_ms"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} must be greater than 0, got {getattr(self, name)}")
-        if self.length < 1 or self._hop < 1 or self._window < 2:
+        is_empty = self.features == "log_mel" and (self._hop < 1 or self._window < 2)
+        if self.length < 1 or is_empty:
             raise UserError(
                 f"seconds={self.seconds}, window_ms={self.window_ms} and hop_ms={self.hop_ms} must be longer than a "
                 f"sample, which takes {1 / self.sample_rate:.2g} s"

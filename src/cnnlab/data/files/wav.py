@@ -32,11 +32,15 @@ def read_wav(source: Path | bytes, sample_rate: int, name: str | None = None) ->
         UserError: if it is no such file, damaged, or empty.
     """
     called = printable(name or (str(source) if isinstance(source, Path) else "the recording"))
+    if source == b"" or (isinstance(source, Path) and source.is_file() and source.stat().st_size == 0):
+        raise UserError(f"{called} cannot be read as a WAV file (it is empty)")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of parts that hold no sound, such as a title
             warnings.filterwarnings("error", "Reached EOF prematurely", wavfile.WavFileWarning)
             rate, stored = wavfile.read(BytesIO(source) if isinstance(source, bytes) else source)
+    except UnboundLocalError as error:  # which is how scipy's reader finds no data
+        raise UserError(f"{called} cannot be read as a WAV file (it holds no sound)") from error
     except Exception as error:  # scipy's reader raises many kinds of errors for damaged files
         raise UserError(f"{called} cannot be read as a WAV file ({_plain(error)})") from error
     if stored.size == 0 or rate < 1:
@@ -75,4 +79,4 @@ def _plain(error: Exception) -> str:
         return error.strerror or type(error).__name__
     if isinstance(error, wavfile.WavFileWarning):
         return "it ends before the sound that its header announces"
-    return " ".join(str(error).split()) or "it is empty or damaged"
+    return " ".join(str(error).split()) or "it is damaged"

@@ -17,6 +17,8 @@ def describe(saved: SavedModel, normalises: bool) -> dict[str, str]:
         normalises: whether the file's network takes inputs as stored, or normalised ones.
     """
     facts: dict[str, Any] = {name: saved.data[name] for name in _OF_THE_DATA}
+    if "audio" in saved.data:
+        facts["audio"] = saved.data["audio"]  # how recordings became inputs
     facts |= {"run": saved.folder.name, "model": type(saved.model).__name__, "input": needed_input(saved, normalises)}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
 

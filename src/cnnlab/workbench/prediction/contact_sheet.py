@@ -39,13 +39,17 @@ class Entry(NamedTuple):
     probability: float | None
 
 
-def draw(entries: Sequence[Entry]) -> bytes:
-    """One page as PNG, of at most MOST_ENTRIES pictures."""
+def draw(entries: Sequence[Entry], what: str = "pictures") -> bytes:
+    """One page as PNG, of at most MOST_ENTRIES files.
+
+    Args:
+        what: the files in the plural.
+    """
     columns, rows = min(_COLUMNS, len(entries)), math.ceil(len(entries) / _COLUMNS)
     width = max(columns * _CELL_WIDTH + _GAP, 2 * _CELL_WIDTH)
     page = Image.new("RGB", (width, rows * _CELL_HEIGHT + _HEADER + _GAP), "white")
     pen = ImageDraw.Draw(page)
-    words = "left: the picture, right: what the network saw"
+    words = f"left: the {what}, right: what the network saw of them"
     if any(entry.probability is not None for entry in entries):
         words += f"; orange: less than {_UNSURE:.0%} sure"
     pen.text((_GAP, 8), words, fill=_GREY, font=_font(12))

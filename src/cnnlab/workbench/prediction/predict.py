@@ -117,7 +117,7 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | E
             contact_sheet.Entry(name, seen.picture, seen.seen, *caption)
             for (name, seen), caption in zip(page.items(), captions, strict=True)
         ]
-        sheets.append(contact_sheet.draw(entries))
+        sheets.append(contact_sheet.draw(entries, predictor.reader.what))
         page.clear()
 
     what = predictor.reader.what

@@ -18,8 +18,10 @@ from cnnlab.saved_run import SavedModel
 from cnnlab.speed import hardware
 from cnnlab.workbench.inspection import through_the_net
 from cnnlab.workbench.inspection.activations import activations
+from cnnlab.workbench.inspection.sample import Appearance
 from cnnlab.workbench.prediction.picture_reader import PictureReader
 from cnnlab.workbench.prediction.reader import Prepared, Reader
+from cnnlab.workbench.prediction.recording_reader import RecordingReader  # only: zoo
 
 Pixels = NDArray[np.uint8]
 
@@ -87,6 +89,7 @@ class Predictor:
         self.model = saved.model.to(self.device)
         axis = data.get("shuffle_axis", "none")
         self._arrange = None if axis == "none" else ShuffledAxis(axis, data["kind"], shape, data["seed"])
+        self._appearance = Appearance.of(data)
         self._normalise = Normalise(data["mean"], data["std"], data["scale"], len(shape) - 1, self.device)
 
     def see(self, source: Path | bytes, name: str) -> Prepared:
@@ -122,7 +125,9 @@ class Predictor:
         (sample,) = self._inputs([answer.seen])
         title = f"{name}: {answer.label} ({answer.probability:.1%})"
         seen = activations(self.model, sample)
-        return through_the_net.draw(sample.cpu().numpy(), seen, answer.probabilities, self.class_names, title)
+        return through_the_net.draw(
+            sample.cpu().numpy(), seen, answer.probabilities, self.class_names, title, appearance=self._appearance
+        )
 
     def _outputs(self, shown: Sequence[NDArray[Any]]) -> Tensor:
         with torch.no_grad():
@@ -148,4 +153,8 @@ def reader_for(data: Mapping[str, Any]) -> Reader:
     Raises:
         UserError: if there is none, as the end of a sentence on the data set.
     """
+    # only: zoo
+    if "audio" in data:
+        return RecordingReader(data)
+    # end only
     return PictureReader(data)
