@@ -52,7 +52,9 @@ def check_augmentation(augment: Augmentation | None, kind: str) -> None:
     kinds = getattr(augment, "kinds", None)
     if kinds is not None and kind not in kinds:
         name = type(augment).__name__.lower()
-        raise UserError(f"augment={name} changes {', '.join(kinds)}, got data of the kind {kind}; choose another augment=")
+        raise UserError(
+            f"augment={name} changes {', '.join(kinds)}, got data of the kind {kind}; choose another augment="
+        )
 
 
 def warn_of_absent_classes(training: Tensor, others: Mapping[str, Tensor], class_names: Sequence[str]) -> None:

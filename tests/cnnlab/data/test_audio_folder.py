@@ -68,7 +68,9 @@ def test_a_folder_without_recordings_is_one_line(tmp_path: Path) -> None:
         (tmp_path / "set" / name / "song.mp3").write_bytes(b"x")
     with pytest.raises(UserError, match=r"holds no recordings, only 2 .mp3; expected set/<class>/<recording>"):
         ready(tmp_path / "set")
-    with pytest.raises(UserError, match="there is no folder .*none; data.root= names one with a sub-folder of recordings"):
+    with pytest.raises(
+        UserError, match="there is no folder .*none; data.root= names one with a sub-folder of recordings"
+    ):
         ready(tmp_path / "none")
     with pytest.raises(UserError, match=r"val_fraction must be greater than 0 and at most 0.5, got 0.9"):
         AudioFolder("x", val_fraction=0.9)

@@ -124,7 +124,9 @@ def test_missing_files_are_downloaded_once_and_checked(
 def test_without_files_and_network_it_says_what_to_do(cache: Path) -> None:
     data = FSDD()
     data.prepare_data()
-    expected = f"^fsdd is neither under {re.escape(str(cache))} nor can it be downloaded .*; put fsdd/recordings.zip there"
+    expected = (
+        f"^fsdd is neither under {re.escape(str(cache))} nor can it be downloaded .*; put fsdd/recordings.zip there"
+    )
     with pytest.raises(UserError, match=expected):
         data.setup()
 
@@ -135,4 +137,8 @@ def test_the_published_recordings() -> None:
     assert [len(part) for part in (data.training, data.validation, data.test_dataloader().data)] == [2_400, 300, 300]
     assert data.checksums == {"recordings": FSDD.known_sha256}
     held_out = ready(DATA_DIR, held_out_speaker="lucas")
-    assert [len(p) for p in (held_out.training, held_out.validation, held_out.test_dataloader().data)] == [2000, 250, 500]
+    assert [len(p) for p in (held_out.training, held_out.validation, held_out.test_dataloader().data)] == [
+        2000,
+        250,
+        500,
+    ]

@@ -24,7 +24,9 @@ def test_1000_hz_are_1000_mel() -> None:
 def test_bands_are_evenly_spaced_triangles() -> None:
     middles = torch.tensor(mel_frequencies(NUM_MELS, RATE))
     steps = to_mel(middles).diff()
-    assert steps.tolist() == pytest.approx([2595 * math.log10(1 + 4000 / 700) / (NUM_MELS + 1)] * (NUM_MELS - 1), rel=1e-3)
+    assert steps.tolist() == pytest.approx(
+        [2595 * math.log10(1 + 4000 / 700) / (NUM_MELS + 1)] * (NUM_MELS - 1), rel=1e-3
+    )
     frequencies = torch.linspace(0, RATE / 2, WINDOW // 2 + 1)
     between = (frequencies > middles[0]) & (frequencies < middles[-1])
     assert BANDS.sum(dim=0)[between].tolist() == pytest.approx([1.0] * int(between.sum()), abs=0.02)
@@ -52,5 +54,7 @@ def test_silence_is_zero_and_frames_lie_hop_samples_apart() -> None:
 
 
 def test_bands_narrower_than_the_windows_frequencies_are_refused() -> None:
-    with pytest.raises(ValueError, match="num_mels=200 makes bands that lie between two of the frequencies, 31.2 Hz apart"):
+    with pytest.raises(
+        ValueError, match="num_mels=200 makes bands that lie between two of the frequencies, 31.2 Hz apart"
+    ):
         mel_bands(200, 256, RATE)

@@ -73,7 +73,9 @@ class LabelledFiles:
             labels += [label] * len(found)
         if not paths:
             only = f", only {counted(others)}" if others else ""
-            raise UserError(f"{folder} holds no {kind.samples}{only}; expected {folder.name}/<class>/<{kind.samples[:-1]}>")
+            raise UserError(
+                f"{folder} holds no {kind.samples}{only}; expected {folder.name}/<class>/<{kind.samples[:-1]}>"
+            )
         if others:
             log.warning(
                 "WARNING: %d of %d files in %s are no %s, by their names, and are left out: %s",
@@ -86,9 +88,7 @@ class LabelledFiles:
         if num_broken:
             log.warning("WARNING: %d %s in %s are links to nothing, and are left out", num_broken, kind.files, folder)
         if loose := sum(is_wanted(entry.name) and entry.is_file() for entry in folder.iterdir()):
-            log.warning(
-                "WARNING: %d %s in %s lie in no folder of a class, and are left out", loose, kind.files, folder
-            )
+            log.warning("WARNING: %d %s in %s lie in no folder of a class, and are left out", loose, kind.files, folder)
         return cls(folder, paths, labels, [path.stat().st_size for path in paths])
 
     def only(self, positions: Sequence[int]) -> "LabelledFiles":

@@ -49,7 +49,7 @@ def draw(entries: Sequence[Entry], what: str = "pictures") -> bytes:
     width = max(columns * _CELL_WIDTH + _GAP, 2 * _CELL_WIDTH)
     page = Image.new("RGB", (width, rows * _CELL_HEIGHT + _HEADER + _GAP), "white")
     pen = ImageDraw.Draw(page)
-    words = f"left: the {what}, right: what the network saw of them"
+    words = f"left: {what}, right: what the network saw"
     if any(entry.probability is not None for entry in entries):
         words += f"; orange: less than {_UNSURE:.0%} sure"
     pen.text((_GAP, 8), words, fill=_GREY, font=_font(12))
