@@ -14,7 +14,7 @@ _RECORDINGS = FileKind(is_wav, "recordings", "recordings", "WAV files")
 
 
 class AudioFolder(AudioDataModule):
-    """Recordings in <root>/<class>/…, or in <root>/train/<class>/… with folders val and test beside train if they exist.
+    """Recordings in <root>/<class>/…, or in <root>/train/<class>/… with folders val and test beside if they exist.
 
     Splits and classes are found as image_folder.py finds them. Takes of one speaker, instrument or machine are alike:
     to be scored on another one, put its recordings into a folder test.

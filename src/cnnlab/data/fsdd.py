@@ -48,9 +48,8 @@ class FSDD(AudioDataModule):
     has_known_splits = True
     class_names = tuple("0123456789")
     address: ClassVar[str] = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
-    known_sha256: ClassVar[str | None] = (
-        "45a9b976ba3397a2fd5c70a9f2e43c34f442a3a6be47392ecfc41174b678f37e"  # of all names and contents, see _fingerprint
-    )
+    # Of all names and contents, see _fingerprint.
+    known_sha256: ClassVar[str | None] = "45a9b976ba3397a2fd5c70a9f2e43c34f442a3a6be47392ecfc41174b678f37e"
 
     def __init__(self, root: str | None = None, held_out_speaker: str = "none", **audio: Any) -> None:
         super().__init__(**audio)
