@@ -137,6 +137,6 @@ def test_recordings_read_one_by_one_are_those_that_batches_hold(tmp_path: Path) 
     assert len(samples) == len(expected)
     for number in range(5):
         sample, label = samples[number]
-        torch.testing.assert_close(sample, expected[number], atol=1e-3, rtol=0)  # of 16 bits
+        torch.testing.assert_close(sample, expected[number], atol=1e-2, rtol=0)  # files have 16 bits
         assert label == bench.data.training.labels[number]
     assert loops.plain(bench, 2) > 0
