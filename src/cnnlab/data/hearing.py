@@ -96,7 +96,7 @@ class Hearing:
         """Samples (N, C, *spatial) float32 of recordings (N, T)."""
         if self.features == "waveform":
             return waves[:, None]
-        parts = [log_mel(some, self._bands, self._window, self._hop) for some in waves.split(_WAVES_PER_BATCH)]
+        parts = [log_mel(some, self._bands, self._window, self._hop) for some in torch.split(waves, _WAVES_PER_BATCH)]
         return torch.cat(parts)[:, None]
 
     @property

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import AdamW, Optimizer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from cnnlab.data.audio_datamodule import AudioDataModule
 from cnnlab.data.loading.normalisation import Normalise
@@ -24,8 +24,11 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 def plain(bench: Bench, steps: int) -> float:
     """The loop that courses teach: samples one by one, eager float32, the accuracy read every step."""
     model = bench.model(channels_last=False)
-    is_audio = isinstance(bench.data, AudioDataModule)
-    samples = RecordedSamples(bench.data) if is_audio else PillowSamples(bench.data, bench.config.augment)
+    samples: Dataset[Any]
+    if isinstance(bench.data, AudioDataModule):
+        samples = RecordedSamples(bench.data)
+    else:
+        samples = PillowSamples(bench.data, bench.config.augment)
     loader: DataLoader[Any] = DataLoader(samples, bench.batch_size, shuffle=True)
     optimizer = AdamW(model.parameters(), lr=bench.config.optimizer.lr)
     return _train(bench, model, optimizer, loader, steps, "32-true", read_accuracy=True)

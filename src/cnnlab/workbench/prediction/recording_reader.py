@@ -55,4 +55,5 @@ def _drawn_wave(wave: Wave) -> NDArray[np.uint8]:
 def _drawn_bands(sample: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A spectrogram (1, bands, frames) with high bands above low ones and loud ones dark."""
     loudest = float(sample.max()) or 1.0
-    return (255 - 255 * np.clip(sample[:, ::-1] / loudest, 0, 1)).astype(np.uint8)
+    pixels: NDArray[np.uint8] = (255 - 255 * np.clip(sample[:, ::-1] / loudest, 0, 1)).astype(np.uint8)
+    return pixels
