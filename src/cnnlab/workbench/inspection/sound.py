@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cnnlab.workbench.canvas import BLUE
 
-_KILOHERTZ = (0.25, 1, 4, 16)
+_KILOHERTZ = (0.25, 1, 3, 10)
 
 
 def draw_waveform(axes: Axes, wave: NDArray[np.floating[Any]], audio: Mapping[str, Any]) -> None:
@@ -30,7 +30,7 @@ def draw_spectrogram(axes: Axes, bands: NDArray[np.floating[Any]], audio: Mappin
     extent = (0, audio["seconds"], -0.5, len(bands) - 0.5)
     axes.imshow(bands, cmap="gray_r", origin="lower", aspect="auto", extent=extent, interpolation="nearest")
     frequencies = audio["frequencies"]
-    shown = [kilohertz for kilohertz in _KILOHERTZ if frequencies[0] <= 1000 * kilohertz <= 1.1 * frequencies[-1]]
+    shown = [kilohertz for kilohertz in _KILOHERTZ if frequencies[0] <= 1000 * kilohertz <= frequencies[-1]]
     places = np.interp([1000 * kilohertz for kilohertz in shown], frequencies, np.arange(len(frequencies)))
     axes.set_yticks(places, [f"{kilohertz:g} kHz" for kilohertz in shown], fontsize=5.5)
     _mark_seconds(axes, audio)
