@@ -154,6 +154,7 @@ class DataModule(LightningDataModule):
         self._example = some.inputs[0].clone()
         for split, samples in found.items():
             split_checks.check_inputs(split, samples, self._example)
+        split_checks.check_augmentation(self.augment, self.kind_of(len(self.input_shape) - 1))
         self.scale = 1 / 255 if some.inputs.dtype == torch.uint8 else 1.0
         self.mean, self.std = self.statistics(some.inputs)
         self._check_augmentation()

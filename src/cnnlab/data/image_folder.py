@@ -4,25 +4,25 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from cnnlab.data.datamodule import DataModule
-from cnnlab.data.files.image_files import ImageFiles, folders_of_splits, names_of_classes
+from cnnlab.data.files.class_folders import FileKind, LabelledFiles, check_fractions, find_files, whole_splits
+from cnnlab.data.files.file_samples import FileSamples
 from cnnlab.data.files.imaging import Header, read_header, read_image
-from cnnlab.data.lazy_samples import LazySamples
+from cnnlab.data.files.picture_names import is_picture
 from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
-from cnnlab.errors import UserError, joined_errors, printable
+from cnnlab.errors import UserError, joined_errors
 
 log = logging.getLogger(__name__)
 
+_PICTURES = FileKind(is_picture, "images", "pictures", "pictures that Pillow reads")
 _DARK = 64  # training images stay below this grey level only if their upper two bits are never used
 
 Result = TypeVar("Result")
@@ -58,9 +58,7 @@ class ImageFolder(DataModule):
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
-        for name, fraction in {"val_fraction": val_fraction, "test_fraction": test_fraction}.items():
-            if not 0 < fraction <= 0.5:
-                raise UserError(f"{name} must be greater than 0 and at most 0.5, got {fraction}")
+        check_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         self.root = Path(root).expanduser().absolute()
         self.size = _height_and_width(image_size)
         self.color = color
@@ -86,34 +84,15 @@ class ImageFolder(DataModule):
         return super().description() | {"full_scale": self.full_scale}
 
     def read(self) -> Splits:
-        folders = folders_of_splits(self.root)
-        class_names = names_of_classes(folders["train"])
-        files = {split: ImageFiles.below(folder, class_names) for split, folder in folders.items()}
-        headers = self._headers(files) if self.size is None or self.color == "auto" else []
-        self._settle(headers)
-        num_channels = 1 if self.color == "grey" else 3
-        splits = {split: self._samples(found, num_channels) for split, found in files.items()}
-        _, training = splits["train"].split(0)
-        test = splits.get("test")
-        if test is None:
-            test, training = training.split(_part(self.test_fraction, training))
-        validation = splits.get("val")
-        if validation is None:
-            validation, training = training.split(_part(self.val_fraction, training))
-        return Splits(
-            dataset=printable(self.root.name) or "images",
-            class_names=tuple(map(printable, class_names)),
-            training=training,
-            validation=validation,
-            test=test,
-            checksums={split: found.fingerprint() for split, found in files.items()},
-        )
+        class_names, files = find_files(self.root, _PICTURES)
+        self._settle(self._headers(files) if self.size is None or self.color == "auto" else [])
+        channels = 1 if self.color == "grey" else 3
+        read = partial(read_image, num_channels=channels, size=self.size, full_scale=self.full_scale)
+        reader = partial(FileSamples, read=read, skip=self.unreadable == "skip")
+        fractions = (self.val_fraction, self.test_fraction)
+        return whole_splits(self.root, _PICTURES, class_names, files, reader, *fractions)
 
-    def _samples(self, files: ImageFiles, num_channels: int) -> LazySamples:
-        pixels = Pixels(files.paths, num_channels, self.size, self.unreadable == "skip", self.full_scale)
-        return LazySamples.from_dataset(pixels, files.labels)
-
-    def _headers(self, files: dict[str, ImageFiles]) -> list[tuple[Path, Header]]:
+    def _headers(self, files: dict[str, LabelledFiles]) -> list[tuple[Path, Header]]:
         """Return the headers of all images. Images without one are refused, or removed from `files` with a warning."""
         headers: list[tuple[Path, Header]] = []
         errors: list[UserError] = []
@@ -155,31 +134,6 @@ class ImageFolder(DataModule):
                     )
 
 
-class Pixels(Dataset[tuple[Tensor] | None]):
-    """Map-style dataset of image files: (uint8 (C, H, W),), or None for an unreadable one that is to be skipped."""
-
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        num_channels: int,
-        size: tuple[int, int] | None,
-        skip: bool,
-        full_scale: float | None,
-    ) -> None:
-        self.paths, self.num_channels, self.size, self.skip = paths, num_channels, size, skip
-        self.full_scale = full_scale
-
-    def __getitem__(self, index: int) -> tuple[Tensor] | None:
-        try:
-            pixels = read_image(self.paths[index], self.num_channels, self.size, full_scale=self.full_scale)
-            return (torch.from_numpy(pixels),)
-        except UserError as error:
-            if self.skip:
-                log.warning("WARNING: left out: %s", error)
-                return None
-            raise UserError(f"{error}; remove it, or leave it out with data.unreadable=skip") from error
-
-
 def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | None:
     if size is None:
         return None
@@ -187,10 +141,6 @@ def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | Non
     if len(sides) != 2 or any(side < 1 for side in sides):
         raise UserError(f"image_size must be one positive number or [height,width], got {size}")
     return sides[0], sides[1]
-
-
-def _part(fraction: float, samples: LazySamples) -> int:
-    return max(1, round(fraction * len(samples)))
 
 
 def _try_header(path: Path) -> Header | UserError:

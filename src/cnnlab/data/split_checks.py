@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from cnnlab.data.augment import Augmentation
 from cnnlab.data.inputs import num_not_finite
 from cnnlab.data.lazy_samples import difference
 from cnnlab.data.samples import TensorSamples
@@ -44,6 +45,16 @@ def check_inputs(split: str, samples: Samples, like: Tensor) -> None:
         raise UserError(f"the first of the {split} samples is not like those of training: {problem}")
     if isinstance(samples, TensorSamples) and (num_bad := num_not_finite(samples.inputs)):
         raise UserError(f"{num_bad} of the {split} samples hold NaN or infinity")
+
+
+def check_augmentation(augment: Augmentation | None, kind: str) -> None:
+    """Raise UserError for changes that make no sense for this kind of data, see DataModule.kind."""
+    kinds = getattr(augment, "kinds", None)
+    if kinds is not None and kind not in kinds:
+        name = type(augment).__name__.lower()
+        raise UserError(
+            f"augment={name} changes {', '.join(kinds)}, got data of the kind {kind}; choose another augment="
+        )
 
 
 def warn_of_absent_classes(training: Tensor, others: Mapping[str, Tensor], class_names: Sequence[str]) -> None:

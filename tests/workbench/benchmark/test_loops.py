@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
+from sounds import fill
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from cnnlab.data.loading.normalisation import Normalise
@@ -16,6 +17,7 @@ from cnnlab.workbench.benchmark.bench import Bench
 from cnnlab.workbench.benchmark.measuring import Settings
 from cnnlab.workbench.benchmark.pipeline import ours, per_sample
 from cnnlab.workbench.benchmark.plain_samples import PlainSamples, counterpart
+from cnnlab.workbench.benchmark.recorded_samples import RecordedSamples
 
 SMALL = ["model=linear", "data.train_size=320", "data.batch_size=16", "trainer.accelerator=cpu"]
 
@@ -141,3 +143,17 @@ def test_the_fast_variant_is_fast_whatever_trainer_was_asked_for(
 def test_a_wrong_override_is_told_in_one_line() -> None:
     with pytest.raises(UserError, match="unknown model 'tinyvg'.*did you mean tinyvgg"):
         Bench(["model=tinyvg"])
+
+
+def test_recordings_read_one_by_one_are_those_that_batches_hold(tmp_path: Path) -> None:
+    fill(tmp_path / "tones", {"low": 300.0, "high": 1500.0}, 10)
+    settings = ["data=audio_folder", f"data.root={tmp_path / 'tones'}", "data.features=log_mel", "data.batch_size=4"]
+    bench = Bench(["model=linear", "trainer.accelerator=cpu", *settings])
+    samples = RecordedSamples(bench.data)  # type: ignore[arg-type]
+    expected = (bench.data.training.inputs - bench.data.mean[0]) / bench.data.std[0]  # type: ignore[union-attr]
+    assert len(samples) == len(expected)
+    for number in range(5):
+        sample, label = samples[number]
+        torch.testing.assert_close(sample, expected[number], atol=1e-2, rtol=0)  # files have 16 bits
+        assert label == bench.data.training.labels[number]
+    assert loops.plain(bench, 2) > 0

@@ -20,13 +20,19 @@ class DownloadFailed(Exception):
     """No mirror could be reached, or none delivered the right files."""
 
 
-def fetch(mirrors: Sequence[str], download: Callable[[Path], Path], target: Path) -> None:
+def fetch(
+    mirrors: Sequence[str],
+    download: Callable[[Path], Path],
+    target: Path,
+    leftovers: tuple[str, ...] = (".gz", ".zip"),
+) -> None:
     """Run a torchvision download in a temporary folder, then move its finished files to `target`.
 
     Args:
         mirrors: addresses, one of which has to answer before the download starts.
         download: downloads below the folder it is given, checks what it got, and returns where the files lie.
         target: the folder for the files, each moved there in one step; it is made if it does not exist.
+        leftovers: endings of files that are not moved, of archives that were unpacked.
 
     Raises:
         DownloadFailed: with the reason in one line.
@@ -43,7 +49,7 @@ def fetch(mirrors: Sequence[str], download: Callable[[Path], Path], target: Path
         ):
             folder = download(Path(temporary))
             for file in folder.iterdir():
-                if file.is_file() and file.suffix not in (".gz", ".zip"):
+                if file.is_file() and file.suffix not in leftovers:
                     os.replace(file, target / file.name)
     except (RuntimeError, OSError, EOFError, HTTPException) as error:
         raise DownloadFailed(" ".join(str(error).split())) from error

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, repeat
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import AdamW, Optimizer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
+from cnnlab.data.audio_datamodule import AudioDataModule
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.speed import hardware
 from cnnlab.workbench.benchmark.bench import Bench
 from cnnlab.workbench.benchmark.plain_samples import PlainSamples
+from cnnlab.workbench.benchmark.recorded_samples import RecordedSamples
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -21,7 +24,12 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 def plain(bench: Bench, steps: int) -> float:
     """The loop that courses teach: samples one by one, eager float32, the accuracy read every step."""
     model = bench.model(channels_last=False)
-    loader = DataLoader(PlainSamples(bench.data, bench.config.augment), bench.batch_size, shuffle=True)
+    samples: Dataset[Any]
+    if isinstance(bench.data, AudioDataModule):
+        samples = RecordedSamples(bench.data)
+    else:
+        samples = PlainSamples(bench.data, bench.config.augment)
+    loader: DataLoader[Any] = DataLoader(samples, bench.batch_size, shuffle=True)
     optimizer = AdamW(model.parameters(), lr=bench.config.optimizer.lr)
     return _train(bench, model, optimizer, loader, steps, "32-true", read_accuracy=True)
 

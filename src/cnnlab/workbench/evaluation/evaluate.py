@@ -20,6 +20,7 @@ from cnnlab.saved_run import SavedModel, load_data, load_model
 from cnnlab.speed import hardware
 from cnnlab.trainer import build_trainer
 from cnnlab.workbench.evaluation import figures
+from cnnlab.workbench.evaluation.recordings import recordings  # only: zoo
 from cnnlab.workbench.evaluation.scores import Scores
 from cnnlab.workbench.notation import shown_number
 from cnnlab.workbench.run_reports import run_report
@@ -85,6 +86,7 @@ def evaluate(
     metrics |= scores.metrics(split)
     shown = figures.Subject(saved, datamodule, scores, split, seed, index)
     files = figures.galleries(shown)
+    files |= recordings(shown)  # only: zoo
     if plots == "all":
         files |= figures.filters(shown) | figures.through_the_net(shown) | figures.robustness(shown)
     files |= {
@@ -100,7 +102,7 @@ def evaluate(
     pictures |= {name: content for name, content in files.items() if name.endswith(".png")}
     images = {f"evaluation/{split}/{Path(name).stem}": picture for name, picture in pictures.items()}
     add_images(saved.folder, f"evaluation-{split}", images, step=0)
-    paths = [folder / "metrics.json", *reported, *sorted(folder / name for name in files)]
+    paths = [folder / "metrics.json", *reported, *sorted({folder / Path(name).parts[0] for name in files})]
     return Evaluation(metrics, f"{confusion}\n\n{_summary(saved.folder, metrics, paths)}", folder)
 
 

@@ -122,7 +122,8 @@ def through_the_net(subject: Subject) -> Files:
         f"predicted {scores.class_names[predicted]} ({scores.probabilities[index, predicted]:.1%})"
     )
     seen, probabilities = activations(subject.saved.model.cpu(), sample), scores.probabilities[index].numpy()
-    return {"through_the_net.png": drawn_way.draw(sample.numpy(), seen, probabilities, scores.class_names, title)}
+    way = drawn_way.draw(sample.numpy(), seen, probabilities, scores.class_names, title, appearance=subject.appearance)
+    return {"through_the_net.png": way}
 
 
 def robustness(subject: Subject) -> Files:

@@ -7,6 +7,7 @@ from typing import Any
 from cnnlab.saved_run import SavedModel
 
 _OF_THE_DATA = ("dataset", "targets", "class_names", "input_shape", "scale", "mean", "std", "preprocessing")
+_OF_SOME_DATA = ("vocabulary", "audio")  # how texts and recordings became inputs
 _PIXEL = 1 / 255
 
 
@@ -17,7 +18,7 @@ def describe(saved: SavedModel, normalises: bool) -> dict[str, str]:
         normalises: whether the file's network takes inputs as stored, or normalised ones.
     """
     facts: dict[str, Any] = {name: saved.data[name] for name in _OF_THE_DATA}
-    facts |= {name: saved.data[name] for name in ("vocabulary",) if name in saved.data}
+    facts |= {name: saved.data[name] for name in _OF_SOME_DATA if name in saved.data}
     facts |= {"run": saved.folder.name, "model": type(saved.model).__name__, "input": needed_input(saved, normalises)}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
 

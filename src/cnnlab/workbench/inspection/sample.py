@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 
 from cnnlab.workbench.canvas import BLUE, CYCLE, PALE, figure, project_style
+from cnnlab.workbench.inspection.sound import draw_spectrogram, draw_waveform
 
 Sample = NDArray[np.floating[Any]]
 
@@ -23,15 +24,17 @@ class Appearance:
     Attributes:
         kind: see DataModule.kind; None: what the number of dims suggests.
         is_ink: draw large values of images dark, as pen strokes on paper.
+        audio: of recordings the settings that made the samples of them, see Hearing.description.
     """
 
     kind: str | None = None
     is_ink: bool = False
+    audio: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "Appearance":
         """Of the data set with this description, see DataModule.description."""
-        return cls(data.get("kind"), data["preprocessing"] == "digits")
+        return cls(data.get("kind"), data["preprocessing"] == "digits", data.get("audio"))
 
 
 PLAIN = Appearance()
@@ -39,6 +42,8 @@ PLAIN = Appearance()
 
 def show(axes: Axes, sample: Sample, appearance: Appearance = PLAIN) -> None:
     """Draw a sample into axes of its own: signals as lines, volumes by three slices, images as they are.
+
+    Recordings have an axis of seconds, and of frequencies if they are spectrograms.
 
     Args:
         sample: (C, *spatial); images in [0, 1], others are stretched to it. Of other than one or three channels the
@@ -115,4 +120,19 @@ def _show_image(axes: Axes, sample: Sample, appearance: Appearance) -> None:
         axes.imshow(stretched[0], cmap="gray_r" if appearance.is_ink else "gray", vmin=0, vmax=1, aspect="equal")
 
 
-_SHOW: dict[str, Callable[[Axes, Sample, Appearance], None]] = {"series": _show_series, "volume": _show_volume}
+def _show_audio(axes: Axes, sample: Sample, appearance: Appearance) -> None:
+    assert appearance.audio is not None
+    draw_waveform(axes, sample[0], appearance.audio)
+
+
+def _show_spectrogram(axes: Axes, sample: Sample, appearance: Appearance) -> None:
+    assert appearance.audio is not None
+    draw_spectrogram(axes, sample[0], appearance.audio)
+
+
+_SHOW: dict[str, Callable[[Axes, Sample, Appearance], None]] = {
+    "series": _show_series,
+    "volume": _show_volume,
+    "audio": _show_audio,
+    "spectrogram": _show_spectrogram,
+}

@@ -1,6 +1,7 @@
 """A figure of one sample's way through a network: the maps of every layer, and the probabilities at the end."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from cnnlab.workbench.canvas import BLUE, GREY, PALE, figure, png, project_style
 from cnnlab.workbench.inspection.activations import Activation, Values
+from cnnlab.workbench.inspection.sample import PLAIN, Appearance
 from cnnlab.workbench.notation import shortened
 
 _MOST_MAPS = 10  # rows
@@ -28,6 +30,7 @@ def draw(
     class_names: Sequence[str],
     title: str,
     most_stages: int = 16,
+    appearance: Appearance = PLAIN,
 ) -> bytes:
     """A PNG with a column per layer, from the sample on the left to the probabilities on the right.
 
@@ -39,7 +42,11 @@ def draw(
         probabilities: (num_classes,), those of the answer that the title tells of: computed anew, in another batch or
             precision, they would differ from it.
         class_names: in the order of the probabilities.
+        appearance: of the sample. A spectrogram and its maps have low frequencies at the bottom.
     """
+    if appearance.kind == "spectrogram":
+        sample = sample[:, ::-1]
+        activations = [replace(a, values=a.values[:, ::-1]) if a.values.ndim == 3 else a for a in activations]
     stages = [Activation("input", (1, *sample.shape), sample), *choose_stages(activations, most_stages)]
     rows = max(min(_MOST_MAPS, len(stage.values)) if stage.values.ndim > 1 else 5 for stage in stages)
     tall = rows * (_MAP + _GAP)
@@ -126,6 +133,9 @@ def _draw_stage(axes: Axes, stage: Activation, x: float, top: float, tall: float
         axes.imshow(values[:, None], extent=(x - half, x + half, top - tall, top), aspect="auto", **scale)
         axes.add_patch(Rectangle((x - half, top - tall), 2 * half, tall, fill=False, edgecolor=GREY, linewidth=0.6))
         return
+    if stage.layer == "input" and values.ndim == 2:
+        _draw_series(axes, values[0], x, top)
+        return
     if stage.layer == "input" and len(values) == 3 and values.ndim == 3:
         _draw_map(axes, _stretched(values).transpose(1, 2, 0), x, top, _MAP, {})
         return
@@ -137,6 +147,13 @@ def _draw_stage(axes: Axes, stage: Activation, x: float, top: float, tall: float
             _draw_signal(axes, values[channel], x, top - row * (_MAP + _GAP), float(side), limits)
             continue
         _draw_map(axes, _flat(values[channel]), x, top - row * (_MAP + _GAP) - (_MAP - side) / 2, float(side), scale)
+
+
+def _draw_series(axes: Axes, values: Values, x: float, top: float) -> None:
+    """A signal as a line, for the first of its channels."""
+    places = x + _MAP * np.linspace(-0.5, 0.5, len(values))
+    axes.plot(places, top - _MAP + _MAP * _stretched(values), color=BLUE, linewidth=0.4)
+    axes.add_patch(Rectangle((x - _MAP / 2, top - _MAP), _MAP, _MAP, fill=False, edgecolor=PALE, linewidth=0.5))
 
 
 def _draw_map(

@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 
 
 def draw(entries: Sequence[Entry]) -> bytes:
-    """One page as PNG, of at most MOST_ENTRIES pictures."""
+    """One page as PNG, of at most MOST_ENTRIES files."""
     columns, rows = min(_COLUMNS, len(entries)), math.ceil(len(entries) / _COLUMNS)
     width = max(columns * _CELL_WIDTH + _GAP, 2 * _CELL_WIDTH)
     page = Image.new("RGB", (width, rows * _CELL_HEIGHT + _HEADER + _GAP), "white")

@@ -18,11 +18,13 @@ from cnnlab.saved_run import SavedModel
 from cnnlab.speed import hardware
 from cnnlab.workbench.inspection import through_the_net, words_figure
 from cnnlab.workbench.inspection.activations import activations
+from cnnlab.workbench.inspection.sample import Appearance
 from cnnlab.workbench.inspection.words_figure import WeighedText
 from cnnlab.workbench.notation import shortened
 from cnnlab.workbench.prediction.array_reader import ArrayReader
 from cnnlab.workbench.prediction.picture_reader import PictureReader
 from cnnlab.workbench.prediction.reader import Prepared, Reader, SeveralReader
+from cnnlab.workbench.prediction.recording_reader import RecordingReader  # only: zoo
 from cnnlab.workbench.prediction.text_reader import TextReader
 
 Pixels = NDArray[np.uint8]
@@ -32,6 +34,10 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Reader]] = {
     "series": ArrayReader,
     "volume": ArrayReader,
     "text": TextReader,
+    # only: zoo
+    "audio": RecordingReader,
+    "spectrogram": RecordingReader,
+    # end only
 }
 
 
@@ -99,6 +105,7 @@ class Predictor:
         self._vocabulary = data.get("vocabulary")
         axis = data.get("shuffle_axis", "none")
         self._arrange = None if axis == "none" else ShuffledAxis(axis, data["kind"], shape, data["seed"])
+        self._appearance = Appearance.of(data)
         self._normalise = Normalise(data["mean"], data["std"], data["scale"], len(shape) - 1, self.device)
 
     def see(self, source: Path | bytes, name: str) -> Prepared:
@@ -146,7 +153,9 @@ class Predictor:
             return words_figure.draw([text], shortened(name, 100), "")
         title = f"{name}: {answer.label} ({answer.probability:.1%})"
         seen = activations(self.model, sample)
-        return through_the_net.draw(sample.cpu().numpy(), seen, answer.probabilities, self.class_names, title)
+        return through_the_net.draw(
+            sample.cpu().numpy(), seen, answer.probabilities, self.class_names, title, appearance=self._appearance
+        )
 
     def _outputs(self, shown: Sequence[NDArray[Any]]) -> Tensor:
         with torch.no_grad():
