@@ -70,6 +70,25 @@ def test_a_fold_is_the_same_for_every_seed_and_smaller_sizes_lie_in_it(tmp_path:
     assert torch.bincount(small.training.labels).tolist() == [8, 32]
 
 
+def test_every_prefix_of_what_is_trained_on_keeps_the_proportions_within_one_sample() -> None:
+    labels = torch.arange(1000) % 10
+    for number in range(7):
+        _, others = TensorSamples(labels[:, None], labels).fold(number, 7)
+        in_order = torch.nn.functional.one_hot(others.labels).double()
+        shares = torch.arange(1, len(others) + 1)[:, None] * in_order.mean(0)
+        assert (in_order.cumsum(0) - shares).abs().max() <= 1
+
+
+def test_a_bad_sample_is_named_although_it_is_read_late(tmp_path: Path) -> None:
+    arrays = dict(np.load(npz(tmp_path, own_validation=True)))
+    arrays["x_val"][3, 2, 2] = np.nan
+    np.savez(tmp_path / "own.npz", **arrays)
+    data = Npz(path=str(tmp_path / "own.npz"), batch_size=1, in_memory=False, num_workers=0, fold=0, num_folds=2)
+    data.setup()
+    with pytest.raises(UserError, match=r"x_val in .*own.npz has NaN or infinity in sample 3"):
+        list(data.train_dataloader()) + list(data.val_dataloader())
+
+
 def test_samples_of_one_split_in_memory_and_of_another_elsewhere(tmp_path: Path) -> None:
     class Mixed(Npz):
         def read(self) -> Splits:
