@@ -28,9 +28,11 @@ from conftest import PROJECT
 DEEP = "tinyvgg"
 DEEP = "resnet"  # only: zoo
 QUICK = ("tinyvgg", "mlp", DEEP)
-# textcnn reads texts: tests/workbench/test_texts.py exports it.
 MODELS = sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml"))
-MODELS.remove("textcnn")  # only: zoo
+# only: zoo
+# textcnn reads texts: tests/workbench/test_texts.py exports it.
+MODELS.remove("textcnn")
+# end only
 
 
 def saved_model(
