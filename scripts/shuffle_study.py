@@ -137,6 +137,7 @@ def draw(runs: pd.DataFrame) -> bytes:
                 change = (shuffled - plain).mean()
                 axes.text(1.06, shuffled.mean(), f"{network}, {size}\n{change:+.1f} points", va="center", fontsize=8,
                           color=COLOURS[str(network)])  # fmt: skip
+            axes.margins(y=0.15)
             axes.set(xlim=(-0.15, 1.75), xticks=[0, 1], ylabel="test accuracy, %")
             axes.set_xticklabels(["plain", f"{AXES[data]}\nshuffled"])
             axes.set_title(f"{data}, a line for each seed", loc="left")

@@ -99,9 +99,10 @@ def test_of_an_archive_all_arrays_with_samples_count(tmp_path: Path) -> None:
         (SERIES, npy(np.zeros((0, 40))), r"bad: there is no sample in it$"),
         (SERIES, npy(np.array(["a"] * 40)), r"bad: expected numbers, got <U1$"),
         (SERIES, npy(np.array([None] * 40)), r"bad cannot be read as a NumPy file \(it holds Python objects"),
-        (SERIES, b"no array", r"bad cannot be read as a NumPy file"),
-        (SERIES, b"", r"bad cannot be read as a NumPy file"),
-        (SERIES, npz(x=np.zeros(40))[:-30], r"bad cannot be read as a NumPy file"),
+        (SERIES, b"no array", r"bad is no NumPy file; expected an array as numpy.save or numpy.savez writes it$"),
+        (SERIES, b"", r"bad is no NumPy file"),
+        (SERIES, npz(x=np.zeros(40))[:-30], r"bad is no NumPy file"),
+        (SERIES, npy(np.zeros(40))[:-30], r"bad cannot be read as a NumPy file"),
     ],
 )
 def test_what_holds_no_such_samples_is_told_in_one_line(data: dict[str, Any], content: bytes, message: str) -> None:

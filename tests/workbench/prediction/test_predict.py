@@ -190,7 +190,7 @@ def test_other_data_are_resized_as_in_training(
     assert sum(pixels.tobytes() in known for pixels in seen) == len(stored)
 
 
-def test_a_run_on_signals_is_refused(
+def test_a_run_on_signals_takes_no_pictures(
     predict: Callable[..., Finished], train: Callable[..., Finished], tmp_path: Path
 ) -> None:
     x: NDArray[Any] = np.random.default_rng(0).normal(size=(60, 1, 40)).astype(np.float32)
@@ -200,7 +200,7 @@ def test_a_run_on_signals_is_refused(
     Image.new("L", (9, 9)).save(tmp_path / "a.png")
     done = predict("images=a.png")
     assert done.status == 1
-    assert "samples of 1x40 that are no pictures; expected a run on grey or RGB images" in done.err
+    assert "a.png is no NumPy file; expected an array as numpy.save or numpy.savez writes it" in done.err
 
 
 class Regression(LightningModule):

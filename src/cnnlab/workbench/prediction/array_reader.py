@@ -101,6 +101,9 @@ def _arrays(source: Path | bytes, name: str) -> dict[str, NDArray[Any]]:
     """The arrays of an npz file by their names; the one of an npy file has an empty name."""
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+            if file.read(6) != b"\x93NUMPY" and not zipfile.is_zipfile(file):
+                raise UserError(f"{name} is no NumPy file; expected an array as numpy.save or numpy.savez writes it")
+            file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
