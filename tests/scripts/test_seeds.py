@@ -87,7 +87,7 @@ def test_every_fold_is_run_with_every_seed(seeds: ModuleType) -> None:
     [
         (["--folds", "5", "--", "data.fold=1"], "error: --folds 5 sets data.fold and data.num_folds for every run; "),
         (["--folds", "1"], "error: --folds must be at least 2, got 1"),
-        (["--compare", "a", "b", "--", "model=mlp"], "error: --compare reads finished runs; beside A and B it takes "),
+        (["--compare", "a", "b", "--", "model=linear"], "error: --compare reads finished runs; beside A and B it "),
         (["--metric", "val/loss"], "error: --metric belongs to --compare"),
         (["--compare", "a", "b"], "error: no folder a"),
     ],
