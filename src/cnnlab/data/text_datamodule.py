@@ -121,6 +121,7 @@ class TextDataModule(DataModule):
     def summary(self) -> str:
         """As for all data; also the size of the vocabulary, and how many words it lacks."""
         assert self.vocabulary is not None
+        assert isinstance(self.validation, TensorSamples)
         validation = self.validation.inputs
         unknown = int((validation == UNKNOWN).sum()) / max(1, int((validation != PADDING).sum()))
         words = f"       {len(self.vocabulary) - 2:,} words occur at least {self.min_count} times in the training texts"

@@ -28,7 +28,7 @@ def word_weights(model: nn.Module, sample: Tensor, answer: int, blank: int = 0) 
     copies = sample.repeat(len(places) + 1, 1, 1)  # the first stays whole
     copies[torch.arange(len(places), device=sample.device) + 1, 0, places] = blank
     with torch.no_grad():
-        logits = torch.cat([model(batch) for batch in copies.split(_TEXTS_PER_BATCH)]).double()
+        logits = torch.cat([model(batch) for batch in torch.split(copies, _TEXTS_PER_BATCH)]).double()
     others = torch.cat([logits[:, :answer], logits[:, answer + 1 :]], dim=1)
     log_odds = (logits[:, answer] - others.logsumexp(dim=1)).cpu().numpy()
     weights = np.zeros(sample.shape[1])
