@@ -157,7 +157,6 @@ class DataModule(LightningDataModule):
         split_checks.check_augmentation(self.augment, self.kind_of(len(self.input_shape) - 1))
         self.scale = 1 / 255 if some.inputs.dtype == torch.uint8 else 1.0
         self.mean, self.std = self.statistics(some.inputs)
-        self._check_augmentation()
         self._warn_of_splits(found)
         self._splits = splits
 
@@ -257,15 +256,6 @@ class DataModule(LightningDataModule):
         counts = torch.bincount(self.training.labels, minlength=self.num_classes)
         if empty := [name for name, count in zip(self.class_names, counts.tolist(), strict=True) if count == 0]:
             raise UserError(f"every class needs training samples, got none of {', '.join(empty[:5])}")
-
-    def _check_augmentation(self) -> None:
-        """Raise UserError for an augmentation that is not made for this kind of data."""
-        kind = self.kind_of(len(self.input_shape) - 1)
-        if kind not in (kinds := getattr(self.augment, "kinds", (kind,))):
-            name = type(self.augment).__name__
-            raise UserError(
-                f"augment: {name} is for data of the kind {', '.join(kinds)}, got {kind}; augment=none fits"
-            )
 
     def _check_labels(self, split: str, samples: Samples) -> None:
         if self.targets == "classes":

@@ -31,9 +31,8 @@ class RtPolarity(TextDataModule):
 
     Args:
         root: folder that holds rt-polarity; None: $CNNLAB_DATA_DIR, else a cache folder.
-        fold: which fold is the test split, from 0.
-        num_folds: the number of folds.
-        **text: see TextDataModule.
+        fold: which of the `num_folds` folds is the test split, from 0.
+        **text: see TextDataModule and DataModule.
     """
 
     has_known_splits = True
@@ -43,8 +42,8 @@ class RtPolarity(TextDataModule):
         "rt-polarity.pos": "4134882974a28d0c7b5151256f0e33a6169984ee7372c279e673f1114f475d58",
     }
 
-    def __init__(self, root: str | None = None, fold: int = 0, num_folds: int = 10, **text: Any) -> None:
-        super().__init__(fold=fold, num_folds=num_folds, **text)
+    def __init__(self, root: str | None = None, fold: int = 0, **text: Any) -> None:
+        super().__init__(fold=fold, **text)
         self.root = root
         self.test_fold = fold
         self.download_failure = _NOT_TRIED

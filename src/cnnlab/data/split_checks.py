@@ -48,13 +48,10 @@ def check_inputs(split: str, samples: Samples, like: Tensor) -> None:
 
 
 def check_augmentation(augment: Augmentation | None, kind: str) -> None:
-    """Raise UserError for changes that make no sense for this kind of data, see DataModule.kind."""
-    kinds = getattr(augment, "kinds", None)
-    if kinds is not None and kind not in kinds:
-        name = type(augment).__name__.lower()
-        raise UserError(
-            f"augment={name} changes {', '.join(kinds)}, got data of the kind {kind}; choose another augment="
-        )
+    """Raise UserError for an augmentation that is not made for this kind of data, see DataModule.kind."""
+    if kind not in (kinds := getattr(augment, "kinds", (kind,))):
+        name = type(augment).__name__
+        raise UserError(f"augment: {name} is for data of the kind {', '.join(kinds)}, got {kind}; augment=none fits")
 
 
 def warn_of_absent_classes(training: Tensor, others: Mapping[str, Tensor], class_names: Sequence[str]) -> None:

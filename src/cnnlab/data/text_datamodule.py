@@ -56,11 +56,7 @@ class TextDataModule(DataModule):
     Args:
         length: words of a text that are used, from its beginning; None: those of the longest training text.
         min_count: how often a word must occur in the training texts to be in the vocabulary.
-        fold: cut training and validation texts together into `num_folds` stratified parts of one size, the same for
-            every seed, and validate on this one (from 0); the vocabulary is made of the others. None: the data set's
-            own validation split.
-        num_folds: into how many.
-        **loading: see DataModule.
+        **loading: see DataModule. With a fold, the vocabulary is made of the training texts that are left.
     """
 
     kind = "text"
@@ -70,16 +66,9 @@ class TextDataModule(DataModule):
         self,
         length: int | None = None,
         min_count: int = 2,
-        fold: int | None = None,
-        num_folds: int = 10,
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
-        if num_folds < 2:
-            raise UserError(f"num_folds must be at least 2, got {num_folds}")
-        if fold is not None and not 0 <= fold < num_folds:
-            raise UserError(f"fold must be from 0 to {num_folds - 1}, as num_folds is {num_folds}, got {fold}")
-        self.fold, self.num_folds = fold, num_folds
         for name, value in {"length": length, "min_count": min_count}.items():
             if value is not None and value < 1:
                 raise UserError(f"{name} must be at least 1, got {value}")

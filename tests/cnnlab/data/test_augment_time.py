@@ -82,7 +82,9 @@ def test_images_are_refused(tmp_path: Path) -> None:
 
     images, labels = np.zeros((20, 8, 8), np.uint8), np.arange(20) % 2
     np.savez(tmp_path / "images.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
-    with pytest.raises(UserError, match="^augment=time changes audio, spectrogram, series, got data of the kind image"):
+    with pytest.raises(
+        UserError, match="^augment: Time is for data of the kind audio, spectrogram, series, got image; "
+    ):
         Npz(str(tmp_path / "images.npz"), batch_size=2, augment=Time()).setup()
     with pytest.raises(UserError, match="max_shift must be at least 0 and less than 1, got 2"):
         Time(max_shift=2)
