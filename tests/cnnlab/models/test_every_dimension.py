@@ -1,4 +1,4 @@
-"""Every network for numbers in conf/model in one, two and three dims: it builds from the data's shape and learns, or says why not."""
+"""Every network for numbers in one, two and three dims: it builds from the shape of the data and learns, or is refused."""
 
 import inspect
 import math
