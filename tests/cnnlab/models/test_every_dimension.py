@@ -1,4 +1,4 @@
-"""Every network for numbers in one, two and three dims: it builds from the shape of the data and learns, or is refused."""
+"""Every network for numbers in one, two and three dims: it builds from the data's shape and learns, or is refused."""
 
 import inspect
 import math
@@ -46,7 +46,7 @@ def test_learns_with_every_parameter_or_says_why_not(name: str, dims: int) -> No
         if dims != 2:
             with pytest.raises(Exception, match=re.escape(f"got data of shape {SHAPES[dims]}")):
                 build(name, SHAPES[dims])
-        return  # images are what tests/cnnlab/models/test_torchvision.py is about
+        return  # with images it has tests of its own
     network = build(name, SHAPES[dims])
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     inputs, labels = waves(SHAPES[dims])
