@@ -13,8 +13,11 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
+from cnnlab.data.files.wav import wav_bytes
+from cnnlab.data.hearing import Hearing
 from cnnlab.data.mnist1d import MNIST1D
 from cnnlab.data.organmnist3d import OrganMNIST3D
+from cnnlab.models.textcnn import TextCNN
 from cnnlab.workbench.inspection.layers import inspect_model, joined_sizes
 from conftest import PROJECT, Finished
 
@@ -83,6 +86,24 @@ def test_numbers_of_one_network(cells: list[str]) -> None:
     assert (f"{seen.parameters:,}", f"{seen.multiply_adds:,}") == (parameters, multiply_adds)
     assert f": {inputs} inputs (" in seen.fully_connected
     assert f"| {data} | {given} |" in PAGE
+
+
+def test_numbers_of_sound() -> None:
+    silence = wav_bytes(np.zeros(8_000, np.float32), 8_000)
+    assert "one second at 8 kHz is 1x8000" in PAGE
+    assert Hearing("waveform").sample(silence).shape == (1, 8_000)
+    assert "As 24 mel bands and 51 frames it is 1x24x51" in PAGE
+    assert Hearing("log_mel", num_mels=24, hop_ms=20.0).sample(silence).shape == (1, 24, 51)
+
+
+def test_numbers_of_text() -> None:
+    network = TextCNN((1, 40), 2, vocabulary_size=50)
+    seen = inspect_model(network, (1, 40))
+    assert "128 channels of 40 positions of it, 128x40" in PAGE
+    assert "100 x (128 x 3 + 1) = 38,500 parameters" in PAGE
+    narrowest = next(layer for layer in seen.layers if layer.layer.startswith("Conv1d"))
+    assert narrowest.parameters == 38_500
+    assert (narrowest.input_shape, narrowest.output_shape) == ((128, 40), (100, 42))
 
 
 def test_pictures_are_there() -> None:
