@@ -1,11 +1,13 @@
 """Continues a run with `resume=` or `init_from=`: the keys that may change, the config, the checkpoint, the checks."""
 
+import inspect
 import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.errors import UserError
@@ -80,7 +82,7 @@ def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
         log.info("init_from: %s had not finished an epoch, so this run starts from the beginning", source)
         return None
     for key, before, now in _differences(_as_written(load_config(source)), _as_written(config)):
-        if key not in _SAME_RESULT:
+        if key not in _SAME_RESULT and not (before is None and _is_default(config, key, now)):
             raise UserError(f"init_from goes on with the same settings, but {key} was {before} and is {now}")
     for part in ("checkpoints", "tensorboard"):
         if (source / part).is_dir():
@@ -143,6 +145,17 @@ def _differences(before: dict[Any, Any], now: dict[Any, Any], prefix: str = "") 
             yield from _differences(old, new, f"{key}.")
         elif old != new:
             yield key, old, new
+
+
+def _is_default(config: DictConfig, key: str, value: Any) -> bool:
+    """Whether a value is the default of its class: an earlier run, which had no such key yet, did the same."""
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else None
+    target = get_object(node["_target_"]) if isinstance(node, DictConfig) and "_target_" in node else None
+    if not isinstance(target, type):
+        return False
+    parameters = [inspect.signature(base.__init__).parameters for base in target.__mro__]
+    return next((known[name].default == value for known in parameters if name in known), False)
 
 
 def _new_ends(config: DictConfig, saved: DictConfig) -> dict[str, Any]:

@@ -110,9 +110,9 @@ def test_the_validation_split_with_every_figure(
     drawn: list[tuple[list[float], str]] = []
     draw = through_the_net.draw
 
-    def remember(sample: Any, activations: Any, probabilities: Any, class_names: Any, title: str) -> bytes:
+    def remember(sample: Any, activations: Any, probabilities: Any, class_names: Any, title: str, **more: Any) -> bytes:
         drawn.append((probabilities.tolist(), title))
-        return draw(sample, activations, probabilities, class_names, title)
+        return draw(sample, activations, probabilities, class_names, title, **more)
 
     monkeypatch.setattr(through_the_net, "draw", remember)
     done = evaluate(f"run={trained}", "split=val", "plots=all", "index=7")

@@ -117,9 +117,9 @@ def test_pages_and_explanations(
     drawn: list[tuple[str, list[float]]] = []
     draw = through_the_net.draw
 
-    def remember(sample: Any, activations: Any, probabilities: Any, class_names: Any, title: str) -> bytes:
+    def remember(sample: Any, activations: Any, probabilities: Any, class_names: Any, title: str, **more: Any) -> bytes:
         drawn.append((title, probabilities.tolist()))
-        return draw(sample, activations, probabilities, class_names, title)
+        return draw(sample, activations, probabilities, class_names, title, **more)
 
     monkeypatch.setattr(through_the_net, "draw", remember)
     done = predict(f"images={scans}", "explain=true", "out=answers")
