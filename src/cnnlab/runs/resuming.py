@@ -154,7 +154,7 @@ def _is_default(config: DictConfig, key: str, value: Any) -> bool:
     target = get_object(node["_target_"]) if isinstance(node, DictConfig) and "_target_" in node else None
     if not isinstance(target, type):
         return False
-    parameters = [inspect.signature(base.__init__).parameters for base in target.__mro__]
+    parameters = [inspect.signature(base.__init__).parameters for base in target.__mro__]  # type: ignore[misc]
     return next((known[name].default == value for known in parameters if name in known), False)
 
 
