@@ -15,7 +15,7 @@ from cnnlab.workbench.export.formats import FORMATS
 from cnnlab.workbench.prediction.predict import predict
 from conftest import PROJECT, Finished
 
-MODELS = sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml"))
+MODELS = sorted({path.stem for path in (PROJECT / "conf/model").glob("*.yaml")} - {"textcnn"})
 SAMPLES: dict[str, tuple[tuple[int, ...], Any]] = {
     "series": ((40,), np.float32),
     "volume": ((16, 16, 16), np.uint8),
