@@ -4,7 +4,7 @@ import hashlib
 import re
 import urllib.request
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from cnnlab.data.audio_datamodule import AudioDataModule
-from cnnlab.data.files.download import DownloadFailed, fetch
+from cnnlab.data.downloaded import DownloadedDataModule
+from cnnlab.data.files.download import DownloadFailed
 from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
@@ -20,7 +21,6 @@ from cnnlab.errors import UserError, did_you_mean
 
 _NAME = re.compile(r"(\d)_([a-z]+)_(\d+)\.wav")
 _TEST_TAKES, _VALIDATION_TAKES = range(5), range(5, 10)
-_NOT_TRIED = DownloadFailed("the run's first process found none")
 
 
 class _Recording(NamedTuple):
@@ -31,7 +31,7 @@ class _Recording(NamedTuple):
     content: bytes
 
 
-class FSDD(AudioDataModule):
+class FSDD(AudioDataModule, DownloadedDataModule):
     """Spoken digits (Jakobovski et al.): 2,400 training, 300 validation and 300 test recordings at 8 kHz, ten classes.
 
     Takes 0 to 4 of every speaker and digit are the official test split; of the others, 5 to 9 are for validation. So
@@ -46,6 +46,7 @@ class FSDD(AudioDataModule):
     """
 
     has_known_splits = True
+    leftovers = ()
     class_names = tuple("0123456789")
     address: ClassVar[str] = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
     # Of all names and contents, see _fingerprint.
@@ -55,15 +56,12 @@ class FSDD(AudioDataModule):
         super().__init__(**audio)
         self.root = root
         self.held_out_speaker = held_out_speaker
-        self.download_failure = _NOT_TRIED
 
-    def prepare_data(self) -> None:
-        """Download the recordings if no folder holds them. Only the first call tries it."""
-        if self.locate() is None and self.download_failure is _NOT_TRIED:
-            try:
-                fetch([self.address], self._download, data_dirs(self.root)[-1] / "fsdd", leftovers=())
-            except DownloadFailed as failure:
-                self.download_failure = failure
+    def addresses(self) -> Sequence[str]:
+        return [self.address]
+
+    def target_folder(self) -> Path:
+        return data_dirs(self.root)[-1] / "fsdd"
 
     def locate(self) -> Path | None:
         """Return the archive or the folder of the recordings, or None if there is none yet."""

@@ -1,23 +1,23 @@
 """Data sets of four IDX files: MNIST and those that were made like it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from torchvision import datasets
 
-from cnnlab.data.datamodule import DataModule
+from cnnlab.data.downloaded import DownloadedDataModule
 from cnnlab.data.files import idx_files
-from cnnlab.data.files.download import DownloadFailed, fetch
+from cnnlab.data.files.download import DownloadFailed
 from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
 from cnnlab.errors import UserError
 
 NUM_VALIDATION = 5_000
-_NOT_TRIED = DownloadFailed("the run's first process found none")
 
 
-class IdxDataModule(DataModule):
+class IdxDataModule(DownloadedDataModule):
     """Files under `root` or its substitutes, else a download; 5,000 training images are held out for validation.
 
     The official test split is checked at the start and read only when it is needed. A data set is a subclass that
@@ -52,16 +52,12 @@ class IdxDataModule(DataModule):
         super().__init__(**loading)
         self.root = root
         self.download_options: dict[str, Any] = {}
-        self.download_failure = _NOT_TRIED
 
-    def prepare_data(self) -> None:
-        """Download the files if no folder holds all four. Only the first call tries it."""
-        if self.locate() is None and self.download_failure is _NOT_TRIED:
-            mirrors = [self.source.url] if hasattr(self.source, "url") else self.source.mirrors
-            try:
-                fetch(mirrors, self._download, self._folders()[-1])
-            except DownloadFailed as failure:
-                self.download_failure = failure
+    def addresses(self) -> Sequence[str]:
+        return [self.source.url] if hasattr(self.source, "url") else self.source.mirrors
+
+    def target_folder(self) -> Path:
+        return self._folders()[-1]
 
     def read(self) -> Splits:
         folder = self.locate()

@@ -1,5 +1,6 @@
 """OrganMNIST3D (Yang et al., MedMNIST v2, 2023): organs cut out of CT scans, small volumes in eleven classes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -7,8 +8,7 @@ import numpy as np
 import torch
 from torchvision.datasets.utils import download_url
 
-from cnnlab.data.datamodule import DataModule
-from cnnlab.data.files.download import DownloadFailed, fetch
+from cnnlab.data.downloaded import DownloadedDataModule
 from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.files.published_npz import REMEDY, digest, locate, read_arrays
 from cnnlab.data.samples import TensorSamples
@@ -16,10 +16,9 @@ from cnnlab.data.splits import Splits
 from cnnlab.errors import UserError
 
 FILE = "organmnist3d/organmnist3d.npz"
-_NOT_TRIED = DownloadFailed("the run's first process found none")
 
 
-class OrganMNIST3D(DataModule):
+class OrganMNIST3D(DownloadedDataModule):
     """971 training, 161 validation and 610 test volumes, 1x28x28x28, uint8, in MedMNIST's own splits.
 
     Args:
@@ -35,18 +34,18 @@ class OrganMNIST3D(DataModule):
     def __init__(self, root: str | None = None, **loading: Any) -> None:
         super().__init__(**loading)
         self.root = root
-        self.download_failure = _NOT_TRIED
 
-    def prepare_data(self) -> None:
-        """Download the file if no folder has it. Only the first call tries it."""
-        if locate(self.root, FILE) is None and self.download_failure is _NOT_TRIED:
-            try:
-                fetch([self.url], self._download, (data_dirs(self.root)[-1] / FILE).parent)
-            except DownloadFailed as failure:
-                self.download_failure = failure
+    def addresses(self) -> Sequence[str]:
+        return [self.url]
+
+    def target_folder(self) -> Path:
+        return (data_dirs(self.root)[-1] / FILE).parent
+
+    def locate(self) -> Path | None:
+        return locate(self.root, FILE)
 
     def read(self) -> Splits:
-        path = locate(self.root, FILE)
+        path = self.locate()
         if path is None:
             raise UserError(
                 f"organmnist3d is neither under {data_dirs(self.root)[0]} nor can it be downloaded "

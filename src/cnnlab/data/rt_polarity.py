@@ -4,21 +4,21 @@ import hashlib
 import io
 import tarfile
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cnnlab.data.files.download import DownloadFailed, fetch
+from cnnlab.data.downloaded import DownloadedDataModule
+from cnnlab.data.files.download import DownloadFailed
 from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.text_datamodule import TextDataModule, Texts, TextSplits
 from cnnlab.data.words import words_of
 from cnnlab.errors import UserError
 
-_NOT_TRIED = DownloadFailed("the run's first process found none")
 
-
-class RtPolarity(TextDataModule):
+class RtPolarity(TextDataModule, DownloadedDataModule):
     """Sentence polarity (Pang & Lee, 2005): 5,331 negative and 5,331 positive sentences of movie reviews.
 
     There is no official test split. As in Kim (2014) the score is the mean of ten folds: all sentences are shuffled
@@ -45,19 +45,15 @@ class RtPolarity(TextDataModule):
     def __init__(self, root: str | None = None, fold: int = 0, **text: Any) -> None:
         super().__init__(fold=fold, **text)
         self.root = root
-        self.test_fold = fold
-        self.download_failure = _NOT_TRIED
 
-    def prepare_data(self) -> None:
-        """Download the files if no folder holds both. Only the first call tries it."""
-        if self._located() is None and self.download_failure is _NOT_TRIED:
-            try:
-                fetch([self.url], self._download, data_dirs(self.root)[-1] / "rt-polarity")
-            except DownloadFailed as failure:
-                self.download_failure = failure
+    def addresses(self) -> Sequence[str]:
+        return [self.url]
+
+    def target_folder(self) -> Path:
+        return data_dirs(self.root)[-1] / "rt-polarity"
 
     def read_texts(self) -> TextSplits:
-        folder = self._located()
+        folder = self.locate()
         if folder is None:
             raise UserError(
                 f"rt-polarity is neither under {data_dirs(self.root)[0]} nor can it be downloaded "
@@ -73,11 +69,12 @@ class RtPolarity(TextDataModule):
         lines = [content.decode().splitlines() for content in contents.values()]
         labels = torch.cat([torch.full((len(sentences),), label) for label, sentences in enumerate(lines)])
         texts = Texts([words_of(sentence) for sentences in lines for sentence in sentences], labels)
-        test, rest = texts.fold(self.test_fold, self.num_folds)
+        assert self.fold is not None
+        test, rest = texts.fold(self.fold, self.num_folds)
         validation, training = rest.split(len(rest) // 10)
         return TextSplits("rt-polarity", ("negative", "positive"), training, validation, test, checksums)
 
-    def _located(self) -> Path | None:
+    def locate(self) -> Path | None:
         folders = [folder / "rt-polarity" for folder in data_dirs(self.root)]
         return next(
             (folder for folder in folders if all((folder / name).is_file() for name in self.known_sha256)), None

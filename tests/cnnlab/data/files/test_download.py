@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from offline import CLOSED_PORT, gzipped, idx_bytes, idx_set, isolate, serving
 
-from cnnlab.data import idx_datamodule
+from cnnlab.data import downloaded, idx_datamodule
 from cnnlab.data.files import download
 from cnnlab.data.files.download import DownloadFailed, fetch
 from cnnlab.data.mnist import MNIST
@@ -87,11 +87,11 @@ def test_reading_downloads_nothing_and_a_download_is_tried_once(
         MNIST(allow_subset=False, batch_size=4).setup()
     tried: list[Path] = []
 
-    def fail(mirrors: object, download: object, target: Path) -> None:
+    def fail(mirrors: object, download: object, target: Path, leftovers: object) -> None:
         tried.append(target)
         raise DownloadFailed("refused")
 
-    monkeypatch.setattr(idx_datamodule, "fetch", fail)
+    monkeypatch.setattr(downloaded, "fetch", fail)
     data = MNIST(allow_subset=False, root="nowhere", batch_size=4)
     for _ in range(2):
         data.prepare_data()
