@@ -78,6 +78,9 @@ def test_a_run_on_texts_can_be_evaluated_asked_and_exported(
     # Evaluate
     evaluated = command("evaluate.py", f"run={run}", "plots=all")
     assert evaluated.status == 0, evaluated.err
+    assert "texts right" in evaluated.out
+    assert "image" not in evaluated.out
+    assert " texts/s" in (run / "train.log").read_text(encoding="utf-8")
     for name in ("most_wrong.png", "random_predictions.png", "through_the_net.png", "filters.png"):
         with Image.open(run / "evaluation/test" / name) as picture:
             assert min(picture.size) > 100
