@@ -99,6 +99,8 @@ def test_a_run_on_texts_can_be_evaluated_asked_and_exported(
         table = pd.read_csv(tmp_path / f"answers{number}/predictions.csv")
         assert dict(zip(table["text"], table["label"], strict=True)) == answers
         assert len(list((tmp_path / f"answers{number}").rglob("*.png"))) == len(answers)  # words, and no contact sheet
+    asked = command("predict.py", f"run={run}")
+    assert "inputs= is missing: name a file of texts" in asked.err
     (tmp_path / "empty.txt").touch()
     for inputs, message in {"nothing.txt": "no nothing.txt", " ": "no words", "empty.txt": "no text"}.items():
         asked = command("predict.py", f"run={run}", f"inputs={inputs}")

@@ -208,9 +208,10 @@ class DataModule(LightningDataModule):
         """Describe the data for the log: samples, shape, statistics and how many training samples each class has."""
         shape = "x".join(map(str, self.input_shape))
         name = self.dataset if self.fold is None else f"{self.dataset}, fold {self.fold} of 0-{self.num_folds - 1}"
+        numbers = f", mean {_short(self.mean)}, std {_short(self.std)}" if self.vocabulary is None else ""
         lines = [
             f"data   {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
-            f"of {shape}, mean {_short(self.mean)}, std {_short(self.std)}"
+            f"of {shape}{numbers}"
         ]
         if self.targets == "classes":
             counts = torch.bincount(self.training.labels, minlength=self.num_classes).tolist()
