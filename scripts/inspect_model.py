@@ -53,7 +53,8 @@ def main(config: DictConfig) -> None:
     print(f"weights: {inspected.parameters:,} parameters, {inspected.weight_bytes / 1024:,.1f} KiB")
     if inspected.fully_connected:
         print(inspected.fully_connected)
-    print(f"receptive field: pixels of the input that one output value sees, padding included\n\n{short_path(folder)}:")
+    print("receptive field: values of the input, in each dim, that one output value sees, padding included")
+    print(f"\n{short_path(folder)}:")
     print(f"  {name}.csv, {name}.png")
 
 

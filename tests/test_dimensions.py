@@ -1,6 +1,7 @@
 """docs/dimensions.md is true: each number is computed here, and each command runs."""
 
 import hashlib
+import os
 import re
 import shlex
 from collections.abc import Callable
@@ -11,16 +12,20 @@ import numpy as np
 import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from sounds import spoken_digits, zipped
 from torch import nn
 
 from cnnlab.data.files.wav import wav_bytes
+from cnnlab.data.fsdd import FSDD
 from cnnlab.data.hearing import Hearing
 from cnnlab.data.mnist1d import MNIST1D
 from cnnlab.data.organmnist3d import OrganMNIST3D
+from cnnlab.data.rt_polarity import RtPolarity
 from cnnlab.models.textcnn import TextCNN
 from cnnlab.workbench.inspection.layers import inspect_model, joined_sizes
 from conftest import PROJECT, Finished
 
+DATA_DIR = Path(os.environ.get("CNNLAB_DATA_DIR") or "nowhere").absolute()
 PAGE = (PROJECT / "docs/dimensions.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
 TRAIN = [line for line in COMMANDS if line.startswith("python train.py")]
@@ -55,6 +60,15 @@ def make_data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MNIST1D, "known_sha256", checksum(folder / "data/mnist1d/mnist1d.npz", "sha256"))
     monkeypatch.setattr(OrganMNIST3D, "known_md5", checksum(folder / "data/organmnist3d/organmnist3d.npz", "md5"))
     monkeypatch.setenv("CNNLAB_DATA_DIR", str(folder / "data"))
+    monkeypatch.setattr(FSDD, "known_sha256", None)
+    zipped(folder / "data/fsdd/recordings.zip", spoken_digits())
+    (folder / "data/rt-polarity").mkdir()
+    for label, word in {"neg": "awful", "pos": "great"}.items():
+        lines = [f"this film number {number} is {word}" for number in range(200)]
+        (folder / f"data/rt-polarity/rt-polarity.{label}").write_text("\n".join(lines), encoding="utf-8")
+    names = [f"rt-polarity.{label}" for label in ("neg", "pos")]
+    known = {name: checksum(folder / "data/rt-polarity" / name, "sha256") for name in names}
+    monkeypatch.setattr(RtPolarity, "known_sha256", known)
     np.save(folder / "samples.npy", signals[:3])
 
 
@@ -64,6 +78,24 @@ def checksum(path: Path, algorithm: str) -> str:
 
 def test_every_command_is_tried_below() -> None:
     assert sorted(COMMANDS) == sorted([*TRAIN, *OF_A_RUN, *OTHERS])
+
+
+@pytest.mark.parametrize("name", ["mnist1d", "fsdd", "rt_polarity"])
+def test_sizes_of_data_sets(name: str) -> None:
+    files = {
+        "mnist1d": "mnist1d/mnist1d.npz",
+        "fsdd": "fsdd/recordings.zip",
+        "rt_polarity": "rt-polarity/rt-polarity.pos",
+    }
+    if not (DATA_DIR / files[name]).is_file():
+        pytest.skip(f"CNNLAB_DATA_DIR holds no {files[name]}")
+    config: Any = OmegaConf.load(PROJECT / f"conf/data/{name}.yaml")
+    data = instantiate(OmegaConf.to_container(config) | {"root": str(DATA_DIR)})
+    data.setup()
+    (row,) = [cells for cells in rows("data") if cells[0] == f"`{name}`"]
+    test = sum(len(labels) for _, labels in data.test_dataloader())
+    sizes = [f"{size:,}" for size in (len(data.training), len(data.validation), test, data.num_classes)]
+    assert [row[1], *row[3:]] == [joined_sizes(data.input_shape), *sizes]
 
 
 @pytest.mark.parametrize("cells", rows("layer"), ids=lambda cells: cells[0])
@@ -94,6 +126,8 @@ def test_numbers_of_sound() -> None:
     assert Hearing("waveform").sample(silence).shape == (1, 8_000)
     assert "As 24 mel bands and 51 frames it is 1x24x51" in PAGE
     assert Hearing("log_mel", num_mels=24, hop_ms=20.0).sample(silence).shape == (1, 24, 51)
+    assert "without further settings there are 40 bands and 101 frames" in PAGE
+    assert Hearing("log_mel").sample(silence).shape == (1, 40, 101)
 
 
 def test_numbers_of_text() -> None:
@@ -117,7 +151,8 @@ def test_pictures_are_there() -> None:
 @pytest.mark.parametrize("line", TRAIN)
 def test_train(line: str, smoke: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_data(tmp_path, monkeypatch)
-    data = ["data.train_size=40", "data.batch_size=16"] if "organmnist3d" in line else ["data.train_size=128"]
+    is_small = "organmnist3d" in line or "fsdd" in line
+    data = ["data.train_size=40", "data.batch_size=16"] if is_small else ["data.train_size=128"]
     run = smoke(*shlex.split(line)[2:], *data, "data.val_size=20", "logger=none", "trainer.max_epochs=1")
     assert run.status == 0, run.err
     assert run.metrics["epochs"] == 1

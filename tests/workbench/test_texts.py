@@ -78,6 +78,9 @@ def test_a_run_on_texts_can_be_evaluated_asked_and_exported(
     # Evaluate
     evaluated = command("evaluate.py", f"run={run}", "plots=all")
     assert evaluated.status == 0, evaluated.err
+    assert "texts right" in evaluated.out
+    assert "image" not in evaluated.out
+    assert " texts/s" in (run / "train.log").read_text(encoding="utf-8")
     for name in ("most_wrong.png", "random_predictions.png", "through_the_net.png", "filters.png"):
         with Image.open(run / "evaluation/test" / name) as picture:
             assert min(picture.size) > 100
@@ -96,6 +99,8 @@ def test_a_run_on_texts_can_be_evaluated_asked_and_exported(
         table = pd.read_csv(tmp_path / f"answers{number}/predictions.csv")
         assert dict(zip(table["text"], table["label"], strict=True)) == answers
         assert len(list((tmp_path / f"answers{number}").rglob("*.png"))) == len(answers)  # words, and no contact sheet
+    asked = command("predict.py", f"run={run}")
+    assert "inputs= is missing: name a file of texts" in asked.err
     (tmp_path / "empty.txt").touch()
     for inputs, message in {"nothing.txt": "no nothing.txt", " ": "no words", "empty.txt": "no text"}.items():
         asked = command("predict.py", f"run={run}", f"inputs={inputs}")

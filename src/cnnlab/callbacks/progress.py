@@ -90,7 +90,8 @@ class Progress(ProgressBar):
             parts.append("no validation")  # Lightning still has the numbers of an earlier one
         parts.append(f"{self._epoch_seconds:.1f} s")
         if "throughput/images_per_second" in metrics:
-            parts.append(f"{metrics['throughput/images_per_second']:,.0f} images/s")
+            noun = getattr(getattr(trainer, "datamodule", None), "noun", "samples")
+            parts.append(f"{metrics['throughput/images_per_second']:,.0f} {noun}/s")
         log.info("  ".join(parts))
         self._finished_epoch = None
 

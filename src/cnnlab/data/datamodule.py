@@ -29,6 +29,15 @@ _STATISTICS_SAMPLES, _STATISTICS_BYTES = 10_000, 2**28
 _NUM_SHOWN, _NUM_CHANNELS_SHOWN = 12, 4
 
 _KINDS = {1: "series", 2: "image", 3: "volume"}
+# What the samples of a kind are called in messages and figures.
+_NOUNS = {
+    "series": "signals",
+    "image": "images",
+    "volume": "volumes",
+    "audio": "recordings",
+    "spectrogram": "recordings",
+    "text": "texts",
+}
 
 Loader = TensorLoader | WorkerLoader
 
@@ -169,6 +178,11 @@ class DataModule(LightningDataModule):
         """What a person would take the samples for: image, series, volume, audio, spectrogram or text."""
         return cls.kind or _KINDS.get(num_spatial_dims, "series")
 
+    @property
+    def noun(self) -> str:
+        """What the samples are called in messages and figures: images, signals, volumes, recordings or texts."""
+        return _NOUNS.get(self.kind_of(len(self.input_shape) - 1), "samples")
+
     def check_fold(self, fold: int | None) -> None:
         """Raise UserError for a fold that there is not."""
         if fold is not None and not 0 <= fold < self.num_folds:
@@ -194,9 +208,10 @@ class DataModule(LightningDataModule):
         """Describe the data for the log: samples, shape, statistics and how many training samples each class has."""
         shape = "x".join(map(str, self.input_shape))
         name = self.dataset if self.fold is None else f"{self.dataset}, fold {self.fold} of 0-{self.num_folds - 1}"
+        numbers = f", mean {_short(self.mean)}, std {_short(self.std)}" if self.vocabulary is None else ""
         lines = [
             f"data   {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
-            f"of {shape}, mean {_short(self.mean)}, std {_short(self.std)}"
+            f"of {shape}{numbers}"
         ]
         if self.targets == "classes":
             counts = torch.bincount(self.training.labels, minlength=self.num_classes).tolist()
@@ -221,6 +236,7 @@ class DataModule(LightningDataModule):
             "scale": self.scale,
             "preprocessing": self.preprocessing,
             "kind": self.kind_of(len(self.input_shape) - 1),
+            "noun": self.noun,
             "shuffle_axis": self.shuffle_axis,
             "seed": self.seed,
             "checksums": dict(self.checksums),

@@ -71,6 +71,7 @@ def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
         "git": _git_state(Path(__file__).resolve().parents[3]),
         "command": shlex.join(["python", *sys.argv]),
         "dataset": data["dataset"],
+        "samples": data.get("noun", "samples"),
         "data_checksums": data["checksums"],
     }
 
@@ -211,6 +212,7 @@ def rounded(value: float) -> float | None:
 
 def table(metrics: dict[str, Any], run_dir: Path) -> str:
     """Return the lines at the end of a run: its results, its data and device, and its folder."""
+    noun = json_files.noun_of(run_dir)
     rows = [(split, numbers) for split in ("test", "val") if (numbers := _numbers(metrics, f"{split}/"))]
     if "learnt_after" in metrics:
         rows.append(("learnt", _learnt(metrics)))
@@ -218,7 +220,7 @@ def table(metrics: dict[str, Any], run_dir: Path) -> str:
         ("best epoch", _best_epoch(metrics)),
         ("data", str(metrics["dataset"])),
         ("parameters", f"{metrics['num_parameters']:,}"),
-        ("training", f"{metrics['train_seconds']:.1f} s, {metrics['images_per_second']:,.0f} images/s"),
+        ("training", f"{metrics['train_seconds']:.1f} s, {metrics['images_per_second']:,.0f} {noun}/s"),
         ("device", f"{metrics['device']}, {metrics['precision']}"),
         *_time_rows(run_dir / "time.json"),
         ("run folder", short_path(run_dir)),

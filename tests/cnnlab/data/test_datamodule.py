@@ -73,6 +73,7 @@ def test_what_the_data_say_of_themselves(shape: tuple[int, ...], dtype: torch.dt
         "scale": 1 / 255 if dtype == torch.uint8 else 1.0,
         "preprocessing": "plain",
         "kind": {2: "series", 3: "image", 4: "volume"}[len(shape)],
+        "noun": {2: "signals", 3: "images", 4: "volumes"}[len(shape)],
         "shuffle_axis": "none",
         "seed": 0,
         "checksums": {"file": "md5"},

@@ -30,7 +30,14 @@ def composed(conf: Path, overrides: list[str]) -> Any:
         return compose("train", overrides=overrides, return_hydra_config=True)
 
 
-def trial(conf: Path, folder: Path, overrides: list[str], given: list[str] | None = None, **extra: Any) -> str:
+def trial(
+    conf: Path,
+    folder: Path,
+    overrides: list[str],
+    given: list[str] | None = None,
+    params: dict[str, float] | None = None,
+    **extra: Any,
+) -> str:
     """Text of the recipe of a trial that ran with these overrides; `given` is what the study knows of them."""
     config = composed(conf, overrides)
     hydra_dir = folder / "0/.hydra"
@@ -41,7 +48,8 @@ def trial(conf: Path, folder: Path, overrides: list[str], given: list[str] | Non
     (hydra_dir / "config.yaml").write_text(OmegaConf.to_yaml(without_hydra(config)))
     (hydra_dir / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)))
     maker = SweepMaker(folder, name="a study/1")
-    maker.trial({"optimizer.lr": 0.001}, 0.9876, overrides=overrides if given is None else given or None)
+    params = params or {"optimizer.lr": 0.001}
+    maker.trial(params, 0.9876, overrides=overrides if given is None else given or None)
     sweep = read(maker.finish(**{"retrain": "", **extra}))
     return best_experiment(sweep, sweep.trials[0])
 
@@ -91,6 +99,15 @@ def test_the_same_config_less_the_settings_of_the_search(conf: Path, tmp_path: P
     assert with_recipe(conf, text) == without_hydra(composed(conf, CHOSEN))
     for word in ("test", "num_threads", "root", "resume", "hydra", "init_from"):
         assert f"{word}:" not in text
+
+
+def test_folds_that_were_searched_over_are_no_choice(conf: Path, tmp_path: Path) -> None:
+    overrides = ["data.num_folds=5", "data.fold=3"]
+    chosen = trial(conf, tmp_path / "chosen", overrides)
+    assert "fold: 3" in chosen, "given for all trials"
+    searched = trial(conf, tmp_path / "searched", overrides, params={"data.fold": 3})
+    assert "fold: 3" not in searched
+    assert "num_folds: 5" in searched
 
 
 def test_a_group_outside_the_defaults_is_added(conf: Path, tmp_path: Path) -> None:

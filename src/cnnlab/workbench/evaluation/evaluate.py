@@ -16,6 +16,7 @@ from cnnlab.loggers.event_files import add_images
 from cnnlab.runs import run_record
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
+from cnnlab.runs.json_files import noun_of
 from cnnlab.saved_run import SavedModel, load_data, load_model
 from cnnlab.speed import hardware
 from cnnlab.trainer import build_trainer
@@ -150,6 +151,7 @@ def _summary(run_dir: Path, metrics: dict[str, Any], paths: list[Path]) -> str:
     """The numbers and the files."""
     numbers = {name.partition("/")[2] or name: value for name, value in metrics.items() if isinstance(value, float)}
     shown = {name: f"{value:.2%}" if name == "accuracy" else shown_number(value) for name, value in numbers.items()}
+    noun = noun_of(run_dir)
     shown |= {"device": f"{metrics['device']}, {metrics['precision']}", "data": metrics["dataset"]}
-    lines = [f"{name.replace('_', ' '):<26} {value}" for name, value in shown.items()]
+    lines = [f"{name.replace('_', ' ').replace('images', noun):<26} {value}" for name, value in shown.items()]
     return "\n  ".join([f"{short_path(run_dir)}, {metrics['split']}", *lines, "\nWritten", *map(short_path, paths)])

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from cnnlab.workbench.canvas import BLACK, GREEN, VERMILION, figure, png, project_style
+from cnnlab.workbench.canvas import BLACK, GREEN, VERMILION, WIDTH, figure, png, project_style
 from cnnlab.workbench.inspection.sample import PLAIN, Appearance, Sample, show
 
-_COLUMNS = 6
-_ROW_HEIGHT = 1.62  # inches
+_MOST_COLUMNS = 6
+_LETTER = 0.055  # inches: as wide as an average letter of a caption
+_ROW_HEIGHT = 1.62  # inches, of six columns
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Answered:
 
     Attributes:
         sample: (C, *spatial), see sample.show.
-        caption: up to three short lines.
+        caption: up to three short lines; the mark stands behind the first.
         is_right: colours and marks the caption.
     """
 
@@ -29,20 +30,38 @@ class Answered:
 
 
 def draw(gallery: Sequence[Answered], title: str, explanation: str, appearance: Appearance = PLAIN) -> bytes:
-    """A PNG of all samples in their order.
+    """A PNG of all samples in their order, six side by side or fewer if their captions are wider than that.
 
     Args:
         explanation: a line or two below the title.
         appearance: of the samples.
     """
-    rows = math.ceil(len(gallery) / _COLUMNS)
+    longest = max(len(line) for answered in gallery for line in answered.caption.split("\n"))
+    columns = max(1, min(_MOST_COLUMNS, int(WIDTH / (_LETTER * longest + 0.1))))
+    rows = math.ceil(len(gallery) / columns)
+    row_height = _ROW_HEIGHT + WIDTH / columns - WIDTH / _MOST_COLUMNS
     with project_style():
-        drawn = figure(0.75 + rows * _ROW_HEIGHT)
-        panels = drawn.subplots(rows, _COLUMNS, squeeze=False)
+        drawn = figure(0.75 + rows * row_height)
+        panels = drawn.subplots(rows, columns, squeeze=False)
         for axes, answered in zip(panels.flat, gallery, strict=False):
             show(axes, answered.sample, appearance)
             mark, colour = ("✓", GREEN) if answered.is_right else ("✗", VERMILION)
-            axes.set_title(f"{answered.caption} {mark}", fontsize=7.5, color=colour, linespacing=1.2)
+            first, *others = answered.caption.split("\n")
+            caption = "\n".join([f"{first} {mark}", *others])
+            # Unlike a title, a text of the axes is given its room: it is neither cut off nor written over.
+            axes.annotate(
+                caption,
+                (0.5, 1),
+                (0, 3),
+                "axes fraction",
+                "offset points",
+                ha="center",
+                va="bottom",
+                fontsize=7.5,
+                color=colour,
+                linespacing=1.2,
+                annotation_clip=False,
+            )
         for axes in panels.flat[len(gallery) :]:
             axes.axis("off")
         drawn.suptitle(f"{title}\n", fontweight="bold", x=0.01, ha="left", color=BLACK)

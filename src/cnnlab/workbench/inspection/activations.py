@@ -24,11 +24,13 @@ class Activation:
         layer: the layer's class, with its kernel size where it has one.
         shape: of the output as a batch of one, (1, C, *spatial) or (1, features).
         values: the output without the batch axis.
+        is_beside: whether the layer works beside the one before it, on an earlier output.
     """
 
     layer: str
     shape: tuple[int, ...]
     values: Values
+    is_beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,15 @@ def activations(model: nn.Module, sample: Tensor) -> list[Activation]:
     What a network computes outside its layers, such as a residual sum, shows in the next layer only.
     """
     seen: list[Activation] = []
+    shapes = [(1, *sample.shape)]
 
     def keep(layer: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor):
                 values = output[0].detach().to("cpu", torch.float32, copy=True)  # the next layer may work in place
-                seen.append(Activation(layer, tuple(output.shape), values.numpy()))
+                beside = is_beside(tuple(inputs[0].shape), shapes)
+                seen.append(Activation(layer, tuple(output.shape), values.numpy(), beside))
+                shapes.append(tuple(output.shape))
 
         return hook
 
@@ -71,6 +76,16 @@ def activations(model: nn.Module, sample: Tensor) -> list[Activation]:
         for handle in handles:
             handle.remove()
     return seen
+
+
+def is_beside(shape: Sequence[int], earlier: Sequence[Sequence[int]]) -> bool:
+    """Whether an input has the shape of an earlier output and not that of the last one, as in parallel branches.
+
+    The order of the sizes does not count, for axes may be swapped on the way. An input of a new shape was made of the
+    last output outside the layers.
+    """
+    *before, last = [sorted(one) for one in earlier]
+    return sorted(shape) != last and sorted(shape) in before
 
 
 def weights(model: nn.Module, input_shape: Sequence[int]) -> list[Weights]:

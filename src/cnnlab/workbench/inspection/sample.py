@@ -1,6 +1,6 @@
 """One sample of a data set as a picture, in the way a person would look at its kind of data."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +25,18 @@ class Appearance:
         kind: see DataModule.kind; None: what the number of dims suggests.
         is_ink: draw large values of images dark, as pen strokes on paper.
         audio: of recordings the settings that made the samples of them, see Hearing.description.
+        vocabulary: of texts the words in the order of their numbers.
     """
 
     kind: str | None = None
     is_ink: bool = False
     audio: Mapping[str, Any] | None = None
+    vocabulary: Sequence[str] | None = None
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "Appearance":
         """Of the data set with this description, see DataModule.description."""
-        return cls(data.get("kind"), data["preprocessing"] == "digits", data.get("audio"))
+        return cls(data.get("kind"), data["preprocessing"] == "digits", data.get("audio"), data.get("vocabulary"))
 
 
 PLAIN = Appearance()

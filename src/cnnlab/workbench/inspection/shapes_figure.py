@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
 
 from cnnlab.workbench.canvas import GREY, ORANGE, PALE, SKY, WIDTH, figure, png, project_style
+from cnnlab.workbench.inspection.activations import is_beside
 from cnnlab.workbench.inspection.layers import Inspection, Layer, joined_sizes
 from cnnlab.workbench.notation import shortened
 
@@ -21,10 +22,11 @@ _MOST_LINES = 5
 
 @dataclass
 class _Box:
-    """A shape and the layers since the last box, as lines of text."""
+    """A shape and the layers since the last box, as lines of text; is_beside: see activations.is_beside."""
 
     shape: tuple[int, ...]
     made_by: list[str] = field(default_factory=list)
+    is_beside: bool = False
 
 
 def draw(inspection: Inspection, title: str) -> bytes:
@@ -41,6 +43,10 @@ def draw(inspection: Inspection, title: str) -> bytes:
         axes.set(xlim=(0, WIDTH), ylim=(0, height))
         axes.axis("off")
         axes.text(0.15, height - 0.15, title, va="top", fontweight="bold")
+        if any(box.is_beside for box in boxes):
+            axes.text(
+                0.15, 0.1, "without an arrow: works beside the layers before it, on an earlier output", fontsize=7
+            )
         previous_edge = 0.0
         for number, box in enumerate(boxes):
             row, column = divmod(number, per_row)
@@ -48,7 +54,7 @@ def draw(inspection: Inspection, title: str) -> bytes:
             half = _draw_box(axes, x, y, box.shape, largest, is_input=number == 0)
             axes.text(x, y + 0.47, joined_sizes(box.shape), ha="center", va="bottom", fontsize=8.5, fontweight="bold")
             axes.text(x, y - 0.47, "\n".join(box.made_by), ha="center", va="top", fontsize=7, linespacing=1.25)
-            if number > 0:
+            if number > 0 and not box.is_beside:
                 start = 0.0 if column == 0 else previous_edge + 0.03
                 ends = (start, y), (x - half - 0.03, y)
                 axes.add_patch(
@@ -71,13 +77,18 @@ def _merged(inspection: Inspection, by_space: bool) -> list[_Box]:
         return shape[1:] if by_space and len(shape) > 1 else shape
 
     boxes = [_Box(inspection.input_shape, ["input"])]
+    earlier = [inspection.input_shape]
     for _, group in groupby(inspection.layers, key):
         layers = list(group)
         counted = Counter(f"{layer.layer} {layer.kernel_size}".strip() for layer in layers)
         lines = [shortened(f"{n}× {text}" if n > 1 else text, 20) for text, n in counted.items()]
         if len(lines) > _MOST_LINES:
             lines = [*lines[: _MOST_LINES - 1], f"… {len(lines) - _MOST_LINES + 1} more"]
-        boxes.append(_Box(layers[-1].output_shape, lines))
+        first = layers[0]
+        has_own_input = first.layer[0].isupper()  # a class; what a block computes itself may have other inputs too
+        beside = not by_space and has_own_input and is_beside(first.input_shape, earlier)
+        boxes.append(_Box(layers[-1].output_shape, lines, beside))
+        earlier += [layer.output_shape for layer in layers]
     return boxes
 
 

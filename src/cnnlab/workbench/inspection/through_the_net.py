@@ -20,6 +20,7 @@ _COLUMN, _MAP = 0.98, 0.56  # inches: a column's width, the side of the largest 
 _GAP = 0.07
 _TOP, _BOTTOM = 1.0, 0.75
 _MOST_CLASSES = 20
+_WORDS = "Embedding"  # the layer whose rows are words, of which the first are shown
 _SIGNED, _UNSIGNED = "PuOr", "Greys"  # white at 0; PuOr is orange below
 
 
@@ -42,12 +43,15 @@ def draw(
         probabilities: (num_classes,), those of the answer that the title tells of: computed anew, in another batch or
             precision, they would differ from it.
         class_names: in the order of the probabilities.
-        appearance: of the sample. A spectrogram and its maps have low frequencies at the bottom.
+        appearance: of the sample. A spectrogram and its maps have low frequencies at the bottom. Of a text the first
+            words are written, each beside its row of the embedding.
     """
     if appearance.kind == "spectrogram":
         sample = sample[:, ::-1]
         activations = [replace(a, values=a.values[:, ::-1]) if a.values.ndim == 3 else a for a in activations]
-    stages = [Activation("input", (1, *sample.shape), sample), *choose_stages(activations, most_stages)]
+    chosen = choose_stages(activations, most_stages)
+    has_branches = len(chosen) == len(activations) and any(stage.is_beside for stage in chosen)
+    stages = [Activation("input", (1, *sample.shape), sample), *chosen]
     rows = max(min(_MOST_MAPS, len(stage.values)) if stage.values.ndim > 1 else 5 for stage in stages)
     tall = rows * (_MAP + _GAP)
     width, height = _COLUMN * len(stages) + 2.0, tall + _TOP + _BOTTOM
@@ -59,10 +63,13 @@ def draw(
         largest = max(max(stage.values.shape[1:], default=1) for stage in stages)
         for number, stage in enumerate(stages):
             x = (number + 0.5) * _COLUMN
-            _draw_stage(axes, stage, x, _BOTTOM + tall, tall, largest)
+            if number == 0 and appearance.vocabulary is not None:
+                _draw_words(axes, sample, appearance.vocabulary, x, _BOTTOM + tall)
+            else:
+                _draw_stage(axes, stage, x, _BOTTOM + tall, tall, largest)
             axes.text(x, _BOTTOM + tall + 0.12, _label(stage), ha="center", va="bottom", fontsize=7.5, linespacing=1.2)
             axes.text(x, _BOTTOM - 0.08, "x".join(map(str, stage.shape)), ha="center", va="top", fontsize=7.5)
-            if number:
+            if number and not (has_branches and stage.is_beside):
                 axes.annotate(
                     "",
                     (x - 0.36, _BOTTOM + tall + 0.06),
@@ -74,7 +81,7 @@ def draw(
         axes.text(
             0.1,
             0.1,
-            _explanation(sample.ndim - 1),
+            _explanation(sample.ndim - 1, has_branches),
             va="bottom",
             fontsize=7.5,
             color="#444444",
@@ -83,17 +90,19 @@ def draw(
         return png(drawn)
 
 
-def _explanation(num_spatial_dims: int) -> str:
+def _explanation(num_spatial_dims: int, has_branches: bool) -> str:
+    branches = " A layer without an arrow works beside those before it, on an earlier output." if has_branches else ""
     axes = {1: "N x C x L for signals", 3: "N x C x D x H x W for volumes"}.get(
         num_spatial_dims, "N x C x H x W for maps"
     )
     if num_spatial_dims == 1:
         return (
             f"Below: shapes, {axes}. The grey line is 0. Each layer has its own scale. Bars: white at 0, orange below."
+            f"{branches}"
         )
     colours = "Grey maps: 0 is white, larger is darker. Others: white at 0, orange below, purple above."
     middle = " Of volumes the middle slice is shown." if num_spatial_dims == 3 else ""
-    return f"Below: shapes, {axes}. {colours} Each layer has its own scale.{middle}"
+    return f"Below: shapes, {axes}. {colours} Each layer has its own scale.{middle}{branches}"
 
 
 def choose_stages(activations: Sequence[Activation], most: int) -> list[Activation]:
@@ -113,7 +122,7 @@ def _label(stage: Activation) -> str:
     shown = stage.values.shape[0]
     lines = [shortened(name, 14), size]
     if stage.values.ndim > 1 and shown > _MOST_MAPS:
-        lines.append(f"{_MOST_MAPS} of {shown}")
+        lines.append(f"{'first ' if stage.layer == _WORDS else ''}{_MOST_MAPS} of {shown}")
     return "\n".join(line for line in lines if line)
 
 
@@ -139,7 +148,8 @@ def _draw_stage(axes: Axes, stage: Activation, x: float, top: float, tall: float
     if stage.layer == "input" and len(values) == 3 and values.ndim == 3:
         _draw_map(axes, _stretched(values).transpose(1, 2, 0), x, top, _MAP, {})
         return
-    shown = np.linspace(0, len(values) - 1, min(_MOST_MAPS, len(values))).round().astype(int)
+    last = min(_MOST_MAPS, len(values)) - 1 if stage.layer == _WORDS else len(values) - 1
+    shown = np.linspace(0, last, min(_MOST_MAPS, len(values))).round().astype(int)
     side = _MAP * max(0.36, np.sqrt(max(values.shape[1:]) / largest))
     for row, channel in enumerate(shown):
         if values.ndim == 2:
@@ -147,6 +157,13 @@ def _draw_stage(axes: Axes, stage: Activation, x: float, top: float, tall: float
             _draw_signal(axes, values[channel], x, top - row * (_MAP + _GAP), float(side), limits)
             continue
         _draw_map(axes, _flat(values[channel]), x, top - row * (_MAP + _GAP) - (_MAP - side) / 2, float(side), scale)
+
+
+def _draw_words(axes: Axes, sample: Values, vocabulary: Sequence[str], x: float, top: float) -> None:
+    """The first words of a text, each as high as the row that the next layer makes of it."""
+    for row, number in enumerate(sample[0, :_MOST_MAPS].astype(int)):
+        y = top - row * (_MAP + _GAP) - _MAP / 2
+        axes.text(x, y, shortened(vocabulary[number], 14), ha="center", va="center", fontsize=7)
 
 
 def _draw_series(axes: Axes, values: Values, x: float, top: float) -> None:

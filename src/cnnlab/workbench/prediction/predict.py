@@ -14,8 +14,9 @@ from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import load_model
 from cnnlab.workbench.prediction import contact_sheet, sources
+from cnnlab.workbench.prediction.picture_reader import PictureReader
 from cnnlab.workbench.prediction.predictor import Predictor
-from cnnlab.workbench.prediction.reader import Prepared
+from cnnlab.workbench.prediction.reader import Prepared, Reader
 from cnnlab.workbench.prediction.tables import Answers, Estimates
 from cnnlab.workbench.prediction.text_reader import TextReader
 
@@ -63,10 +64,10 @@ def predict(
     if images and inputs:
         raise UserError("expected images= or inputs=, which mean the same, got both")
     named = images or inputs
-    if not named:
-        raise UserError("images= is missing: name a picture, a folder of them, a glob or a zip archive")
     saved = load_model(run)
     predictor = Predictor(saved, accelerator)
+    if not named:
+        raise UserError(_missing(predictor.reader))
     if explain and not predictor.learns_classes:
         raise UserError(f"explain=true draws the way to a class, but {short_path(saved.folder)} learns values")
     reader, key = predictor.reader, "images" if images else "inputs"
@@ -142,6 +143,13 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | E
     if page:
         turn_page()
     return answers, sheets
+
+
+def _missing(reader: Reader) -> str:
+    if isinstance(reader, PictureReader):
+        return "images= is missing: name a picture, a folder of them, a glob or a zip archive"
+    sentence = ", or write a sentence" if isinstance(reader, TextReader) else ""
+    return f"inputs= is missing: name a file of {reader.what}, a folder, a glob or a zip archive{sentence}"
 
 
 def _numbered(name: str, number: int) -> list[str]:

@@ -27,16 +27,17 @@ _SHARES = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1)
 Counts = NDArray[np.integer[Any]]
 
 
-def draw(counts: Counts, class_names: Sequence[str], title: str) -> bytes:
+def draw(counts: Counts, class_names: Sequence[str], title: str, noun: str = "images") -> bytes:
     """A PNG with a row per true class and a column per predicted class.
 
-    Cells hold the number of images and its share of the row; with more than 12 classes only the numbers of mistakes,
+    Cells hold the number of samples and its share of the row; with more than 12 classes only the numbers of mistakes,
     with more than 60 nothing but the colour.
 
     Args:
-        counts: how many images of the row's class were taken for the column's, (classes, classes).
+        counts: how many samples of the row's class were taken for the column's, (classes, classes).
         class_names: in the order of rows and columns.
         title: stands above, in one or more lines.
+        noun: what the samples are called.
     """
     names = [shortened(" ".join(name.split()), _LONGEST_NAME) for name in class_names]
     cell = min(_LARGEST_CELL, max(_SQUARE, _SMALLEST_CELL * min(len(names), _MOST_WRITTEN)) / len(names))
@@ -47,8 +48,8 @@ def draw(counts: Counts, class_names: Sequence[str], title: str) -> bytes:
         drawn.set_layout_engine("none")
         axes = drawn.add_axes((0, 0, 1, 1))
         _draw_cells(axes, counts, cell)
-        _name_axes(axes, counts, names, angle)
-        explained = axes.set_title(_explained(counts), loc="left", fontsize=8)
+        _name_axes(axes, counts, names, angle, noun)
+        explained = axes.set_title(_explained(counts, noun), loc="left", fontsize=8)
         width = round(12 * max(4.0, size + 0.9))
         lines = "\n".join(textwrap.fill(line, width) for line in title.splitlines())
         axes.annotate(
@@ -59,7 +60,7 @@ def draw(counts: Counts, class_names: Sequence[str], title: str) -> bytes:
             axes.images[0], cax=drawn.add_axes((1 + 0.3 / size, 0.5 - length / 2, 0.14 / size, length))
         )
         bar.set_ticks(_SHARES, labels=[f"{share:.0%}" for share in _SHARES])
-        bar.set_label("share of the row's images")
+        bar.set_label(f"share of the row's {noun}")
         _fit(drawn)
         return png(drawn)
 
@@ -97,7 +98,7 @@ def _draw_cells(axes: Axes, counts: Counts, cell: float) -> None:
 
 
 def _cell_texts(counts: Counts) -> dict[tuple[int, ...], str]:
-    """The texts by row and column; cells without images stay empty."""
+    """The texts by row and column; cells without samples stay empty."""
     if len(counts) > _MOST_WITH_SHARES:
         return {(i, j): f"{n}" for (i, j), n in np.ndenumerate(counts) if n and i != j}
     shares = _shares(counts)
@@ -109,24 +110,24 @@ def _percent(share: float) -> str:
 
 
 def _shares(counts: Counts) -> NDArray[np.float64]:
-    """Of the row's sum; nan in rows without images."""
+    """Of the row's sum; nan in rows without samples."""
     sums = counts.sum(axis=1, keepdims=True)
     shares: NDArray[np.float64] = np.where(sums > 0, counts / np.maximum(sums, 1), np.nan)
     return shares
 
 
-def _explained(counts: Counts) -> str:
+def _explained(counts: Counts, noun: str) -> str:
     if len(counts) <= _MOST_WITH_SHARES:
-        cells = "in a cell: images, and their share of the row"
+        cells = f"in a cell: {noun}, and their share of the row"
     elif len(counts) <= _MOST_WRITTEN:
-        cells = "numbers: images taken for another class"
+        cells = f"numbers: {noun} taken for another class"
     else:
         cells = "numbers: in confusion_counts.csv"
-    grey = "; grey row: no images" if (counts.sum(axis=1) == 0).any() else ""
+    grey = f"; grey row: no {noun}" if (counts.sum(axis=1) == 0).any() else ""
     return f"row = true class, column = predicted class\n{cells}{grey}"
 
 
-def _name_axes(axes: Axes, counts: Counts, names: list[str], angle: int) -> None:
+def _name_axes(axes: Axes, counts: Counts, names: list[str], angle: int, noun: str) -> None:
     """Names at the ticks, those below turned by so many degrees."""
     step = math.ceil(len(names) / _MOST_WRITTEN)
     named = range(0, len(names), step)
@@ -139,5 +140,5 @@ def _name_axes(axes: Axes, counts: Counts, names: list[str], angle: int) -> None
         label.set(rotation=angle, rotation_mode="anchor", **sides)
     sums = counts.sum(axis=1)
     axes.set_yticks(named, [f"{names[i]} ({sums[i]:,})" for i in named], fontsize=font_size)
-    axes.set(xlabel="predicted class", ylabel="true class (images)")
+    axes.set(xlabel="predicted class", ylabel=f"true class ({noun})")
     axes.spines[:].set_visible(True)

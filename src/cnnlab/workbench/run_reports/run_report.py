@@ -9,15 +9,16 @@ import pandas as pd
 from cnnlab.errors import UserError
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
+from cnnlab.runs.json_files import noun_of
 from cnnlab.workbench.notation import aligned, markdown, shown_value
 from cnnlab.workbench.run_reports.run_table import read_mapping, state_of
 
 _COUNTS = "confusion_counts.csv"
 _SCORES = ("precision", "recall", "F1")
 _MEANING = (
-    "precision: the share of right answers among all images taken for the class, 0 if there are none; recall:\n"
-    "the share of the class's images that were found, 0 if there are none; F1: their harmonic mean; empty, and left\n"
-    "out of the means: no such image and no such answer"
+    "precision: the share of right answers among all {noun} taken for the class, 0 if there are none; recall:\n"
+    "the share of the class's {noun} that were found, 0 if there are none; F1: their harmonic mean; empty, and left\n"
+    "out of the means: no such {one} and no such answer"
 )
 _UNTESTED = {
     "running": "it is still running, and is tested after training",
@@ -56,26 +57,26 @@ def write(run_dir: Path, top: int = 10, figures: bool = True) -> str:
 def write_split(run_dir: Path, folder: Path, top: int = 10, figures: bool = True) -> tuple[str, list[Path]]:
     """Write the files of one split to its folder below the run's; return what to print and the files. See `write`."""
     counts = read_counts(folder / _COUNTS)
-    run, split = shown_name(run_dir), folder.name
-    accuracy, scores, pairs = _accuracy(counts), per_class(counts), confused_pairs(counts)
-    rows = [["class", "images", *_SCORES]]
-    for name, (images, *values) in zip(scores.index, scores.to_numpy(), strict=True):
-        rows.append([name, f"{images:,.0f}", *map(shown_value, values)])
+    run, split, noun = shown_name(run_dir), folder.name, noun_of(run_dir)
+    accuracy, scores, pairs = _accuracy(counts, noun), per_class(counts), confused_pairs(counts)
+    rows = [["class", noun, *_SCORES]]
+    for name, (number, *values) in zip(scores.index, scores.to_numpy(), strict=True):
+        rows.append([name, f"{number:,.0f}", *map(shown_value, values)])
     means = "mean of the classes: " + ", ".join(f"{name} {shown_value(scores[name].mean())}" for name in _SCORES)
-    confused = _confused(pairs, top)
-    text = f"# {run}, {split}\n\n{accuracy}\n\n{markdown(rows)}\n{means}\n\n{_MEANING}\n\n"
+    confused, meaning = _confused(pairs, top, noun), _MEANING.format(noun=noun, one=noun[:-1])
+    text = f"# {run}, {split}\n\n{accuracy}\n\n{markdown(rows)}\n{means}\n\n{meaning}\n\n"
     text += "## Most confused\n\n" + "".join(f"- {line}\n" for line in confused)
     files = {"report.md": text.encode()}
     if figures:
         from cnnlab.workbench.run_reports.confusion_matrix import draw  # matplotlib takes its time
 
-        files["confusion_matrix.png"] = draw(counts.to_numpy(), list(counts.index), f"{run}\n{split}: {accuracy}")
+        files["confusion_matrix.png"] = draw(counts.to_numpy(), list(counts.index), f"{run}\n{split}: {accuracy}", noun)
     for name, content in files.items():
         write_atomically(folder / name, content)
     parts = [
         f"{short_path(run_dir)}, {split}: {accuracy}",
         f"{aligned(rows)}\n{means}",
-        _MEANING,
+        meaning,
         "\n  ".join(["Most confused", *confused]),
     ]
     return "\n\n".join(parts), [folder / name for name in files]
@@ -94,7 +95,7 @@ def _was_tested(run_dir: Path) -> bool:
 
 
 def read_counts(path: Path) -> pd.DataFrame:
-    """How many images of the row's class were taken for the column's.
+    """How many samples of the row's class were taken for the column's.
 
     Raises:
         UserError: the file holds something else.
@@ -110,7 +111,7 @@ def read_counts(path: Path) -> pd.DataFrame:
     if not is_whole:
         raise UserError(
             f"{short_path(path)} is not as a test leaves it: expected the same classes as rows and columns, and in"
-            " each cell a number of images; python evaluate.py makes a new one"
+            " each cell a number of samples; python evaluate.py makes a new one"
         )
     return counts
 
@@ -146,17 +147,17 @@ def confused_pairs(counts: pd.DataFrame) -> pd.DataFrame:
     return pairs.sort_values(["times", "share"], ascending=False, kind="stable", ignore_index=True)
 
 
-def _accuracy(counts: pd.DataFrame) -> str:
+def _accuracy(counts: pd.DataFrame, noun: str) -> str:
     total, hits = int(counts.to_numpy().sum()), int(counts.to_numpy().diagonal().sum())
-    return f"{hits / total:.2%} of {total:,} images right" if total else "no images"
+    return f"{hits / total:.2%} of {total:,} {noun} right" if total else f"no {noun}"
 
 
-def _confused(pairs: pd.DataFrame, top: int) -> list[str]:
+def _confused(pairs: pd.DataFrame, top: int, noun: str) -> list[str]:
     lines = [
         f"{pair['true']} taken for {pair['predicted']}: {pair['times']:,} {'time' if pair['times'] == 1 else 'times'}, "
-        f"{pair['share']:.2%} of all {pair['images']:,} images of {pair['true']}"
+        f"{pair['share']:.2%} of all {pair['images']:,} {noun} of {pair['true']}"
         for pair in pairs.head(top).to_dict("records")
     ]
     if len(pairs) > top:
         lines.append(f"{top} of {len(pairs):,} pairs; {_COUNTS} holds all")
-    return lines or ["no image was taken for another class"]
+    return lines or [f"no {noun[:-1]} was taken for another class"]
