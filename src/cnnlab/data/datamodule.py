@@ -336,10 +336,7 @@ class DataModule(LightningDataModule):
         return loaded
 
     def _folded(self, splits: Splits, fold: int) -> Splits:
-        samples = joined(splits.training, splits.validation)
-        if len(samples) < self.num_folds:
-            raise UserError(f"num_folds must be at most {len(samples)}, the number of samples, got {self.num_folds}")
-        validation, training = samples.fold(fold, self.num_folds)
+        validation, training = joined(splits.training, splits.validation).fold(fold, self.num_folds)
         return replace(splits, training=training, validation=validation)
 
     def _arranged(self, samples: Samples) -> Samples:

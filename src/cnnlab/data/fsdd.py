@@ -4,6 +4,7 @@ import hashlib
 import re
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -133,7 +134,7 @@ def _read(path: Path) -> list[_Recording]:
             with zipfile.ZipFile(path) as archive:
                 names = [name for name in archive.namelist() if name.endswith(".wav")]
                 contents = {name.rpartition("/")[2]: archive.read(name) for name in names}
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({' '.join(str(error).split())}); delete it to download it") from error
     parsed = [(found, name) for name in sorted(contents) if (found := _NAME.fullmatch(name))]
     return [_Recording(int(found[1]), found[2], int(found[3]), name, contents[name]) for found, name in parsed]

@@ -1,5 +1,6 @@
 """What a network hears of a recording: a waveform or a log-mel spectrogram of a fixed length."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -43,8 +44,8 @@ class Hearing:
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "seconds", "num_mels", "window_ms", "hop_ms"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"{name} must be greater than 0, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"{name} must be greater than 0 and finite, got {getattr(self, name)}")
         is_empty = self.features == "log_mel" and (self._hop < 1 or self._window < 2)
         if self.length < 1 or is_empty:
             raise UserError(

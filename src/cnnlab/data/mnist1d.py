@@ -1,6 +1,7 @@
 """MNIST-1D (Greydanus & Kobak, Scaling down deep learning with MNIST-1D, 2024): ten shapes of a short signal."""
 
 import random
+import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,10 +50,17 @@ class MNIST1D(DataModule):
         """Make the file if no folder has it and the package is there."""
         if locate(self.root, FILE) is None and (arrays := _made()) is not None:
             path = data_dirs(self.root)[-1] / FILE
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_name(".unfinished.npz")
-            np.savez_compressed(unfinished, allow_pickle=False, **arrays)
-            unfinished.replace(path)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryDirectory(prefix=".made-", dir=path.parent) as folder:  # of this process alone
+                    unfinished = Path(folder, path.name)
+                    np.savez_compressed(unfinished, allow_pickle=False, **arrays)
+                    unfinished.replace(path)
+            except OSError as error:
+                raise UserError(
+                    f"mnist1d cannot be written to {path} ({error.strerror}); name another folder with data.root= or "
+                    f"{ENVIRONMENT_VARIABLE}"
+                ) from error
 
     def read(self) -> Splits:
         path = locate(self.root, FILE)

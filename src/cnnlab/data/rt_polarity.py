@@ -4,6 +4,7 @@ import hashlib
 import io
 import tarfile
 import urllib.request
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,15 @@ class RtPolarity(TextDataModule, DownloadedDataModule):
         """Download and unpack into `folder`, in UTF-8."""
         with urllib.request.urlopen(self.url) as answer:
             packed = io.BytesIO(answer.read())
-        with tarfile.open(fileobj=packed) as archive:
-            for name, checksum in self.known_sha256.items():
-                member = archive.extractfile(f"rt-polaritydata/{name}")
-                assert member is not None
-                content = member.read().decode("cp1252").encode()
-                if hashlib.sha256(content).hexdigest() != checksum:
-                    raise DownloadFailed(f"{name} of {self.url} is not the published file")
-                (folder / name).write_bytes(content)
+        try:
+            with tarfile.open(fileobj=packed) as archive:
+                contents = {name: archive.extractfile(f"rt-polaritydata/{name}").read() for name in self.known_sha256}  # type: ignore[union-attr]
+        except (tarfile.TarError, zlib.error, OSError, EOFError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            raise DownloadFailed(f"{self.url} is not the published archive ({reason})") from error
+        for name, checksum in self.known_sha256.items():
+            content = contents[name].decode("cp1252", "replace").encode()
+            if hashlib.sha256(content).hexdigest() != checksum:
+                raise DownloadFailed(f"{name} of {self.url} is not the published file")
+            (folder / name).write_bytes(content)
         return folder

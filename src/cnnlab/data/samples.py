@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cnnlab.data.stratified import stratified_order
+from cnnlab.errors import UserError
 
 
 class LabelledSamples(ABC):
@@ -31,7 +32,12 @@ class LabelledSamples(ABC):
         """Return one of `num_folds` stratified parts, counted from 0, and all others together.
 
         The parts differ in size by one sample at most. As in `split`, the prefixes of the others are stratified.
+
+        Raises:
+            UserError: if there are not enough samples for so many parts.
         """
+        if len(self) < num_folds:
+            raise UserError(f"num_folds must be at most {len(self)}, the number of samples, got {num_folds}")
         order = stratified_order(self.labels)
         start, stop = (len(order) * n // num_folds for n in (number, number + 1))
         others = torch.cat([order[:start], order[stop:]])

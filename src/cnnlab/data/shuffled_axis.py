@@ -5,7 +5,8 @@ then a CNN may not be the tool.
 """
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -50,8 +51,21 @@ class ShuffledAxis:
         size = math.prod(sample_shape[1:]) if self._dim is None else sample_shape[self._dim]
         self.order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
 
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "ShuffledAxis | None":
+        """Of the data set with this description, see DataModule.description; None if nothing is reordered."""
+        axis = data.get("shuffle_axis", "none")
+        return None if axis == "none" else cls(axis, data["kind"], tuple(data["input_shape"]), data["seed"])
+
     def __call__(self, samples: Tensor) -> Tensor:
-        order = self.order.to(samples.device)
+        return self._reordered(samples, self.order)
+
+    def undo(self, samples: Tensor) -> Tensor:
+        """Give reordered samples (…, C, *spatial) their own order back."""
+        return self._reordered(samples, self.order.argsort())
+
+    def _reordered(self, samples: Tensor, order: Tensor) -> Tensor:
+        order = order.to(samples.device)
         if self._dim is not None:
             return samples.index_select(self._dim, order)
         return samples.flatten(-self._num_spatial_dims).index_select(-1, order).reshape(samples.shape)

@@ -1,7 +1,7 @@
 """Handwritten digits as solid objects in space: what MNIST is to images, for networks that convolve volumes."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from cnnlab.data.augment import turns
 from cnnlab.data.mnist import MNIST
-from cnnlab.data.samples import TensorSamples
+from cnnlab.data.samples import LabelledSamples, TensorSamples
 from cnnlab.data.splits import Splits
 from cnnlab.errors import UserError
 
@@ -33,6 +33,7 @@ class Volumes(MNIST):
         **mnist: see MNIST and DataModule.
     """
 
+    has_own_folds = True  # those of DataModule, cut from the images: only the volumes that are used are made
     dataset_name = "volumes"
     preprocessing = "plain"
 
@@ -50,26 +51,48 @@ class Volumes(MNIST):
 
     def read(self) -> Splits:
         images = super().read()
+        training, validation = self._turned(images.training, 0), self._turned(images.validation, 1)
+        if self.fold is not None:
+            validation, training = _joined(training, validation).fold(self.fold, self.num_folds)
         name = "volumes" if images.dataset == self.dataset_name else "volumes-5k"
         made_with = f"size {self.size}, thickness {self.thickness}, {self.degrees} degrees, seed {self.turn_seed}"
         test = images.test
         return replace(
             images,
             dataset=f"{name}-{self.size}",
-            training=self._solid(images.training, 0, self.train_size),
-            validation=self._solid(images.validation, 1, self.val_size),
-            test=lambda: self._solid(test() if callable(test) else test, 2),
+            training=self._solid(training.first(self.train_size)),
+            validation=self._solid(validation.first(self.val_size)),
+            test=lambda: self._solid(self._turned(test() if callable(test) else test, 2)),
             checksums=images.checksums | {"volumes": made_with},
         )
 
-    def _solid(self, images: Any, stream: int, num_needed: int | None = None) -> TensorSamples:
-        """The first so many images as solid objects. A sample's turn depends on its place in the split alone."""
+    def _turned(self, images: Any, stream: int) -> "_TurnedImages":
+        """The images of a split with their turns, of which each depends on its image's place in the split alone."""
         generator = torch.Generator().manual_seed(3 * self.turn_seed + stream)
         angles = (2 * torch.rand(len(images), 3, generator=generator) - 1) * math.radians(self.degrees)
-        needed = images.first(num_needed)
-        chunks = zip(torch.split(needed.inputs, _CHUNK), torch.split(angles[: len(needed)], _CHUNK), strict=True)
+        return _TurnedImages(images.inputs, images.labels, angles)
+
+    def _solid(self, images: "_TurnedImages") -> TensorSamples:
+        chunks = zip(torch.split(images.inputs, _CHUNK), torch.split(images.angles, _CHUNK), strict=True)
         solid = torch.cat([extrude(pixels, turned, self.size, self.thickness) for pixels, turned in chunks])
-        return TensorSamples(solid, needed.labels)
+        return TensorSamples(solid, images.labels)
+
+
+@dataclass(frozen=True)
+class _TurnedImages(LabelledSamples):
+    """Images (N, 1, H, W) that are not solid yet, with the angles (N, 3) of their turns in radians."""
+
+    inputs: Tensor
+    labels: Tensor
+    angles: Tensor
+
+    def take(self, positions: Tensor | slice) -> "_TurnedImages":
+        return _TurnedImages(self.inputs[positions], self.labels[positions], self.angles[positions])
+
+
+def _joined(first: _TurnedImages, second: _TurnedImages) -> _TurnedImages:
+    pairs = zip(*(vars(images).values() for images in (first, second)), strict=True)
+    return _TurnedImages(*map(torch.cat, pairs))
 
 
 def extrude(images: Tensor, angles: Tensor, size: int, thickness: float) -> Tensor:

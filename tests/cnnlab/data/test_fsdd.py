@@ -88,9 +88,11 @@ def test_other_recordings_are_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path / "data/fsdd/recordings.zip", FILES)
     with pytest.raises(UserError, match=r"does not hold the 3,000 recordings .*: 240 are there, .*; delete it"):
         ready(tmp_path / "data")
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match=rf"^{re.escape(str(path))} cannot be read \(.*\); delete it"):
-        ready(tmp_path / "data")
+    content = path.read_bytes()
+    for damaged in (content[:-100], content[:60] + b"\xff" * 60 + content[120:]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=rf"^{re.escape(str(path))} cannot be read \(.*\); delete it"):
+            ready(tmp_path / "data")
 
 
 def test_a_bad_recording_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def test_shapes_and_what_a_description_gives_back() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"seconds": 0}, "seconds must be greater than 0, got 0"),
+        ({"seconds": 0}, "seconds must be greater than 0 and finite, got 0"),
+        ({"seconds": float("inf")}, "seconds must be greater than 0 and finite, got inf"),
         ({"sample_rate": -1}, "sample_rate must be greater than 0"),
         ({"features": "log_mel", "hop_ms": 0.01}, "must be longer than a sample, which takes 0.00013 s"),
         ({"features": "log_mel", "num_mels": 200}, "num_mels=200 makes bands that lie between"),

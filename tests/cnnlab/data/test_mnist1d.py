@@ -1,5 +1,6 @@
 """MNIST-1D from the frozen file, or made by the package of that name."""
 
+import errno
 import hashlib
 import os
 import random
@@ -13,6 +14,7 @@ import pytest
 import torch
 from offline import isolate
 
+from cnnlab.data.files.npz_file import NpzFile
 from cnnlab.data.mnist1d import MNIST1D
 from cnnlab.errors import UserError
 
@@ -103,9 +105,10 @@ def test_neither_file_nor_package(tmp_path: Path) -> None:
         read(root=str(tmp_path))
 
 
-def test_the_package_makes_the_file_and_leaves_random_numbers_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """One that seeds all generators and makes the numbers of these tests."""
+
     def make_dataset() -> dict[str, Any]:
         random.seed(42)
         np.random.seed(42)
@@ -116,12 +119,12 @@ def test_the_package_makes_the_file_and_leaves_random_numbers_alone(
     package.make_dataset = make_dataset  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "mnist1d", ModuleType("mnist1d"))
     monkeypatch.setitem(sys.modules, "mnist1d.data", package)
-    save(tmp_path / "elsewhere", monkeypatch, known=False)
-    crc = {"x": "", "y": "", "x_test": "", "y_test": ""}
-    from cnnlab.data.files.npz_file import NpzFile
+    made = save(tmp_path / "elsewhere", monkeypatch, known=False)
+    monkeypatch.setattr(MNIST1D, "known_crc32", NpzFile(made).checksums())
+    return package
 
-    crc |= NpzFile(tmp_path / "elsewhere/mnist1d/mnist1d.npz").checksums()
-    monkeypatch.setattr(MNIST1D, "known_crc32", crc)
+
+def test_the_package_makes_the_file_and_leaves_random_numbers_alone(tmp_path: Path, package: ModuleType) -> None:
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state()
     data = read(root=str(tmp_path))
     assert len(data.training) == 3_600
@@ -129,3 +132,33 @@ def test_the_package_makes_the_file_and_leaves_random_numbers_alone(
     assert random.getstate() == before[0]
     assert np.random.get_state()[1].tolist() == before[1]
     assert torch.equal(torch.random.get_rng_state(), before[2])
+
+
+def test_two_processes_may_make_the_file_at_once(
+    tmp_path: Path, package: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_one = np.savez_compressed
+
+    def save_while_another_does(path: Path, **kwargs: Any) -> None:
+        monkeypatch.setattr(np, "savez_compressed", save_one)
+        MNIST1D(root=str(tmp_path)).prepare_data()
+        save_one(path, **kwargs)
+
+    monkeypatch.setattr(np, "savez_compressed", save_while_another_does)
+    assert len(read(root=str(tmp_path)).training) == 3_600
+    assert [path.name for path in (tmp_path / "mnist1d").iterdir()] == ["mnist1d.npz"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    tmp_path: Path, package: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_half(path: Path, **kwargs: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "savez_compressed", save_half)
+    with pytest.raises(
+        UserError, match=r"^mnist1d cannot be written to .*mnist1d.npz \(No space left on device\); name"
+    ):
+        read(root=str(tmp_path))
+    assert not list((tmp_path / "mnist1d").iterdir())

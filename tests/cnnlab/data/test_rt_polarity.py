@@ -79,6 +79,19 @@ def test_the_archive_is_downloaded_checked_and_rewritten_in_utf_8(
     assert data.checksums == RtPolarity.known_sha256
 
 
+@pytest.mark.parametrize("fault", ["", "cut"])
+def test_an_answer_that_is_no_archive_is_a_failed_download(
+    fault: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving({"rt.tar.gz": b"<html>log in to this network first</html>"}, fault) as (address, _):
+        monkeypatch.setattr(RtPolarity, "url", f"{address}rt.tar.gz")
+        data = RtPolarity()
+        data.prepare_data()
+    with pytest.raises(UserError, match=r"nor can it be downloaded \(.+\); put the files"):
+        data.setup()
+    assert not list((cache / "rt-polarity").iterdir())
+
+
 def test_files_that_are_missing_or_changed_are_named(tmp_path: Path) -> None:
     data = RtPolarity(str(tmp_path / "nowhere"))
     data.prepare_data()

@@ -117,6 +117,7 @@ def test_other_mistakes(tmp_path: Path) -> None:
         ({"min_count": 0}, "min_count must be at least 1, got 0"),
         ({"length": 0}, "length must be at least 1, got 0"),
         ({"fold": 10}, "fold must be from 0 to 9, as num_folds is 10, got 10"),
+        ({"fold": 0, "num_folds": 1_000}, "num_folds must be at most .*, the number of samples, got 1000"),
         ({"test_fraction": 0.9}, "test_fraction must be greater than 0 and at most 0.5, got 0.9"),
     ]:
         with pytest.raises(UserError, match=message):

@@ -61,6 +61,19 @@ def test_splits_are_those_of_mnist(root: str) -> None:
     assert (description["kind"], description["preprocessing"]) == ("volume", "plain")
 
 
+def test_folds_are_those_of_the_images_whatever_part_of_them_is_used(root: str) -> None:
+    chosen: dict[str, Any] = {"fold": 2, "num_folds": 20}
+    data, images = volumes(root, **chosen), MNIST(root=root, train_size=150, val_size=130, **chosen)
+    images.prepare_data()
+    images.setup()
+    assert torch.equal(data.training.labels, images.training.labels)
+    assert torch.equal(data.validation.labels, images.validation.labels)
+    more = volumes(root, train_size=5_000, val_size=None, **chosen)
+    assert (len(more.training), len(more.validation)) == (5_000, 300)
+    assert torch.equal(more.validation.inputs[:130], data.validation.inputs)
+    assert len(more.test_dataloader().data) == 250
+
+
 def test_without_files_the_embedded_digits_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     data = volumes("nowhere")
     assert data.dataset == "volumes-5k-8"

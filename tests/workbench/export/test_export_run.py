@@ -17,6 +17,7 @@ from cnnlab.data.lazy_samples import LazySamples
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.data.mnist import MNIST
 from cnnlab.data.samples import TensorSamples
+from cnnlab.data.shuffled_axis import ShuffledAxis
 from cnnlab.errors import UserError
 from cnnlab.saved_run import SavedModel
 from cnnlab.workbench.export import formats
@@ -107,6 +108,28 @@ def test_signals_and_volumes(name: str, shape: tuple[int, ...], tmp_path: Path) 
     saved = saved_model("tinyvgg", shape)
     path = tmp_path / f"model{formats.FORMATS[name].suffix}"
     exported(saved, name, path, 255 * torch.rand(20, *shape))
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize(
+    ("kind", "axis", "shape"), [("series", "time", (2, 100)), ("volume", "pixels", (1, 12, 14, 16))]
+)
+def test_of_shuffled_data_the_order_goes_along(
+    kind: str, axis: str, shape: tuple[int, ...], name: str, tmp_path: Path
+) -> None:
+    saved = saved_model("tinyvgg", shape)
+    saved.data.update(kind=kind, shuffle_axis=axis, seed=3)
+    path = tmp_path / f"model{formats.FORMATS[name].suffix}"
+    inputs = 255 * torch.rand(20, *shape)
+    exported(saved, name, path, inputs)
+    normalise = Normalise(saved.data["mean"], saved.data["std"], saved.data["scale"], len(shape) - 1, inputs.device)
+    arrange = ShuffledAxis(axis, kind, shape, seed=3)  # type: ignore[arg-type]
+    with torch.no_grad():
+        expected, found = saved.model(normalise(arrange(inputs))), form(name).load(path, saved)(inputs)
+    assert torch.allclose(found, expected, atol=1e-4)
+    about = metadata_in(path)
+    assert (about["shuffle_axis"], json.loads(about["order"])) == (axis, arrange.order.tolist())
+    assert ("are put in the order that is told" in about["input"]) == (name == "safetensors")
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
@@ -256,6 +279,10 @@ def test_the_check_takes_validation_first_and_never_test_samples(without_data: N
     assert torch.equal(known[500:], data.training.inputs[:500])
     data.training = data.training.first(10)
     assert len(known_samples(data)) == 510
+    shuffled = MNIST(shuffle_axis="pixels")
+    shuffled.setup()
+    assert not torch.equal(shuffled.validation.inputs, data.validation.inputs)
+    assert torch.equal(known_samples(shuffled), known)
 
 
 def test_the_check_reads_no_more_than_it_needs_of_data_that_are_not_in_memory(without_data: None) -> None:

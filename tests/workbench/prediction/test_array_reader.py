@@ -83,6 +83,15 @@ def test_of_an_archive_all_arrays_with_samples_count(tmp_path: Path) -> None:
     assert names == ["set.npz/x[0]", "set.npz/x[1]", "set.npz/x_test"]
 
 
+def damaged() -> bytes:
+    """A compressed archive in the middle of which bytes have changed."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, x=np.random.default_rng(0).normal(size=40))
+    content = bytearray(buffer.getvalue())
+    content[60:90] = b"\xff" * 30
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("data", "content", "message"),
     [
@@ -103,6 +112,7 @@ def test_of_an_archive_all_arrays_with_samples_count(tmp_path: Path) -> None:
         (SERIES, b"", r"bad is no NumPy file"),
         (SERIES, npz(x=np.zeros(40))[:-30], r"bad is no NumPy file"),
         (SERIES, npy(np.zeros(40))[:-30], r"bad cannot be read as a NumPy file"),
+        (SERIES, damaged(), r"bad cannot be read as a NumPy file \(Error -3 while decompressing"),
     ],
 )
 def test_what_holds_no_such_samples_is_told_in_one_line(data: dict[str, Any], content: bytes, message: str) -> None:

@@ -14,6 +14,9 @@ from cnnlab.errors import UserError, printable
 
 Wave = NDArray[np.float32]
 
+_HIGHEST_RATE = 2**20  # Hz; headers that say more are damaged, and resampling would fill the memory
+_LOUDEST = 2.0**32  # floating point may leave [-1, 1], but not by more than integers that were never scaled
+
 
 def is_wav(name: str) -> bool:
     """Whether a file's name is a WAV file's."""
@@ -45,11 +48,13 @@ def read_wav(source: Path | bytes, sample_rate: int, name: str | None = None) ->
         raise UserError(f"{called} cannot be read as a WAV file ({_plain(error)})") from error
     if stored.size == 0 or rate < 1:
         raise UserError(f"{called} cannot be read as a WAV file (it holds no sound)")
+    if rate > _HIGHEST_RATE:
+        raise UserError(f"{called} cannot be read as a WAV file (its header says {rate:,} Hz)")
     wave = _in_unit_range(stored)
     if wave.ndim == 2:
         wave = wave.mean(axis=1)
-    if not np.isfinite(wave).all():
-        raise UserError(f"{called} holds NaN or infinity")
+    if not (np.abs(wave) <= _LOUDEST).all():
+        raise UserError(f"{called} holds NaN, infinity or numbers that are no sound; those of sound are from -1 to 1")
     if rate != sample_rate:
         from scipy.signal import resample_poly  # takes a second to import
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.lazy_samples import LazySamples
 from cnnlab.data.loading.normalisation import Normalise
+from cnnlab.data.shuffled_axis import ShuffledAxis
 from cnnlab.saved_run import SavedModel
 
 NUM_SAMPLES = 1_000
@@ -33,7 +34,8 @@ def compare(saved: SavedModel, exported: Callable[[Tensor], Tensor], inputs: Ten
     """Compare a run's network with what was loaded from its exported file, on inputs (N, C, *spatial) as stored."""
     data = saved.data
     normalise = Normalise(data["mean"], data["std"], data["scale"], inputs.dim() - 2, inputs.device)
-    expected = _outputs(lambda batch: saved.model(normalise(batch)), inputs)
+    arrange = ShuffledAxis.of(data) or (lambda batch: batch)
+    expected = _outputs(lambda batch: saved.model(normalise(arrange(batch))), inputs)
     found = _outputs(exported, inputs)
     return Agreement(
         num_samples=len(inputs),
@@ -43,7 +45,10 @@ def compare(saved: SavedModel, exported: Callable[[Tensor], Tensor], inputs: Ten
 
 
 def known_samples(datamodule: DataModule) -> Tensor:
-    """Up to 1,000 samples (N, C, *spatial) as they are stored: validation's, then training's, never test's."""
+    """Up to 1,000 samples (N, C, *spatial) as they are stored: validation's, then training's, never test's.
+
+    What shuffle_axis did to them is undone, for exported files take samples as they come.
+    """
     parts: list[Tensor] = []
     missing = NUM_SAMPLES
     for samples in (datamodule.validation, datamodule.training):
@@ -54,7 +59,9 @@ def known_samples(datamodule: DataModule) -> Tensor:
         missing -= len(some)
         if missing == 0:
             break
-    return torch.cat(parts)
+    arrange = ShuffledAxis.of(datamodule.description())
+    inputs = torch.cat(parts)
+    return inputs if arrange is None else arrange.undo(inputs)
 
 
 def _outputs(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from cnnlab.data.loading.normalisation import Normalise
+from cnnlab.data.shuffled_axis import ShuffledAxis
 from cnnlab.errors import UserError
 from cnnlab.saved_run import SavedModel
 
@@ -20,23 +21,27 @@ class StoredInputs(nn.Module):
     """(N, C, *spatial) float32 as stored, for images pixels from 0 to 255, to what `model` makes of them normalised.
 
     Forgetting the normalisation is the classic mistake with somebody else's network, so it goes along, as buffers,
-    which an exporter takes for part of the network.
+    which an exporter takes for part of the network; so does the order of data.shuffle_axis.
 
     Args:
         model: takes normalised inputs.
         normalise: that of the data.
+        arrange: reorders inputs as the data were reordered.
     """
 
     factor: Tensor
     offset: Tensor
 
-    def __init__(self, model: nn.Module, normalise: Normalise) -> None:
+    def __init__(self, model: nn.Module, normalise: Normalise, arrange: ShuffledAxis | None = None) -> None:
         super().__init__()
         self.register_buffer("factor", normalise.factor)
         self.register_buffer("offset", normalise.offset)
+        self.arrange = arrange
         self.model = model
 
     def forward(self, inputs: Tensor) -> Tensor:
+        if self.arrange is not None:
+            inputs = self.arrange(inputs)
         outputs: Tensor = self.model(inputs * self.factor + self.offset)
         return outputs
 
@@ -47,7 +52,8 @@ def with_normalisation(saved: SavedModel) -> tuple[StoredInputs, dict[str, Any]]
     # A copy, laid out as other programs expect it: training may have put the channels last.
     model = copy.deepcopy(saved.model).to(memory_format=torch.contiguous_format)
     data, device = saved.data, torch.device("cpu")
-    network = StoredInputs(model, Normalise(data["mean"], data["std"], data["scale"], len(shape) - 1, device))
+    normalise = Normalise(data["mean"], data["std"], data["scale"], len(shape) - 1, device)
+    network = StoredInputs(model, normalise, ShuffledAxis.of(data))
     example = torch.zeros(2, *shape)  # a batch of one would be taken for a constant
     return network.eval(), {"args": (example,), "dynamic_shapes": ({0: Dim("batch")},)}
 

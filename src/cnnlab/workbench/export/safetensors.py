@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cnnlab.building import build_model
 from cnnlab.data.loading.normalisation import Normalise
+from cnnlab.data.shuffled_axis import ShuffledAxis
 from cnnlab.saved_run import SavedModel
 
 USAGE = """\
@@ -43,4 +44,5 @@ def load(path: Path, saved: SavedModel) -> Callable[[Tensor], Tensor]:
     with safe_open(path, "pt") as file:
         about = {name: json.loads(file.metadata()[name]) for name in ("mean", "std", "scale")}
     normalise = Normalise(**about, num_spatial_dims=len(shape) - 1, device=torch.device("cpu"))
-    return lambda inputs: model(normalise(inputs))
+    arrange = ShuffledAxis.of(data) or (lambda inputs: inputs)
+    return lambda inputs: model(normalise(arrange(inputs)))

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def _arrays(source: Path | bytes, name: str) -> dict[str, NDArray[Any]]:
             file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = "it holds Python objects, which only running code could read" if "pickle" in str(error) else str(error)
         raise UserError(f"{name} cannot be read as a NumPy file ({' '.join(reason.split())})") from error
 

@@ -103,8 +103,7 @@ class Predictor:
         self.class_names = tuple(data["class_names"])
         self.model = saved.model.to(self.device)
         self._vocabulary = data.get("vocabulary")
-        axis = data.get("shuffle_axis", "none")
-        self._arrange = None if axis == "none" else ShuffledAxis(axis, data["kind"], shape, data["seed"])
+        self._arrange = ShuffledAxis.of(data)
         self._appearance = Appearance.of(data)
         self._normalise = Normalise(data["mean"], data["std"], data["scale"], len(shape) - 1, self.device)
 

@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -110,5 +111,5 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes | UserError:
         return UserError(f"{printable(name)} would unpack to more than {_LARGEST_MEMBER // 2**20} MiB")
     try:
         return archive.read(name)
-    except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError, zlib.error) as error:
         return UserError(f"{printable(name)} cannot be unpacked ({' '.join(str(error).split())})")

@@ -79,8 +79,10 @@ def test_what_holds_no_sound_is_no_matter() -> None:
         (stored(np.zeros(0, np.int16)), "it holds no sound"),
         (b"RIFF" + struct.pack("<I", 28) + stored(np.zeros(9, np.int16))[8:36], "it holds no sound"),
         (stored(np.full(9, np.nan, np.float32)), "NaN"),
+        (stored(np.full(9, 1e300)), "numbers that are no sound"),
+        (stored(WAVE, 99_999_989), "its header says 99,999,989 Hz"),
     ],
-    ids=["empty", "text", "cut", "silent", "header", "nan"],
+    ids=["empty", "text", "cut", "silent", "header", "nan", "beyond float32", "rate"],
 )
 def test_a_bad_file_is_one_line_that_names_it(content: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.wav"
