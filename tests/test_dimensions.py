@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 from sounds import spoken_digits, zipped
 from torch import nn
 
+from cnnlab.data.audio_features import AudioFeatures
 from cnnlab.data.files.wav import wav_bytes
 from cnnlab.data.fsdd import FSDD
-from cnnlab.data.hearing import Hearing
 from cnnlab.data.mnist1d import MNIST1D
 from cnnlab.data.organmnist3d import OrganMNIST3D
 from cnnlab.data.rt_polarity import RtPolarity
@@ -123,11 +123,11 @@ def test_numbers_of_one_network(cells: list[str]) -> None:
 def test_numbers_of_sound() -> None:
     silence = wav_bytes(np.zeros(8_000, np.float32), 8_000)
     assert "one second at 8 kHz is 1x8000" in PAGE
-    assert Hearing("waveform").sample(silence).shape == (1, 8_000)
+    assert AudioFeatures("waveform").sample(silence).shape == (1, 8_000)
     assert "As 24 mel bands and 51 frames it is 1x24x51" in PAGE
-    assert Hearing("log_mel", num_mels=24, hop_ms=20.0).sample(silence).shape == (1, 24, 51)
+    assert AudioFeatures("log_mel", num_mels=24, hop_ms=20.0).sample(silence).shape == (1, 24, 51)
     assert "without further settings there are 40 bands and 101 frames" in PAGE
-    assert Hearing("log_mel").sample(silence).shape == (1, 40, 101)
+    assert AudioFeatures("log_mel").sample(silence).shape == (1, 40, 101)
 
 
 def test_numbers_of_text() -> None:

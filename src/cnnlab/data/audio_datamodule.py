@@ -4,15 +4,15 @@ import copy
 from dataclasses import replace
 from typing import Any, Self
 
+from cnnlab.data.audio_features import AudioFeatures, Features
 from cnnlab.data.datamodule import DataModule
-from cnnlab.data.hearing import Features, Hearing
 
 
 class AudioDataModule(DataModule):
     """Recordings as waveforms (1, T) for 1-D networks or log-mel spectrograms (1, num_mels, frames) for 2-D ones.
 
     Args:
-        features, sample_rate, seconds, num_mels, window_ms, hop_ms: see Hearing.
+        features, sample_rate, seconds, num_mels, window_ms, hop_ms: see AudioFeatures.
         **loading: see DataModule.
     """
 
@@ -27,19 +27,19 @@ class AudioDataModule(DataModule):
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
-        self.hearing = Hearing(features, sample_rate, seconds, num_mels, window_ms, hop_ms)
+        self.audio = AudioFeatures(features, sample_rate, seconds, num_mels, window_ms, hop_ms)
 
     @classmethod
     def kind_of(cls, num_spatial_dims: int) -> str:
         return "audio" if num_spatial_dims == 1 else "spectrogram"
 
     def description(self) -> dict[str, Any]:
-        return super().description() | {"audio": self.hearing.description()}
+        return super().description() | {"audio": self.audio.description()}
 
     def as_waveforms(self) -> Self:
         """The same samples in the same order, as one can listen to them."""
         other = copy.copy(self)
-        other.hearing = replace(self.hearing, features="waveform")
+        other.audio = replace(self.audio, features="waveform")
         other.shuffle_axis = "none"
         other._splits = None
         return other

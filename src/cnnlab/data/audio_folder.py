@@ -42,6 +42,6 @@ class AudioFolder(AudioDataModule):
 
     def read(self) -> Splits:
         class_names, files = find_files(self.root, _RECORDINGS)
-        reader = partial(FileSamples, read=self.hearing.sample, skip=self.unreadable == "skip")
+        reader = partial(FileSamples, read=self.audio.sample, skip=self.unreadable == "skip")
         fractions = (self.val_fraction, self.test_fraction)
         return whole_splits(self.root, _RECORDINGS, class_names, files, reader, *fractions)

@@ -100,9 +100,9 @@ class FSDD(AudioDataModule, DownloadedDataModule):
 
     def _samples(self, recordings: Iterable[_Recording]) -> TensorSamples:
         chosen = list(recordings)
-        waves = np.stack([self.hearing.wave(one.content, one.name) for one in chosen])
+        waves = np.stack([self.audio.wave(one.content, one.name) for one in chosen])
         labels = torch.tensor([one.digit for one in chosen])
-        return TensorSamples(self.hearing.heard(torch.from_numpy(waves)), labels).split(0)[1]
+        return TensorSamples(self.audio.extract(torch.from_numpy(waves)), labels).split(0)[1]
 
     def _check(self, path: Path, recordings: list[_Recording]) -> str:
         """Return the checksum; raise UserError for recordings that are not those of the data set."""

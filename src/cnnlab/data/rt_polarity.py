@@ -15,7 +15,7 @@ from cnnlab.data.downloaded import DownloadedDataModule
 from cnnlab.data.files.download import DownloadFailed
 from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.text_datamodule import TextDataModule, Texts, TextSplits
-from cnnlab.data.words import words_of
+from cnnlab.data.vocabulary import words_of
 from cnnlab.errors import UserError
 
 

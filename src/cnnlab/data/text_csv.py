@@ -9,7 +9,7 @@ import torch
 
 from cnnlab.data.files.text_table import columns
 from cnnlab.data.text_datamodule import TextDataModule, Texts, TextSplits
-from cnnlab.data.words import words_of
+from cnnlab.data.vocabulary import words_of
 from cnnlab.errors import UserError, did_you_mean, printable
 
 _SPLITS = {"train": "train", "training": "train", "val": "val", "validation": "val", "dev": "val", "test": "test"}

@@ -11,7 +11,7 @@ from torch import Tensor
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.samples import LabelledSamples, TensorSamples
 from cnnlab.data.splits import Splits
-from cnnlab.data.words import PADDING, UNKNOWN, as_numbers, numbers_of, vocabulary_of
+from cnnlab.data.vocabulary import PADDING, UNKNOWN, as_numbers, numbers_of, vocabulary_of
 from cnnlab.errors import UserError
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from cnnlab.data.words import PADDING, UNKNOWN
+from cnnlab.data.vocabulary import PADDING, UNKNOWN
 
 
 class WordDropout:

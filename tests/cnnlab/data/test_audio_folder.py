@@ -44,10 +44,10 @@ def test_own_splits_are_kept_and_waveforms_come_in_the_same_order(tmp_path: Path
     assert (len(data.training), len(data.validation), len(data.test_dataloader().data)) == (30, 12, 18)
     waves = data.as_waveforms()
     waves.setup()
-    heard = data.hearing.heard(waves.validation.inputs[:, 0])  # type: ignore[union-attr]
+    heard = data.audio.extract(waves.validation.inputs[:, 0])  # type: ignore[union-attr]
     order = torch.tensor([float(x.sum()) for x in data.validation.inputs])  # type: ignore[union-attr]
     torch.testing.assert_close(heard.sum(dim=(1, 2, 3)), order)  # one permutation of the frames keeps the sum
-    assert data.hearing.features == "log_mel"
+    assert data.audio.features == "log_mel"
 
 
 def test_bad_recordings_are_named_or_skipped(tones: Path, caplog: pytest.LogCaptureFixture) -> None:

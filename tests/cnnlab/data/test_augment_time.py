@@ -6,9 +6,9 @@ import pytest
 import torch
 from sounds import fill, tone
 
+from cnnlab.data.audio_features import AudioFeatures
 from cnnlab.data.audio_folder import AudioFolder
 from cnnlab.data.augment_time import Time
-from cnnlab.data.hearing import Hearing
 from cnnlab.data.npz import Npz
 from cnnlab.errors import UserError
 
@@ -42,15 +42,15 @@ def test_stretched_tones_have_another_pitch() -> None:
 
 def test_gain_has_the_same_meaning_for_waves_and_spectrograms() -> None:
     waves = torch.from_numpy(tone(700, 1.0, amplitude=0.2))[None].repeat(20, 1)
-    hearing = Hearing(features="log_mel")
+    audio = AudioFeatures(features="log_mel")
     louder = changed(waves[:, None], gain_db=12.0)
     gains = 20 * torch.log10(louder.square().mean(dim=(1, 2)) / waves.square().mean(dim=1)) / 2
     assert gains.abs().max() <= 12.001
     assert gains.std() > 3
-    spectrograms = changed(hearing.heard(waves), gain_db=12.0)
-    loud = hearing.heard(waves) > 30
-    torch.testing.assert_close(spectrograms[loud], hearing.heard(louder[:, 0])[loud], atol=0.1, rtol=0)
-    assert not spectrograms[hearing.heard(waves) == 0].any()
+    spectrograms = changed(audio.extract(waves), gain_db=12.0)
+    loud = audio.extract(waves) > 30
+    torch.testing.assert_close(spectrograms[loud], audio.extract(louder[:, 0])[loud], atol=0.1, rtol=0)
+    assert not spectrograms[audio.extract(waves) == 0].any()
 
 
 def test_noise_is_as_loud_as_said_for_both() -> None:
@@ -59,7 +59,7 @@ def test_noise_is_as_loud_as_said_for_both() -> None:
     relative = noise.square().mean(dim=1).sqrt() / waves.square().mean(dim=1).sqrt()
     assert 0.08 < relative.max() < 0.105
     assert relative.min() < 0.02
-    heard = 10 ** (Hearing(features="log_mel").heard(waves[:50]) / 10)
+    heard = 10 ** (AudioFeatures(features="log_mel").extract(waves[:50]) / 10)
     noisy = 10 ** (changed(10 * torch.log10(heard), noise_db=-20.0) / 10)
     assert ((noisy - heard).mean(dim=(1, 2, 3)) / heard.mean(dim=(1, 2, 3))).max() == pytest.approx(0.01, rel=0.15)
 

@@ -53,7 +53,7 @@ def test_splits_hold_whole_takes_of_every_speaker_and_digit(small: Path) -> None
     parts = [hashes(part) for part in (data.training, data.validation, test)]
     assert len(set.union(*parts)) == sum(map(len, parts)) == len(FILES)
     assert (data.dataset, data.input_shape) == ("fsdd", (1, 8_000))
-    wanted = data.hearing.sample(FILES["3_theo_2.wav"]).tobytes()
+    wanted = data.audio.sample(FILES["3_theo_2.wav"]).tobytes()
     assert wanted in parts[2]
     assert data.description()["audio"]["features"] == "waveform"
 
@@ -62,7 +62,7 @@ def test_nothing_of_a_held_out_speaker_is_trained_on(small: Path) -> None:
     data = ready(small, held_out_speaker="theo", features="log_mel")
     test = data.test_dataloader().data
     by_speaker = {
-        speaker: {data.hearing.sample(content).tobytes() for name, content in FILES.items() if speaker in name}
+        speaker: {data.audio.sample(content).tobytes() for name, content in FILES.items() if speaker in name}
         for speaker in ("george", "theo")
     }
     assert hashes(test) == by_speaker["theo"]

@@ -14,9 +14,9 @@ from cnnlab.errors import UserError
 from cnnlab.speed import hardware
 from cnnlab.workbench.benchmark import dimensions, loops, training_runs, variants
 from cnnlab.workbench.benchmark.bench import Bench
+from cnnlab.workbench.benchmark.hand_written_samples import HandWrittenSamples, counterpart
 from cnnlab.workbench.benchmark.measuring import Settings
 from cnnlab.workbench.benchmark.pipeline import ours, per_sample
-from cnnlab.workbench.benchmark.plain_samples import PlainSamples, counterpart
 from cnnlab.workbench.benchmark.recorded_samples import RecordedSamples
 
 SMALL = ["model=linear", "data.train_size=320", "data.batch_size=16", "trainer.accelerator=cpu"]
@@ -47,7 +47,7 @@ def test_every_loop_runs_so_many_steps(bench: Bench) -> None:
 
 
 def test_samples_one_by_one_are_the_pixels_that_batches_hold(bench: Bench) -> None:
-    samples = PlainSamples(bench.data, bench.config.augment)
+    samples = HandWrittenSamples(bench.data, bench.config.augment)
     inputs, labels = bench.data.training.inputs[:9], bench.data.training.labels[:9]
     expected = (inputs / 255 - bench.data.mean[0]) / bench.data.std[0]
     for number in range(9):
@@ -60,7 +60,7 @@ def test_samples_one_by_one_are_the_pixels_that_batches_hold(bench: Bench) -> No
 def test_sequences_and_volumes_one_by_one_are_normalised_as_batches_are(name: str, tmp_path: Path) -> None:
     bench = Bench(["model=linear", *dimensions.made(name, tmp_path, num_samples=64)])
     data = bench.data
-    samples = PlainSamples(data, bench.config.augment)
+    samples = HandWrittenSamples(data, bench.config.augment)
     inputs = data.training.inputs[:9]
     normalise = Normalise(data.mean, data.std, data.scale, inputs.dim() - 2, bench.device)
     torch.testing.assert_close(torch.stack([samples[i][0] for i in range(9)]), normalise(inputs), atol=1e-5, rtol=1e-5)
@@ -69,7 +69,7 @@ def test_sequences_and_volumes_one_by_one_are_normalised_as_batches_are(name: st
 def test_only_images_are_augmented_one_by_one(tmp_path: Path) -> None:
     bench = Bench(["model=linear", "augment=shift", *dimensions.made("1-D 40", tmp_path, num_samples=64)])
     with pytest.raises(UserError, match="augments only images here; leave out augment="):
-        PlainSamples(bench.data, bench.config.augment)
+        HandWrittenSamples(bench.data, bench.config.augment)
 
 
 def test_a_careful_hand_sees_every_sample_once_in_another_order_each_time(bench: Bench) -> None:
@@ -114,7 +114,7 @@ def test_augmentations_have_counterparts(bench: Bench) -> None:
     assert (turn.degrees, turn.translate, turn.scale) == ([-10.0, 10.0], (0.07, 0.07), (0.9, 1.1))
     assert counterpart(bench.config.augment, (28, 28)) == []
     for augment in (shift, OmegaConf.create(affine)):
-        assert PlainSamples(bench.data, augment)[0][0].shape == (1, 28, 28)
+        assert HandWrittenSamples(bench.data, augment)[0][0].shape == (1, 28, 28)
 
 
 def test_reading_is_timed_both_ways(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from cnnlab.data.audio_datamodule import AudioDataModule
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.speed import hardware
 from cnnlab.workbench.benchmark.bench import Bench
-from cnnlab.workbench.benchmark.plain_samples import PlainSamples
+from cnnlab.workbench.benchmark.hand_written_samples import HandWrittenSamples
 from cnnlab.workbench.benchmark.recorded_samples import RecordedSamples
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -28,7 +28,7 @@ def plain(bench: Bench, steps: int) -> float:
     if isinstance(bench.data, AudioDataModule):
         samples = RecordedSamples(bench.data)
     else:
-        samples = PlainSamples(bench.data, bench.config.augment)
+        samples = HandWrittenSamples(bench.data, bench.config.augment)
     loader: DataLoader[Any] = DataLoader(samples, bench.batch_size, shuffle=True)
     optimizer = AdamW(model.parameters(), lr=bench.config.optimizer.lr)
     return _train(bench, model, optimizer, loader, steps, "32-true", read_accuracy=True)

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from cnnlab.workbench.benchmark import figures
 from cnnlab.workbench.benchmark.bench import Bench
+from cnnlab.workbench.benchmark.hand_written_samples import HandWrittenSamples
 from cnnlab.workbench.benchmark.measuring import Cell, Row, Settings, take_turns
-from cnnlab.workbench.benchmark.plain_samples import PlainSamples
 from cnnlab.workbench.benchmark.report import Aim, aims, rates, section, spread
 
 TITLE = "Images/s of the data pipeline alone, from the samples in memory to normalised float32 batches on the device"
@@ -46,7 +46,7 @@ def measure(settings: Settings, device: str, augment: str, batch_size: int) -> l
 
 def per_sample(bench: Bench, workers: int, steps: int) -> float:
     """Seconds once the workers have started and brought a first batch."""
-    samples = PlainSamples(bench.data, bench.config.augment)
+    samples = HandWrittenSamples(bench.data, bench.config.augment)
     batches = iter(DataLoader(samples, bench.batch_size, shuffle=True, num_workers=workers))
     next(batches)
     return _read(bench, batches, steps)

@@ -18,14 +18,14 @@ class RecordedSamples(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(self, data: AudioDataModule) -> None:
         self.folder = _written(data)
-        self.labels, self.hearing = data.training.labels, data.hearing
+        self.labels, self.audio = data.training.labels, data.audio
         self.normalise = Normalise(data.mean, data.std, data.scale, len(data.input_shape) - 1, torch.device("cpu"))
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        sample = torch.from_numpy(self.hearing.sample(Path(self.folder.name, f"{index}.wav")))
+        sample = torch.from_numpy(self.audio.sample(Path(self.folder.name, f"{index}.wav")))
         return self.normalise(sample[None])[0], self.labels[index]
 
 
@@ -36,5 +36,5 @@ def _written(data: AudioDataModule) -> "TemporaryDirectory[str]":
     waves.setup()
     for number in range(len(waves.training)):
         wave = waves.training[number][0][0].numpy()  # type: ignore[index]
-        Path(folder.name, f"{number}.wav").write_bytes(wav_bytes(wave, data.hearing.sample_rate))
+        Path(folder.name, f"{number}.wav").write_bytes(wav_bytes(wave, data.audio.sample_rate))
     return folder

@@ -25,6 +25,6 @@ def recordings(subject: Subject) -> Files:
         for place, index in enumerate(indices, start=1):
             true, predicted = (scores.class_names[int(labels[index])] for labels in (scores.labels, scores.predicted))
             name = re.sub(r"[^\w.-]+", "_", f"{place:02}_sample_{index}_true_{true}_predicted_{predicted}")
-            content = wav_bytes(waves[index][0].numpy(), data.hearing.sample_rate)
+            content = wav_bytes(waves[index][0].numpy(), data.audio.sample_rate)
             files[f"recordings/{folder}/{name}.wav"] = content
     return files

@@ -24,7 +24,7 @@ class Appearance:
     Attributes:
         kind: see DataModule.kind; None: what the number of dims suggests.
         is_ink: draw large values of images dark, as pen strokes on paper.
-        audio: of recordings the settings that made the samples of them, see Hearing.description.
+        audio: of recordings the settings that made the samples of them, see AudioFeatures.description.
         vocabulary: of texts the words in the order of their numbers.
     """
 

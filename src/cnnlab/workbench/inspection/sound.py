@@ -16,7 +16,7 @@ def draw_waveform(axes: Axes, wave: NDArray[np.floating[Any]], audio: Mapping[st
     """Draw a recording (T,), whose loudest value fills the axes.
 
     Args:
-        audio: the settings that made it, see Hearing.description.
+        audio: the settings that made it, see AudioFeatures.description.
     """
     axes.plot(np.arange(len(wave)) / audio["sample_rate"], wave, color=BLUE, linewidth=0.4)
     largest = 1.05 * float(np.abs(wave).max()) or 1.0

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cnnlab.data.audio_features import AudioFeatures
 from cnnlab.data.files.wav import Wave, is_wav, read_wav
-from cnnlab.data.hearing import Hearing
 from cnnlab.workbench.prediction.contact_sheet import PICTURE_SIDE
 from cnnlab.workbench.prediction.reader import Prepared
 
@@ -27,15 +27,15 @@ class RecordingReader:
     formats = "WAV"
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        self._hearing = Hearing.of(data)
+        self._audio = AudioFeatures.of(data)
 
     def accepts(self, name: str) -> bool:
         return is_wav(name)
 
     def read(self, source: Path | bytes, name: str) -> Prepared:
-        whole = read_wav(source, self._hearing.sample_rate, name)
-        wave = self._hearing.fitted(whole)
-        sample = self._hearing.heard(torch.from_numpy(wave)[None])[0].numpy()
+        whole = read_wav(source, self._audio.sample_rate, name)
+        wave = self._audio.cut_or_padded(whole)
+        sample = self._audio.extract(torch.from_numpy(wave)[None])[0].numpy()
         is_waveform = sample.ndim == 2
         return Prepared(_drawn_wave(whole), sample, seen=_drawn_wave(wave) if is_waveform else _drawn_bands(sample))
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from cnnlab.data.files import text_table
-from cnnlab.data.words import as_numbers, numbers_of, words_of
+from cnnlab.data.vocabulary import as_numbers, numbers_of, words_of
 from cnnlab.errors import UserError, printable
 from cnnlab.workbench.prediction import sources
 from cnnlab.workbench.prediction.reader import Prepared

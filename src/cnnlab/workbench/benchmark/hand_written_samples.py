@@ -14,7 +14,7 @@ from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import UserError
 
 
-class PlainSamples(Dataset[tuple[Tensor, int]]):
+class HandWrittenSamples(Dataset[tuple[Tensor, int]]):
     """The training samples, normalised one by one.
 
     Images are Pillow images, augmented as `augment` says, then through ToTensor and Normalize. Sequences, volumes and

@@ -1,30 +1,30 @@
-"""What a network hears: of one length, in the middle, from settings that a saved description holds."""
+"""What a network gets of a recording: of one length, in the middle, from settings that a saved description holds."""
 
 import numpy as np
 import pytest
 from sounds import RATE, tone
 
+from cnnlab.data.audio_features import AudioFeatures
 from cnnlab.data.files.wav import wav_bytes
-from cnnlab.data.hearing import Hearing
 from cnnlab.errors import UserError
 
 
 def test_short_recordings_get_silence_and_long_ones_lose_as_much_on_both_sides() -> None:
-    hearing = Hearing(sample_rate=10, seconds=1.0)
-    assert hearing.fitted(np.array([1, 2, 3], np.float32)).tolist() == [0, 0, 0, 1, 2, 3, 0, 0, 0, 0]
-    assert hearing.fitted(np.arange(15, dtype=np.float32)).tolist() == list(range(2, 12))
-    assert hearing.fitted(np.arange(10, dtype=np.float32)).tolist() == list(range(10))
+    audio = AudioFeatures(sample_rate=10, seconds=1.0)
+    assert audio.cut_or_padded(np.array([1, 2, 3], np.float32)).tolist() == [0, 0, 0, 1, 2, 3, 0, 0, 0, 0]
+    assert audio.cut_or_padded(np.arange(15, dtype=np.float32)).tolist() == list(range(2, 12))
+    assert audio.cut_or_padded(np.arange(10, dtype=np.float32)).tolist() == list(range(10))
 
 
 def test_shapes_and_what_a_description_gives_back() -> None:
     content = wav_bytes(tone(440, 0.3), RATE)
-    assert Hearing().sample(content).shape == (1, 8_000)
-    hearing = Hearing(features="log_mel", seconds=0.5, num_mels=32, hop_ms=20)
-    assert hearing.sample(content).shape == (1, 32, 26)
-    assert hearing.sample(content).dtype == np.float32
-    again = Hearing.of({"audio": hearing.description()})
-    assert again == hearing
-    assert len(hearing.description()["frequencies"]) == 32
+    assert AudioFeatures().sample(content).shape == (1, 8_000)
+    audio = AudioFeatures(features="log_mel", seconds=0.5, num_mels=32, hop_ms=20)
+    assert audio.sample(content).shape == (1, 32, 26)
+    assert audio.sample(content).dtype == np.float32
+    again = AudioFeatures.of({"audio": audio.description()})
+    assert again == audio
+    assert len(audio.description()["frequencies"]) == 32
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_shapes_and_what_a_description_gives_back() -> None:
 )
 def test_bad_settings_are_one_line(settings: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        Hearing(**settings)  # type: ignore[arg-type]
+        AudioFeatures(**settings)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 import torch
 
-from cnnlab.data.words import PADDING, UNKNOWN, as_numbers, numbers_of, vocabulary_of, words_of
+from cnnlab.data.vocabulary import PADDING, UNKNOWN, as_numbers, numbers_of, vocabulary_of, words_of
 from cnnlab.errors import UserError
 
 

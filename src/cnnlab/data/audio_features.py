@@ -1,4 +1,4 @@
-"""What a network hears of a recording: a waveform or a log-mel spectrogram of a fixed length."""
+"""What a network gets of a recording: a waveform or a log-mel spectrogram of a fixed length."""
 
 import math
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _WAVES_PER_BATCH = 256
 
 
 @dataclass(frozen=True)
-class Hearing:
+class AudioFeatures:
     """Makes samples (C, *spatial) of recordings: (1, T), or (1, num_mels, frames) with the lowest band first.
 
     Args:
@@ -59,7 +59,7 @@ class Hearing:
                 raise UserError(str(error)) from error
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> "Hearing":
+    def of(cls, data: Mapping[str, Any]) -> "AudioFeatures":
         """Of the data set with this description, see AudioDataModule.description."""
         return cls(**{name: data["audio"][name] for name in cls.__dataclass_fields__})
 
@@ -80,20 +80,20 @@ class Hearing:
         Raises:
             UserError: if it cannot be read.
         """
-        return self.fitted(read_wav(source, self.sample_rate, name))
+        return self.cut_or_padded(read_wav(source, self.sample_rate, name))
 
     def sample(self, source: Path | bytes, name: str | None = None) -> NDArray[np.float32]:
         """The sample (C, *spatial) of a recording; see wave."""
-        return self.heard(torch.from_numpy(self.wave(source, name))[None])[0].numpy()
+        return self.extract(torch.from_numpy(self.wave(source, name))[None])[0].numpy()
 
-    def fitted(self, wave: Wave) -> Wave:
+    def cut_or_padded(self, wave: Wave) -> Wave:
         """The middle of a recording, or a shorter one with silence on both sides."""
         missing = self.length - len(wave)
         if missing < 0:
             return wave[-missing // 2 :][: self.length]
         return np.pad(wave, (missing // 2, missing - missing // 2))
 
-    def heard(self, waves: Tensor) -> Tensor:
+    def extract(self, waves: Tensor) -> Tensor:
         """Samples (N, C, *spatial) float32 of recordings (N, T)."""
         if self.features == "waveform":
             return waves[:, None]
