@@ -133,9 +133,10 @@ def draw(runs: pd.DataFrame) -> bytes:
                 for seed in plain.index:
                     ends = [plain[seed], shuffled[seed]]
                     axes.plot([0, 1], ends, "o-", color=COLOURS[str(network)], linewidth=0.8, markersize=3, alpha=0.7)
-                change = f"{network}: {(shuffled - plain).mean():+.1f} points"
+                change = f"{network}: {(shuffled - plain).mean().round(1) + 0.0:+.1f} points"
                 size = f"{group['num_parameters'].iloc[0]:,} parameters"
-                axes.text(1.06, shuffled.mean(), f"{change}\n{size}", va="center", fontsize=8,
+                is_highest = 100 * chosen.loc[chosen["features"] != "plain", "test_accuracy"].max() == shuffled.max()
+                axes.text(1.06, shuffled.mean(), f"{change}\n{size}", va="bottom" if is_highest else "top", fontsize=8,
                           color=COLOURS[str(network)])  # fmt: skip
             axes.margins(y=0.15)
             axes.set(xlim=(-0.15, 1.75), xticks=[0, 1], ylabel="test accuracy, %")
