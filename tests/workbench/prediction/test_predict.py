@@ -182,9 +182,9 @@ def test_other_data_are_resized_as_in_training(
     assert np.mean(right) > 0.9
     predictor = Predictor(load_model(run.folder), "cpu")
     stored = load_run(run.folder).datamodule.training.inputs
-    seen = [predictor.see(path, path.name).sample for path in sorted(photos.rglob("*.png"))]
+    seen = [predictor.reader.read(path, path.name).sample for path in sorted(photos.rglob("*.png"))]
     picture = np.asarray(Image.open(photos / "red/0.png")).transpose(2, 0, 1)
-    from_file = predictor.answers([predictor.see(photos / "red/0.png", "0.png").sample])[0]
+    from_file = predictor.answers([predictor.reader.read(photos / "red/0.png", "0.png").sample])[0]
     assert np.array_equal(predictor.answer(picture).seen, from_file.seen)
     known = {pixels.numpy().tobytes() for pixels in stored}
     assert sum(pixels.tobytes() in known for pixels in seen) == len(stored)

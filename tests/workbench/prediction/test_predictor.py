@@ -26,11 +26,11 @@ def predictor(**more: Any) -> Predictor:
 def test_a_picture_has_the_scale_of_the_pictures_trained_on(dtype: Any, tmp_path: Path) -> None:
     path = tmp_path / "deep.tif"
     Image.fromarray(np.full((8, 8), 1000, dtype)).save(path)
-    seen = predictor(full_scale=2000.0).see(path, "deep.tif")
+    seen = predictor(full_scale=2000.0).reader.read(path, "deep.tif")
     assert set(seen.sample.flatten().tolist()) == set(seen.picture.flatten().tolist()) == {128}
     for of_another in (predictor(), predictor(full_scale=None)):  # a run of before there was the key, and one without
         if dtype == np.uint16:
-            assert of_another.see(path, "deep.tif").sample.max() == 4
+            assert of_another.reader.read(path, "deep.tif").sample.max() == 4
         else:
             with pytest.raises(UserError, match="^deep.tif holds .* numbers, .* data.full_scale="):
-                of_another.see(path, "deep.tif")
+                of_another.reader.read(path, "deep.tif")

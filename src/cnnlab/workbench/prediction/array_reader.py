@@ -14,10 +14,10 @@ from cnnlab.errors import UserError
 from cnnlab.workbench.inspection.layers import joined_sizes
 from cnnlab.workbench.inspection.sample import Appearance, thumbnail
 from cnnlab.workbench.prediction import contact_sheet
-from cnnlab.workbench.prediction.reader import Prepared
+from cnnlab.workbench.prediction.reader import Prepared, Reader
 
 
-class ArrayReader:
+class ArrayReader(Reader):
     """Takes samples from NumPy's .npy and .npz files, as they are: one sample, or many along the first dim.
 
     Args:
@@ -26,6 +26,7 @@ class ArrayReader:
 
     what = "arrays"
     formats = "NumPy's .npy and .npz"
+    request = "inputs= is missing: name a file of arrays, a folder, a glob or a zip archive"
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._shape = tuple(data["input_shape"])

@@ -13,12 +13,12 @@ from cnnlab.data.files.picture_names import is_picture
 from cnnlab.errors import UserError
 from cnnlab.workbench.prediction import contact_sheet
 from cnnlab.workbench.prediction.digits.digit import normalise_digit
-from cnnlab.workbench.prediction.reader import Prepared
+from cnnlab.workbench.prediction.reader import Prepared, Reader
 
 Pixels = NDArray[np.uint8]
 
 
-class PictureReader:
+class PictureReader(Reader):
     """Makes images of pictures: resized, or for a network of digits normalised as MNIST's authors did.
 
     Args:
@@ -30,6 +30,7 @@ class PictureReader:
 
     what = "pictures"
     formats = "PNG, JPEG, WebP, GIF, TIFF, BMP, …"
+    request = "images= is missing: name a picture, a folder of them, a glob or a zip archive"
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         shape = tuple(data["input_shape"])

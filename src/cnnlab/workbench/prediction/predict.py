@@ -14,11 +14,9 @@ from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import load_model
 from cnnlab.workbench.prediction import contact_sheet, sources
-from cnnlab.workbench.prediction.picture_reader import PictureReader
 from cnnlab.workbench.prediction.predictor import Predictor
-from cnnlab.workbench.prediction.reader import Prepared, Reader
+from cnnlab.workbench.prediction.reader import Prepared
 from cnnlab.workbench.prediction.tables import Answers, Estimates
-from cnnlab.workbench.prediction.text_reader import TextReader
 
 _MOST_EXPLAINED = 20
 
@@ -67,11 +65,11 @@ def predict(
     saved = load_model(run)
     predictor = Predictor(saved, accelerator)
     if not named:
-        raise UserError(_missing(predictor.reader))
+        raise UserError(predictor.reader.request)
     if explain and not predictor.learns_classes:
         raise UserError(f"explain=true draws the way to a class, but {short_path(saved.folder)} learns values")
     reader, key = predictor.reader, "images" if images else "inputs"
-    found = reader.find(named, key) if isinstance(reader, TextReader) else sources.find(named, reader, key)
+    found = reader.find(named, key)
     answers, sheets = _answered(predictor, found)
     if not answers.given:
         raise UserError(joined_errors([UserError(reason) for reason in answers.skipped.values()]))
@@ -80,7 +78,7 @@ def predict(
     files |= dict(zip(_numbered("contact_sheet", len(sheets)), sheets, strict=True))
     if explain and isinstance(answers, Answers):
         for number, (name, answer) in enumerate(list(answers.given.items())[:_MOST_EXPLAINED], start=1):
-            named_after = "" if isinstance(reader, TextReader) else f"_{Path(name).stem}"
+            named_after = "" if reader.entry == "text" else f"_{Path(name).stem}"
             files[f"through_the_net/{number:02}{named_after}.png"] = predictor.explanation(answer, name)
     try:
         folder = Path(out).expanduser().absolute() if out else _claimed(saved.folder)
@@ -103,8 +101,7 @@ def predict(
 
 def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | Estimates, list[bytes]]:
     """Answers and contact sheets: a page at a time, so that memory holds the samples of one."""
-    named = "text" if isinstance(predictor.reader, TextReader) else "file"
-    answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names, named=named)
+    answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names, named=predictor.reader.entry)
     sheets: list[bytes] = []
     page: dict[str, Prepared] = {}
 
@@ -134,7 +131,7 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | E
         try:
             if isinstance(source, UserError):
                 raise source
-            for sample_name, prepared in predictor.see_all(source, name):
+            for sample_name, prepared in predictor.reader.read_all(source, name):
                 page[sample_name] = prepared
                 if len(page) == contact_sheet.MOST_ENTRIES:
                     turn_page()
@@ -143,13 +140,6 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | E
     if page:
         turn_page()
     return answers, sheets
-
-
-def _missing(reader: Reader) -> str:
-    if isinstance(reader, PictureReader):
-        return "images= is missing: name a picture, a folder of them, a glob or a zip archive"
-    sentence = ", or write a sentence" if isinstance(reader, TextReader) else ""
-    return f"inputs= is missing: name a file of {reader.what}, a folder, a glob or a zip archive{sentence}"
 
 
 def _numbered(name: str, number: int) -> list[str]:

@@ -1,8 +1,7 @@
 """A trained network that answers what is in a file."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from cnnlab.workbench.inspection.words_figure import WeighedText
 from cnnlab.workbench.notation import shortened
 from cnnlab.workbench.prediction.array_reader import ArrayReader
 from cnnlab.workbench.prediction.picture_reader import PictureReader
-from cnnlab.workbench.prediction.reader import Prepared, Reader, SeveralReader
+from cnnlab.workbench.prediction.reader import Reader
 from cnnlab.workbench.prediction.recording_reader import RecordingReader  # only: zoo
 from cnnlab.workbench.prediction.text_reader import TextReader
 
@@ -107,21 +106,6 @@ class Predictor:
         self._appearance = Appearance.of(data)
         self._normalise = Normalise(data["mean"], data["std"], data["scale"], len(shape) - 1, self.device)
 
-    def see(self, source: Path | bytes, name: str) -> Prepared:
-        """Read a file and make of it what the network is shown.
-
-        Raises:
-            UserError: if it cannot be read, or no sample comes of it.
-        """
-        return self.reader.read(source, name)
-
-    def see_all(self, source: Path | bytes, name: str) -> Iterator[tuple[str, Prepared]]:
-        """Do as `see` for each sample in a file that may hold several, each with a name for it."""
-        if isinstance(self.reader, SeveralReader):
-            yield from self.reader.read_all(source, name)
-        else:
-            yield name, self.see(source, name)
-
     def answer(self, picture: Pixels) -> Answer:
         """Say what a single picture (C, H, W) with one or three channels shows.
 
@@ -133,12 +117,12 @@ class Predictor:
         return self.answers([self.reader.from_pixels(picture)])[0]
 
     def answers(self, shown: Sequence[NDArray[Any]]) -> list[Answer]:
-        """One answer for each of some samples as `see` prepares them."""
+        """One answer for each of some samples as the reader prepares them."""
         probabilities = self._outputs(shown).softmax(dim=1).cpu().numpy()
         return [self._answer(row, sample) for row, sample in zip(probabilities, shown, strict=True)]
 
     def estimates(self, shown: Sequence[NDArray[Any]]) -> list[Estimate]:
-        """The values for each of some samples as `see` prepares them."""
+        """The values for each of some samples as the reader prepares them."""
         values = self._outputs(shown).cpu().numpy()
         return [Estimate(row, sample) for row, sample in zip(values, shown, strict=True)]
 

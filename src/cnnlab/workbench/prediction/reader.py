@@ -1,11 +1,14 @@
-"""The protocol of what reads files of one kind of data, so that a network can be asked about them."""
+"""The base of what reads files of one kind of data, so that a network can be asked about them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cnnlab.workbench.prediction import sources
 
 
 class Prepared(NamedTuple):
@@ -22,33 +25,32 @@ class Prepared(NamedTuple):
     seen: NDArray[np.uint8] | None
 
 
-class Reader(Protocol):
+class Reader(ABC):
     """Reads files as the data set of a run reads its own.
 
     Attributes:
         what: the files in the plural: pictures, recordings.
         formats: the formats by their names, for messages.
+        entry: what a single answer is of.
+        request: the end of a message, when nothing was named to answer for.
     """
 
-    what: str
-    formats: str
+    what: ClassVar[str]
+    formats: ClassVar[str]
+    entry: ClassVar[str] = "file"
+    request: ClassVar[str]
 
+    @abstractmethod
     def accepts(self, name: str) -> bool:
         """Whether a file of this name is meant, where a folder or an archive is searched."""
-        ...
 
+    @abstractmethod
     def read(self, source: Path | bytes, name: str) -> Prepared:
         """Read a file, or its content.
 
         Raises:
             UserError: if it cannot be read, or no sample comes of it.
         """
-        ...
-
-
-@runtime_checkable
-class SeveralReader(Reader, Protocol):
-    """Reads files that may hold more than one sample."""
 
     def read_all(self, source: Path | bytes, name: str) -> Iterator[tuple[str, Prepared]]:
         """Read the samples of a file one after the other, each with a name.
@@ -56,4 +58,8 @@ class SeveralReader(Reader, Protocol):
         Raises:
             UserError: if it cannot be read, or no sample comes of it.
         """
-        ...
+        yield name, self.read(source, name)
+
+    def find(self, inputs: str, key: str = "inputs") -> sources.Sources:
+        """What a user means, see sources.find."""
+        return sources.find(inputs, self, key)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from cnnlab.data.audio_features import AudioFeatures
 from cnnlab.data.files.wav import Wave, is_wav, read_wav
 from cnnlab.workbench.prediction.contact_sheet import PICTURE_SIDE
-from cnnlab.workbench.prediction.reader import Prepared
+from cnnlab.workbench.prediction.reader import Prepared, Reader
 
 _HEIGHT = 64  # pixels of a drawn waveform
 
 
-class RecordingReader:
+class RecordingReader(Reader):
     """Makes of recordings what the data set made of its own: resampled, of its length, perhaps as a spectrogram.
 
     Args:
@@ -25,6 +25,7 @@ class RecordingReader:
 
     what = "recordings"
     formats = "WAV"
+    request = "inputs= is missing: name a recording, a folder of them, a glob or a zip archive"
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._audio = AudioFeatures.of(data)

@@ -8,12 +8,21 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import ClassVar, Protocol
 
 from cnnlab.data.files.picture_names import counted, files_below, is_hidden
 from cnnlab.errors import UserError, did_you_mean, printable
-from cnnlab.workbench.prediction.reader import Reader
 
 _LARGEST_MEMBER = 2**28  # bytes: an archive can claim that a few bytes unpack to a disk full
+
+
+class FileKind(Protocol):
+    """What a search for files has to know of their reader, see reader.Reader."""
+
+    what: ClassVar[str]
+    formats: ClassVar[str]
+
+    def accepts(self, name: str) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class Sources:
                 yield printable(name), _unpacked(archive, name)
 
 
-def find(inputs: str, reader: Reader, key: str = "inputs") -> Sources:
+def find(inputs: str, reader: FileKind, key: str = "inputs") -> Sources:
     """The files that a user means: one, all in a folder and below, those of a glob, or a zip archive's.
 
     In folders and archives only names count that the reader accepts, and none that is hidden or the system's own.
@@ -85,7 +94,7 @@ def find(inputs: str, reader: Reader, key: str = "inputs") -> Sources:
     )
 
 
-def _chosen(folder: Path, names: list[str], reader: Reader, key: str) -> Sources:
+def _chosen(folder: Path, names: list[str], reader: FileKind, key: str) -> Sources:
     visible = [name for name in names if not any(is_hidden(part) for part in PurePosixPath(name).parts)]
     chosen = [name for name in visible if reader.accepts(name)]
     others = [name for name in visible if not reader.accepts(name)]

@@ -10,13 +10,13 @@ from cnnlab.data.files import text_table
 from cnnlab.data.vocabulary import as_numbers, numbers_of, words_of
 from cnnlab.errors import UserError, printable
 from cnnlab.workbench.prediction import sources
-from cnnlab.workbench.prediction.reader import Prepared
+from cnnlab.workbench.prediction.reader import Prepared, Reader
 from cnnlab.workbench.prediction.sources import Sources
 
 _SUFFIXES = (".txt", *text_table.SUFFIXES)
 
 
-class TextReader:
+class TextReader(Reader):
     """Makes rows of word numbers of texts, as the data set of the run did.
 
     Args:
@@ -25,6 +25,8 @@ class TextReader:
 
     what = "texts"
     formats = "TXT with a text a line, CSV, TSV, or a sentence in place of a file"
+    entry = "text"
+    request = "inputs= is missing: name a file of texts, a folder, a glob or a zip archive, or write a sentence"
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.text_column = data.get("text_column", "text")
