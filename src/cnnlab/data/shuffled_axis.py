@@ -44,8 +44,7 @@ class ShuffledAxis:
     def __init__(self, axis: Axis, kind: str, sample_shape: tuple[int, ...], seed: int) -> None:
         if axis not in _AXES_OF_KINDS[kind]:
             choices = ", ".join(("none", *_AXES_OF_KINDS[kind]))
-            article = "an" if kind[0] in "aeiou" else "a"
-            raise UserError(f"shuffle_axis must be one of {choices} for {article} {kind}, got {axis}")
+            raise UserError(f"shuffle_axis must be one of {choices} for data of the kind {kind}, got {axis}")
         self._num_spatial_dims = len(sample_shape) - 1
         self._dim = _DIMS.get(axis)  # None: pixels
         size = math.prod(sample_shape[1:]) if self._dim is None else sample_shape[self._dim]

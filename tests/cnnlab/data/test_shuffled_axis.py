@@ -44,7 +44,7 @@ def test_only_these_dims_are_reordered(kind: str, axis: Any, dims: list[int]) ->
 
 
 def test_an_axis_that_the_data_do_not_have() -> None:
-    message = "shuffle_axis must be one of none, columns, rows, pixels for an image, got time"
+    message = "shuffle_axis must be one of none, columns, rows, pixels for data of the kind image, got time"
     with pytest.raises(UserError, match=f"^{message}$"):
         ShuffledAxis("time", "image", (1, 5, 5), seed=0)
 
