@@ -103,10 +103,12 @@ def words_argument(config: DictConfig, vocabulary: Sequence[str] | None) -> dict
     name = getattr(target(config, "model"), "__name__", "model")
     if not takes_argument(target(config, "model"), "vocabulary_size"):
         if vocabulary is not None:
-            raise UserError(f"model: {name} computes with values, but the data are texts; model=textcnn reads words")
+            raise UserError(
+                f"model: {name} computes with values, but the data are texts; the model textcnn reads words"
+            )
         return {}
     if vocabulary is None:
-        raise UserError(f"model: {name} reads texts, but the data are none; data=rt_polarity and data=text_csv are")
+        raise UserError(f"model: {name} reads texts, but the data are none; rt_polarity and text_csv are")
     if str(OmegaConf.select(config, "trainer.precision")) in _ROUNDING:
         precision = config.trainer.precision
         raise UserError(

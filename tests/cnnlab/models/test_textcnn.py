@@ -100,13 +100,13 @@ def test_what_cannot_be_built_is_refused_by_name(changes: dict[str, Any], shape:
             "linear",
             ["<padding>", "<unknown>", "a"],
             "32-true",
-            "Linear computes with values, but the data are texts; model=textcnn",
+            "Linear computes with values, but the data are texts; the model textcnn",
         ),
         (
             "textcnn",
             None,
             "32-true",
-            "TextCNN reads texts, but the data are none; data=rt_polarity and data=text_csv are",
+            "TextCNN reads texts, but the data are none; rt_polarity and text_csv are",
         ),
         (
             "textcnn",

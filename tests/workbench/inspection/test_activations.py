@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from cnnlab.models.linear import Linear
-from cnnlab.models.resnet import ResNet
-from cnnlab.models.textcnn import TextCNN
+from cnnlab.models.resnet import ResNet  # only: zoo
+from cnnlab.models.textcnn import TextCNN  # only: zoo
 from cnnlab.models.tinyvgg import TinyVGG
 from cnnlab.workbench.inspection.activations import activations, weights
 
@@ -36,12 +36,16 @@ def test_what_the_next_layer_does_in_place_does_not_change_what_was_seen() -> No
     assert np.array_equal(relu.values, conv.values.clip(min=0))
 
 
+# only: zoo
 def test_parallel_branches_are_beside_each_other_and_what_joins_them_is_not() -> None:
     model = TextCNN((1, 9), 2, vocabulary_size=20, embedding_size=6, kernel_sizes=(2, 3), num_filters=4).eval()
     seen = activations(model, torch.randint(1, 20, (1, 9)))
     assert [stage.layer for stage in seen if stage.is_beside] == ["Conv1d 3"]
     residual = activations(ResNet((1, 16, 16), 3, widths=[4, 8], blocks_per_stage=1).eval(), torch.randn(1, 16, 16))
     assert [stage.layer for stage in residual if stage.is_beside] == ["Conv2d 1x1"]
+
+
+# end only
 
 
 def test_no_hook_stays(tinyvgg: nn.Module) -> None:
