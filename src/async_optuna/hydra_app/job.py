@@ -102,8 +102,6 @@ class HydraJob:
 
     def _sets_a_value(self, override: Override) -> bool:
         key = override.key_or_group
-        if key not in self._is_group and "." in key:
-            self._is_group[key] = override.is_hydra_override()  # Groups are written with slashes.
         if key not in self._is_group:
             given = [str(line) for line in self.config.hydra.overrides.hydra]
             name = self.config.hydra.job.config_name
