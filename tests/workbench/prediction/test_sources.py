@@ -120,6 +120,17 @@ def test_damaged_and_boundless_members_are_told_apart(folder: Path, monkeypatch:
     assert "large.png would unpack to more than" in str(contents["large.png"])
 
 
+def test_a_member_whose_compressed_bytes_have_changed_is_told(folder: Path) -> None:
+    with zipfile.ZipFile("scans.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("broken.png", bytes(range(256)) * 20)
+        start = archive.getinfo("broken.png").header_offset + 30 + len("broken.png")
+    raw = bytearray(Path("scans.zip").read_bytes())
+    raw[start : start + 20] = b"\xff" * 20
+    Path("scans.zip").write_bytes(raw)
+    ((name, reason),) = find_pictures("scans.zip").contents()
+    assert f"{name} cannot be unpacked (Error -3 while decompressing" in str(reason)
+
+
 @pytest.mark.parametrize(
     ("images", "words"),
     [

@@ -15,7 +15,8 @@ from cnnlab.workbench.study_reports.trial_table import scores
 
 # Settings of the search itself, which are no part of its result.
 _OF_THE_SEARCH = ("hydra", "sweep", "test", "resume", "init_from", "data.root", "trainer.num_threads")
-_REPEATS = {"data.fold"}  # searched over, it tells repeats apart and is nothing that was chosen
+# Searched over, it tells repeats apart and was not chosen. A seed does so too, but stays: a recipe repeats its run.
+_FOLD = "data.fold"
 _NOTHING = object()
 _OVERRIDE = re.compile(r"(?P<prefix>~|\+{0,2})(?P<key>[^=]+)(?:=(?P<value>.*))?", re.DOTALL)
 
@@ -80,7 +81,7 @@ def _recipe(sweep: Sweep, trial: FrozenTrial) -> Recipe:
     given = _overrides(sweep, trial)
     for override in given:
         match = _OVERRIDE.fullmatch(override)
-        if match is None or _is_of_the_search(match["key"]) or match["key"] in _REPEATS & trial.params.keys():
+        if match is None or _is_of_the_search(match["key"]) or (match["key"] == _FOLD and _FOLD in trial.params):
             continue
         prefix, key = match["prefix"], match["key"]
         several = _choices_of_several(key, match["value"] or "", config)
