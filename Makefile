@@ -27,9 +27,9 @@ endif
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
-	@echo "Options: ARGS='seed=1' (for what runs a command of Python's), PYTHON=python3.12 (for setup), VENV=folder"
+	@echo "Options: ARGS='seed=1' (for what runs a Python command), VENV=folder; for setup PYTHON=python3.12, TORCH=cpu"
 
-setup: $(INSTALLED) ## create .venv and install the tested versions; done once
+setup: $(INSTALLED) ## create .venv and install the tested versions, once; TORCH=cpu leaves out CUDA
 
 train: $(ENVIRONMENT) ## train TinyVGG on MNIST (setup included); ARGS="model=linear" for anything else
 	"$(RUN)" train.py $(ARGS)
@@ -112,10 +112,22 @@ create = $(if $(wildcard $(VENV)/pyvenv.cfg),$(error $(BROKEN)),$(or $(call firs
 # An environment is tied to its folder: in a copied or moved project it would still import the old one.
 STALE := $(shell test "$$(cat '$(INSTALLED)' 2>/dev/null)" = "$$(pwd -P)" || echo moved)
 
+# uv installs the same packages in a fraction of pip's time; it is used where it is on the PATH.
+UV := $(shell command -v uv)
+INSTALL = $(if $(UV),"$(UV)" pip install --python "$(VENV)/bin/python","$(VENV)/bin/python" -m pip install)
+
+# PyTorch's default wheels for Linux bring CUDA, 6 GB in all. Those for the CPU are in an index of PyTorch's own.
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+NO_CPU_WHEELS = error: PyTorch's CPU wheels could not be installed from $(CPU_WHEELS) (the reason is above); \
+	check the network, or call make setup without TORCH=cpu for the default wheels
+torch_is_known = $(if $(filter-out cpu,$(TORCH)),$(error TORCH must be cpu or left out, got $(TORCH)))
+
 # The stamp goes first and comes back last, so that an install that was cut short is done again.
 $(INSTALLED): pyproject.toml constraints.txt $(STALE)
-	@rm -f "$@"
+	@rm -f "$@"$(torch_is_known)
 	$(if $(call first_that_fits,"$(VENV)/bin/python"),@:,$(create) -m venv "$(VENV)")
 	@"$(VENV)/bin/python" -m ensurepip --default-pip >/dev/null
-	"$(VENV)/bin/python" -m pip install --editable '.[dev]' --constraint constraints.txt
+	$(if $(TORCH),$(INSTALL) torch torchvision --constraint constraints.txt --index-url $(CPU_WHEELS) \
+		|| { echo "$(NO_CPU_WHEELS)" >&2; exit 1; })
+	$(INSTALL) --editable '.[dev]' --constraint constraints.txt
 	@pwd -P > "$@"
