@@ -56,7 +56,7 @@ TESTS = [
         "cnnlab/test_training.py",
         "cnnlab/test_saved_run.py",
     ),
-    *("cnnlab/test_trainer.py", "cnnlab/test_optimization.py", "test_readme.py", "test_sweeps.py"),
+    *("cnnlab/test_trainer.py", "cnnlab/test_optimization.py", "test_documentation.py", "test_sweeps.py"),
     *("workbench/evaluation", "workbench/prediction", "workbench/export", "workbench/benchmark/test_loops.py"),
     *("scripts/test_benchmark.py", "async_optuna/test_slots.py", "async_optuna/test_async_optuna.py"),
 ]

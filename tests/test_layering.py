@@ -140,7 +140,7 @@ def test_only_training_knows_every_part() -> None:
 
 
 def test_seven_files_of_500_lines_tell_how_a_command_becomes_a_gradient_step() -> None:
-    """What a newcomer opens to follow a run; all that a batch passes on the way is counted in CONTRIBUTING.md."""
+    """What a newcomer opens to follow a run; all that a batch passes on the way is counted in docs/architecture.md."""
     train_yaml = PROJECT / "conf/train.yaml"
     way = ["train.py", *(f"src/cnnlab/{name}.py" for name in ("cli/command", "training", "classifier", "optimization"))]
     way += ["src/cnnlab/models/tinyvgg.py", "src/cnnlab/blocks/conv_block.py"]
