@@ -45,7 +45,7 @@ def main() -> None:
     print(f"{arguments.folder} is the project {arguments.name}: {num_files} files, one commit. What to do there:")
     print(f"  cd {shown} && make test     installs what it needs into .venv, and tests")
     print(f"  cd {shown} && make train    trains TinyVGG on MNIST")
-    print("Without make: CONTRIBUTING.md has the plain commands.")
+    print("Without make: docs/installation.md has the plain commands.")
     if others := [path for path in listed_paths() if path.is_symlink() or path.is_dir()]:
         names = ", ".join(path.relative_to(PROJECT).as_posix() for path in others)
         print(f"Not copied, because they are links or repositories of their own: {names}")
