@@ -386,3 +386,14 @@ def test_a_line_of_pixels_is_resized_too(tmp_path: Path) -> None:
     Image.new("L", (900, 1), 255).save(tmp_path / "line.png")
     for resize in ("crop", "pad", "squash"):
         assert read_image(tmp_path / "line.png", 1, (8, 8), resize=resize).max() == 255  # type: ignore[arg-type]
+
+
+def test_a_test_folder_without_classes_is_left_for_predictions(shapes: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = shapes.parent / "kaggle"
+    root.mkdir()
+    shapes.rename(root / "train")
+    (root / "test").mkdir()
+    draw("blob", np.random.default_rng(0)).save(root / "test/1.png")
+    data = ready(root)
+    assert len(data.training) == 81
+    assert "test has no folders of classes, so it cannot be the test split: a part of the training" in caplog.text
