@@ -12,7 +12,8 @@ MISTAKES = {
     "model=tinyvg": "unknown model 'tinyvg': choose from .*linear.*did you mean tinyvgg",
     "data=mnis": "unknown data 'mnis': choose from .*did you mean mnist",
     "trainer=gpuu": "unknown trainer 'gpuu': choose from .*did you mean gpu",
-    "augment=flip": "unknown augment 'flip': choose from affine, none, shift",
+    "augment=flop": "unknown augment 'flop': choose from affine, .*did you mean flip",
+    "augment=photo augment.mixupp=1": "unknown key augment.mixupp: Photo has no such argument; did you mean mixup",
     "modle=tinyvgg": "unknown key modle; did you mean model",
     "model.hiden_units=20": "unknown key model.hiden_units; did you mean model.hidden_units",
     "model=lenet5 model.hidden_units=20": "unknown key model.hidden_units",  # only: zoo

@@ -120,6 +120,8 @@ class EpochTotals:
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         num_samples = labels.shape[0]
+        if labels.dim() == 2:  # shares of the classes in mixed samples, see augment.augmented: the largest counts
+            labels = labels.argmax(dim=1)
         self._loss = torch.add(self._loss.to(loss.device), loss.detach(), alpha=num_samples)
         self._num_correct = (logits.detach().argmax(dim=1) == labels).sum() + self._num_correct
         self._num_samples += num_samples

@@ -11,7 +11,7 @@ _MADE_ABSOLUTE = {"run", "resume", "init_from", "data.root", "data.path"}
 
 # The classes behind these groups take more arguments than their YAML files list. `++` lets any be given; the class's
 # signature then refuses the unknown ones with the nearest name.
-_OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.", "classifier.", "callbacks.", "logger.", "data.")
+_OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.", "classifier.", "callbacks.", "logger.", "data.", "augment.")
 
 _OVERRIDE = re.compile(r"(?P<prefix>\+{0,2}|~)(?P<key>[\w./@]+)=(?P<value>.*)", re.DOTALL)
 

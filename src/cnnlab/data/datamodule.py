@@ -163,7 +163,8 @@ class DataModule(LightningDataModule):
         self._example = some.inputs[0].clone()
         for split, samples in found.items():
             split_checks.check_inputs(split, samples, self._example)
-        split_checks.check_augmentation(self.augment, self.kind_of(len(self.input_shape) - 1))
+        split_checks.check_augmentation(self.augment, self.kind_of(len(self.input_shape) - 1), self._example)
+        split_checks.warn_of_mirrored_digits(self.augment, self.preprocessing)
         self.scale = 1 / 255 if some.inputs.dtype == torch.uint8 else 1.0
         self.mean, self.std = self.statistics(some.inputs)
         self._warn_of_splits(found)
@@ -317,10 +318,11 @@ class DataModule(LightningDataModule):
         if self.in_memory and isinstance(data, TensorSamples):
             device = self._home(data)
             data = TensorSamples(data.inputs.to(device), data.labels.to(device))
-            return TensorLoader(data, batch_size, self.mean, self.std, self.scale, order, augment)
+            return TensorLoader(data, batch_size, self.mean, self.std, self.scale, order, augment, self.num_classes)
         device = self._run_device()
         statistics = (self.mean, self.std, self.scale)
-        return WorkerLoader(data, batch_size, *statistics, order, augment, self.num_workers, device, self._example)
+        reading = (self.num_workers, device, self._example)
+        return WorkerLoader(data, batch_size, *statistics, order, augment, *reading, self.num_classes)
 
     def _loaded(self, splits: dict[str, Samples]) -> dict[str, Samples]:
         """Read the splits that belong in memory; the errors of all splits are reported together."""

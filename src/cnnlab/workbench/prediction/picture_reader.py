@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnlab.data.files.imaging import read_image
+from cnnlab.data.files.imaging import Resize, read_image, resized
 from cnnlab.data.files.picture_names import is_picture
 from cnnlab.errors import UserError
 from cnnlab.workbench.prediction import contact_sheet
@@ -41,6 +41,7 @@ class PictureReader(Reader):
         self._takes_digits = data["preprocessing"] == "digits"
         self._num_channels, self._size = shape[0], (shape[1], shape[2])
         self._full_scale = data.get("full_scale")  # of a run on images in folders
+        self._resize: Resize = data.get("resize", "squash")  # earlier runs and other data know no other way
 
     def accepts(self, name: str) -> bool:
         return is_picture(name)
@@ -50,7 +51,7 @@ class PictureReader(Reader):
         if self._takes_digits:
             pixels = self._normalised_digit(picture, name)
         else:
-            pixels = read_image(source, self._num_channels, self._size, name, self._full_scale)
+            pixels = read_image(source, self._num_channels, self._size, name, self._full_scale, self._resize)
         return Prepared(_thumbnail(picture), pixels, seen=pixels)
 
     def from_pixels(self, picture: Pixels) -> Pixels:
@@ -62,7 +63,7 @@ class PictureReader(Reader):
         if self._takes_digits:
             return self._normalised_digit(picture, "the picture")
         image = _image(picture).convert("L" if self._num_channels == 1 else "RGB")
-        return _pixels(image.resize(self._size[::-1], Image.Resampling.BILINEAR))
+        return _pixels(resized(image, self._size, self._resize))
 
     def _normalised_digit(self, picture: Pixels, name: str) -> Pixels:
         try:
