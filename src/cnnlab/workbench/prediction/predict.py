@@ -90,8 +90,7 @@ def predict(
     parts = [answers.as_text()]
     if found.num_others:
         kinds = found.kinds_of_others
-        files_are = "1 file is" if found.num_others == 1 else f"{found.num_others:,} files are"
-        parts.append(f"{files_are} passed over, because their names are not those of {predictor.reader.what}: {kinds}")
+        parts.append(f"passed over, because by their names they are no {predictor.reader.what}: {kinds}")
     if explain and len(answers.given) > _MOST_EXPLAINED:
         parts.append(f"explained the first {_MOST_EXPLAINED} of {len(answers.given):,}")
     parts.append("\n  ".join(["Written", *_listed(folder, list(files))]))
