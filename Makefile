@@ -76,7 +76,7 @@ demo: $(ENVIRONMENT) ## draw a digit in the browser and see what the last run ma
 # end only
 
 # only: workbench and zoo
-bench: $(ENVIRONMENT) ## compare with hand-written loops, 40 minutes on two cores; ARGS="gpu" or "--smoke" for less
+bench: $(ENVIRONMENT) ## compare with hand-written loops, 35 minutes on two cores; ARGS="gpu" or "--smoke" for less
 	"$(RUN)" scripts/benchmark.py $(ARGS)
 # end only
 

@@ -24,6 +24,8 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     # end only
     "cnnlab.errors": (set(), _HEAVY),
     "cnnlab.overrides": (set(), _HEAVY),
+    "cnnlab.notation": (set(), _HEAVY),
+    "cnnlab.colours": (set(), _HEAVY),
     "cnnlab.direction": ({"cnnlab.errors"}, _HEAVY),
     "cnnlab.blocks": ({"cnnlab.errors"}, {"lightning", "hydra", "omegaconf", "torchvision"}),
     "cnnlab.models": ({"cnnlab.blocks", "cnnlab.errors"}, {"lightning", "hydra", "omegaconf"}),
@@ -35,17 +37,26 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "cnnlab.schedules": ({"cnnlab.direction", "cnnlab.errors"}, {"hydra", "omegaconf", "torchvision"}),
     "cnnlab.speed": ({"cnnlab.errors"}, {"hydra", "omegaconf", "torchvision"}),
-    "cnnlab.callbacks": ({"cnnlab.speed", "cnnlab.errors", "cnnlab.loggers"}, {"hydra", "omegaconf", "optuna"}),
+    "cnnlab.callbacks": (
+        {"cnnlab.speed", "cnnlab.errors", "cnnlab.loggers", "cnnlab.notation", "cnnlab.colours"},
+        {"hydra", "omegaconf", "optuna"},
+    ),
     # only: sweep
     "cnnlab.callbacks.trial_report": ({"cnnlab.errors", "async_optuna.trial"}, {"hydra", "omegaconf", "optuna"}),
     # end only
     "cnnlab.loggers": ({"cnnlab.errors"}, {"hydra", "omegaconf", "optuna"}),
     "cnnlab.runs": (
-        {"cnnlab.overrides", "cnnlab.errors", "cnnlab.callbacks", "cnnlab.data", "cnnlab.speed"},
+        {
+            *("cnnlab.overrides", "cnnlab.errors", "cnnlab.callbacks", "cnnlab.data", "cnnlab.speed"),
+            *("cnnlab.notation", "cnnlab.colours", "cnnlab.direction"),
+        },
         {"matplotlib", "optuna"},
     ),
     "cnnlab.cli": (
-        {"cnnlab.overrides", "cnnlab.errors", "cnnlab.runs", "cnnlab.speed.threads"},
+        {
+            *("cnnlab.overrides", "cnnlab.errors", "cnnlab.runs", "cnnlab.speed.threads"),
+            *("cnnlab.notation", "cnnlab.colours", "cnnlab.direction"),
+        },
         {"torch", "lightning"},
     ),
     # These put the parts together; they know neither the workbench nor the search engine.
@@ -53,7 +64,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     # only: sweep or workbench
     "cnnlab.workbench": ({"cnnlab"}, set()),
     "cnnlab.workbench.canvas": ({"cnnlab.workbench.notation"}, _HEAVY),
-    "cnnlab.workbench.notation": ({"cnnlab.errors"}, _HEAVY),
+    "cnnlab.workbench.notation": ({"cnnlab.errors", "cnnlab.notation"}, _HEAVY),
     # end only
     # only: workbench
     "cnnlab.workbench.prediction.digits": ({"cnnlab.errors"}, _HEAVY),

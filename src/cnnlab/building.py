@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from cnnlab.blocks.shapes import output_shape, settle_lazy_layers
+from cnnlab.colours import labelled
 from cnnlab.data.datamodule import DataModule
 from cnnlab.direction import direction
 from cnnlab.errors import Infeasible, UserError, did_you_mean
@@ -60,7 +61,7 @@ def build_data(config: DictConfig, accelerator: str = "cpu") -> DataModule:
         datamodule.setup()
     except UserError as error:
         raise UserError(f"data: {error}") from error
-    log.info(datamodule.summary())
+    log.info(labelled(datamodule.summary()), extra={"in_grid": "once"})
     return datamodule
 
 

@@ -126,6 +126,10 @@ class EpochTotals:
         self._num_correct = (logits.detach().argmax(dim=1) == labels).sum() + self._num_correct
         self._num_samples += num_samples
 
+    def so_far(self) -> tuple[dict[str, Tensor], int]:
+        """Return the sums of loss and correct predictions, on their device, and the number of samples in them."""
+        return {"loss": self._loss, "accuracy": self._num_correct}, self._num_samples
+
     def compute_and_reset(self, summed: Callable[[Tensor], Tensor]) -> tuple[float, float]:
         """Return mean loss and accuracy (0 to 1) of all samples since the last call.
 

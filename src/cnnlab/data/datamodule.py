@@ -1,5 +1,6 @@
 """The LightningDataModule of every data set."""
 
+import textwrap
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ _MAX_WORKERS = 8
 _STATISTICS_SAMPLES, _STATISTICS_BYTES = 10_000, 2**28
 # The most classes and channels that are shown on a line.
 _NUM_SHOWN, _NUM_CHANNELS_SHOWN = 12, 4
+_LINE, _INDENT, _NO_BREAK = 80, 8, "\xa0"  # characters
 
 _KINDS = {1: "series", 2: "image", 3: "volume"}
 # What the samples of a kind are called in messages and figures.
@@ -211,18 +213,22 @@ class DataModule(LightningDataModule):
         name = self.dataset if self.fold is None else f"{self.dataset}, fold {self.fold} of 0-{self.num_folds - 1}"
         numbers = f", mean {_short(self.mean)}, std {_short(self.std)}" if self.vocabulary is None else ""
         lines = [
-            f"data   {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
+            f"data    {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
             f"of {shape}{numbers}"
         ]
         if self.targets == "classes":
             counts = torch.bincount(self.training.labels, minlength=self.num_classes).tolist()
-            shown = [f"{name} {count:,}" for name, count in zip(self.class_names, counts, strict=True)][:_NUM_SHOWN]
+            shown = [
+                f"{name} {count:,}".replace(" ", _NO_BREAK)
+                for name, count in zip(self.class_names, counts, strict=True)
+            ][:_NUM_SHOWN]
             more = f", … {self.num_classes - _NUM_SHOWN} more" if self.num_classes > _NUM_SHOWN else ""
             largest = f"the largest is {max(counts) / sum(counts):.1%} of them"
-            lines.append(f"       {self.num_classes} classes: {', '.join(shown)}{more}; {largest}")
+            lines.append(f"{self.num_classes} classes: {', '.join(shown)}{more}; {largest}")
         else:
-            lines.append(f"       values: {', '.join(self.class_names[:_NUM_SHOWN])}")
-        return "\n".join(lines)
+            lines.append(f"values: {', '.join(self.class_names[:_NUM_SHOWN])}")
+        wrapped = [part for line in lines for part in textwrap.wrap(line, _LINE - _INDENT, break_on_hyphens=False)]
+        return f"\n{' ' * _INDENT}".join(wrapped).replace(_NO_BREAK, " ")
 
     def description(self) -> dict[str, Any]:
         """Return what best.ckpt stores of its data, in plain values, so that a prediction needs no data set."""

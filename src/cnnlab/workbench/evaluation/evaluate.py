@@ -23,7 +23,7 @@ from cnnlab.trainer import build_trainer
 from cnnlab.workbench.evaluation import figures
 from cnnlab.workbench.evaluation.recordings import recordings  # only: zoo
 from cnnlab.workbench.evaluation.scores import Scores
-from cnnlab.workbench.notation import shown_number
+from cnnlab.workbench.notation import shown_metric
 from cnnlab.workbench.run_reports import run_report
 
 _CHOICES = {"split": ("val", "test"), "plots": ("default", "all")}
@@ -150,7 +150,7 @@ def _alone(config: DictConfig, seed: int, is_classification: bool) -> DictConfig
 def _summary(run_dir: Path, metrics: dict[str, Any], paths: list[Path]) -> str:
     """The numbers and the files."""
     numbers = {name.partition("/")[2] or name: value for name, value in metrics.items() if isinstance(value, float)}
-    shown = {name: f"{value:.2%}" if name == "accuracy" else shown_number(value) for name, value in numbers.items()}
+    shown = {name: shown_metric(name, value) for name, value in numbers.items()}
     noun = noun_of(run_dir)
     shown |= {"device": f"{metrics['device']}, {metrics['precision']}", "data": metrics["dataset"]}
     lines = [f"{name.replace('_', ' ').replace('images', noun):<26} {value}" for name, value in shown.items()]

@@ -90,9 +90,7 @@ def predict(
     parts = [answers.as_text()]
     if found.num_others:
         kinds = found.kinds_of_others
-        parts.append(
-            f"{found.num_others:,} files that are no {predictor.reader.what} by their names were passed over: {kinds}"
-        )
+        parts.append(f"passed over, because by their names they are no {predictor.reader.what}: {kinds}")
     if explain and len(answers.given) > _MOST_EXPLAINED:
         parts.append(f"explained the first {_MOST_EXPLAINED} of {len(answers.given):,}")
     parts.append("\n  ".join(["Written", *_listed(folder, list(files))]))
