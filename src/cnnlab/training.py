@@ -87,4 +87,4 @@ def _record_the_start(
     run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
     log.info("device %s, %s", machine.device, machine.precision)
     for logger in trainer.loggers:
-        logger.log_hyperparams(run_record.hyperparameters(config, datamodule.dataset, machine))
+        logger.log_hyperparams(run_record.hyperparameters(config, datamodule.dataset))
