@@ -67,8 +67,9 @@ format: $(ENVIRONMENT) ## fix style and formatting
 smoke: $(ENVIRONMENT) ## does it run? a few batches of every stage on the CPU
 	"$(RUN)" train.py trainer=smoke data.train_size=256 $(ARGS)
 
-tensorboard: $(ENVIRONMENT) ## show the curves of all runs
-	"$(RUN)" -m tensorboard.main --logdir outputs $(ARGS)
+LOGDIR = outputs/runs
+tensorboard: $(ENVIRONMENT) ## show the curves of all runs; LOGDIR=outputs/multiruns or another folder for others
+	"$(RUN)" -m tensorboard.main --logdir "$(LOGDIR)" $(ARGS)
 
 # only: workbench
 demo: $(ENVIRONMENT) ## draw a digit in the browser and see what the last run makes of it

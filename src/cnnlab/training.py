@@ -91,4 +91,4 @@ def _record_the_start(
     run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
     log.info(labelled(f"device  {machine.device}, {machine.precision}"), extra={"in_grid": "once"})
     for logger in trainer.loggers:
-        logger.log_hyperparams(run_record.hyperparameters(config, datamodule.dataset, machine))
+        logger.log_hyperparams(run_record.hyperparameters(config, datamodule.dataset))

@@ -87,6 +87,8 @@ def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
     for part in ("checkpoints", "tensorboard"):
         if (source / part).is_dir():
             shutil.copytree(source / part, run_dir / part, dirs_exist_ok=True)
+    for file in source.glob("events.out.tfevents.*"):
+        shutil.copy2(file, run_dir)
     return run_dir / "checkpoints" / "last.ckpt"
 
 

@@ -66,7 +66,7 @@ def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict[str, str | int | float | bool]:
+def hyperparameters(config: DictConfig, dataset: str) -> dict[str, str | int | float | bool]:
     """Return at most 22 plain values by which runs differ: the class of each group and the settings of two of them."""
     columns: dict[str, str | int | float | bool] = {
         group: config[group]["_target_"].rpartition(".")[2] for group in _GROUPS if config.get(group)
@@ -77,8 +77,6 @@ def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict
         "optimizer.lr": config.optimizer.get("lr", 0.0),
         "trainer.max_epochs": config.trainer.max_epochs,
         "seed": config.seed,
-        "precision": machine.precision,
-        "device": machine.device,
     }
     for group in ("model", "optimizer"):
         for name, value in config[group].items():
@@ -156,8 +154,8 @@ def log_outcome(trainer: Trainer, metrics: dict[str, Any]) -> None:
     | best/val/…, best/test/… | the scores of best.ckpt; the loss only if there is no other |
     | cost/num_parameters, cost/train_seconds | the size of the network and the time of its training |
 
-    TensorBoard's HPARAMS page shows a tag's last value, and before one ticks more only the five tags that come first
-    in the alphabet: hence best/, where val/accuracy would be the last epoch's, and names that come before all others.
+    They have names of their own because tables of runs show the last value of each, which for val/accuracy is the last
+    epoch's and not the best.
     """
     of_splits = {name: value for name, value in metrics.items() if name.startswith(("val/", "test/"))}
     chosen = {name: value for name, value in of_splits.items() if not name.endswith("/loss")} or of_splits

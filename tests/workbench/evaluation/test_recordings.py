@@ -61,7 +61,7 @@ def test_an_evaluation_has_pictures_and_recordings(run_on_tones: Path) -> None:
 
 
 def test_tensorboard_shows_and_plays(run_on_tones: Path) -> None:
-    events = EventAccumulator(str(run_on_tones / "tensorboard"))
+    events = EventAccumulator(str(run_on_tones))
     events.Reload()
     (picture,) = events.Images("data/training_batch")
     assert np.asarray(Image.open(io.BytesIO(picture.encoded_image_string))).std() > 10
