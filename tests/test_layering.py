@@ -36,6 +36,9 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "cnnlab.schedules": ({"cnnlab.direction", "cnnlab.errors"}, {"hydra", "omegaconf", "torchvision"}),
     "cnnlab.speed": ({"cnnlab.errors"}, {"hydra", "omegaconf", "torchvision"}),
     "cnnlab.callbacks": ({"cnnlab.speed", "cnnlab.errors", "cnnlab.loggers"}, {"hydra", "omegaconf", "optuna"}),
+    # only: zoo
+    "cnnlab.callbacks.finetune": ({"cnnlab.blocks", "cnnlab.errors"}, {"hydra", "omegaconf", "optuna"}),
+    # end only
     # only: sweep
     "cnnlab.callbacks.trial_report": ({"cnnlab.errors", "async_optuna.trial"}, {"hydra", "omegaconf", "optuna"}),
     # end only

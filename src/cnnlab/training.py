@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from cnnlab.building import build_classifier, build_data, build_model, check_top_level
 from cnnlab.callbacks.checkpoint import load_scored_weights
 from cnnlab.data.datamodule import DataModule
+from cnnlab.pretrained import load_pretrained  # only: zoo
 from cnnlab.runs import failures, resuming, run_record
 from cnnlab.runs.checkpoint_io import load_checkpoint
 from cnnlab.runs.commands import short_path
@@ -45,6 +46,10 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
     classifier = build_classifier(config, model, datamodule)
     last, steps_done = _where_to_go_on(config, run_dir, datamodule, classifier)
+    # only: zoo
+    if last is None:
+        load_pretrained(model, datamodule)
+    # end only
     trainer = build_trainer(config, run_dir, machine, classifier, steps_done)
     datamodule.check_processes(trainer.world_size)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -74,9 +79,12 @@ def _where_to_go_on(
     last = resuming.checkpoint(config, run_dir)
     if last is None:
         return None, 0
-    steps_done = load_checkpoint(last)["global_step"]
+    saved = load_checkpoint(last)
+    steps_done = saved["global_step"]
     fixed_length = length_argument(getattr(classifier, "scheduler", None)) is not None
     resuming.check(config, run_dir, datamodule.dataset, datamodule.checksums, fixed_length)
+    if "data" in saved:
+        datamodule.normalise_by(saved["data"]["mean"], saved["data"]["std"])
     return last, steps_done
 
 

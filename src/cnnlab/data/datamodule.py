@@ -173,6 +173,16 @@ class DataModule(LightningDataModule):
         """Mean and deviation per channel, by which samples (N, C, *spatial) are normalised."""
         return mean_and_std(inputs, self.scale)
 
+    def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Use another mean and deviation per channel than those of the training samples, for example of weights.
+
+        Raises:
+            UserError: if their number is not that of the channels.
+        """
+        if not len(mean) == len(std) == len(self.mean):
+            raise UserError(f"expected mean and std for {len(self.mean)} channels, got {len(mean)} and {len(std)}")
+        self.mean, self.std = tuple(mean), tuple(std)
+
     @classmethod
     def kind_of(cls, num_spatial_dims: int) -> str:
         """What a person would take the samples for: image, series, volume, audio, spectrogram or text."""
