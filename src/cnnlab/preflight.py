@@ -63,7 +63,9 @@ def _check(config: DictConfig, data: dict[str, DataModule]) -> None:
     if key not in data:
         data[key] = build_data(config)
     datamodule = data[key]
-    datamodule.check_batch_size(config.data.get("batch_size", datamodule.batch_size))
+    batch_size = config.data.get("batch_size", datamodule.batch_size)
+    if batch_size != "auto":
+        datamodule.check_batch_size(batch_size)
     datamodule.check_fold(config.data.get("fold", datamodule.fold))
     model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
     load_pretrained(model, datamodule)  # only: zoo

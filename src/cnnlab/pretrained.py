@@ -1,4 +1,4 @@
-"""Starts a training from pretrained weights: finds or downloads their file, fits them in, and normalises as they expect.
+"""Starts a training from pretrained weights: finds or downloads them, fits them in, and normalises as they expect.
 
 Only a new training reads the file. What continues or uses a run finds weights, mean and deviation in its checkpoint.
 """
@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from cnnlab.blocks.library_network import Published
 from cnnlab.blocks.pretrained import first_convolution, load_fitting
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.files.download import DownloadFailed, fetch
@@ -38,13 +39,13 @@ class Pretrainable(Protocol):
 
     Attributes:
         weights: the name of published weights or a path, None for random weights.
-        published: the address of published weights, if those are asked for.
+        published: the published weights that are asked for, None for others.
         normalisation: mean and deviation of each channel that the published weights expect.
     """
 
     network: nn.Module
     weights: str | None
-    published: str | None
+    published: Published | None
     normalisation: Statistics
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -62,7 +63,7 @@ def load_pretrained(model: nn.Module, datamodule: DataModule) -> None:
     path = _downloaded(model.published) if model.published else Path(model.weights)
     if not path.is_file():
         raise UserError(f"model.weights: there is no file {path}")
-    content: Any = load_checkpoint(path)
+    content = _content(path)
     is_run = isinstance(content, dict) and "state_dict" in content
     state = content["state_dict"] if is_run else content
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
@@ -79,13 +80,28 @@ def load_pretrained(model: nn.Module, datamodule: DataModule) -> None:
     _normalise(datamodule, statistics)
 
 
-def _downloaded(url: str) -> Path:
-    """Return the file at this address: from a data folder or torch's own cache if it is there, else downloaded.
+def _content(path: Path) -> Any:
+    """Load a file without running code of it."""
+    if path.suffix != ".safetensors":
+        return load_checkpoint(path)
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ModuleNotFoundError as error:
+        raise UserError(f"model.weights: {path} needs the package safetensors: pip install safetensors") from error
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"model.weights: {path} is damaged and cannot be loaded ({error})") from error
+
+
+def _downloaded(published: Published) -> Path:
+    """Return the file of published weights: from a data folder or torch's own cache if it is there, else downloaded.
 
     Raises:
         UserError: if it cannot be downloaded, or is not what it should be.
     """
-    name = url.rpartition("/")[2]
+    url, name = published
     folders = [folder / "weights" for folder in data_dirs(None)]
     of_torch = Path(torch.hub.get_dir()) / "checkpoints"
     found = next((folder / name for folder in [*folders, of_torch] if (folder / name).is_file()), None)

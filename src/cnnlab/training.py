@@ -6,6 +6,7 @@ from pathlib import Path
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from omegaconf import DictConfig
 
+from cnnlab.batch_size import scaled_rate, settle_batch_size
 from cnnlab.building import build_classifier, build_data, build_model, check_top_level
 from cnnlab.callbacks.checkpoint import load_scored_weights
 from cnnlab.data.datamodule import DataModule
@@ -45,6 +46,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     datamodule = build_data(config, machine.accelerator)
     model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
     classifier = build_classifier(config, model, datamodule)
+    settle_batch_size(config, run_dir, machine, classifier, datamodule)
     last, steps_done = _where_to_go_on(config, run_dir, datamodule, classifier)
     # only: zoo
     if last is None:
@@ -55,7 +57,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("model  %s, %s parameters", type(model).__name__, f"{num_parameters:,}")
     _record_the_start(config, run_dir, machine, datamodule, trainer)
-    with failures.explained(run_dir, datamodule.batch_size):
+    with failures.explained(run_dir, datamodule.batch_size, scaled_rate(config, 0.5)):
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)
         scores = run_record.scores(trainer)
         if config.test:

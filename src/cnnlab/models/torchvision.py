@@ -7,13 +7,17 @@ from typing import Any, Literal
 import torch
 import torchvision.models as zoo
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
-from cnnlab.blocks.shapes import output_shape
+from cnnlab.blocks.library_network import (
+    SIZES_TO_TRY,
+    SMALL_IMAGE,
+    LibraryNetwork,
+    Published,
+    check_images,
+    is_file,
+)
 from cnnlab.errors import did_you_mean
 
-SMALL_IMAGE = 64
-_SIZES_TO_TRY = (64, 128, 224)
 _EXTRA_ARGUMENTS = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
@@ -27,13 +31,14 @@ _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 _DENSENET_LAYER = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
-class Torchvision(nn.Module):
+class Torchvision(LibraryNetwork):
     """A torchvision classifier for any number of channels: (N, C, H, W) to logits (N, num_classes).
 
     Without pretrained weights, images below 64 pixels get a small stem that keeps their resolution: a strided first
     conv becomes 3x3 with stride 1 and a max-pool before the second conv is left out. Pretrained weights fit the
-    original stem only, so that small images are enlarged instead. Networks that still cannot take the size (transformers
-    with fixed positions, deep pooling) see the image enlarged as well: to 64, 128 or 224 pixels, the first that fits.
+    original stem only, so that small images are enlarged instead. Networks that still cannot take the size
+    (transformers with fixed positions, deep pooling) see the image enlarged as well: to 64, 128 or 224 pixels, the
+    first that fits.
 
     The weights themselves are not read here but when a training begins, see cnnlab.pretrained: a trained run needs no
     file but its own checkpoint.
@@ -60,8 +65,7 @@ class Torchvision(nn.Module):
         names = zoo.list_models(module=zoo)
         if name not in names:
             raise ValueError(f"torchvision has no classifier {name!r}{did_you_mean(name, names)}")
-        if len(input_shape) != 3:
-            raise ValueError(f"torchvision's classifiers take images (C, H, W), got data of shape {tuple(input_shape)}")
+        check_images("torchvision", input_shape)
         self.name, self.weights = name, weights
         published = zoo.get_model_weights(name).__members__
         if weights is not None and not is_file(weights) and weights not in published:
@@ -74,34 +78,25 @@ class Torchvision(nn.Module):
         keeps_stem = weights is not None and not weights.endswith(".ckpt") if stem is None else stem == "original"
         self.stem = "small" if not keeps_stem and (is_small or stem == "small") else "original"
         enlarges = keeps_stem and weights is not None and is_small
-        problem: Exception | None = None
-        for resize_to in _SIZES_TO_TRY if enlarges else (None, *_SIZES_TO_TRY):
-            self.resize_to = resize_to
-            # On the meta device a trial costs neither memory nor the time to draw weights. RegNet computes its widths
-            # with tensors, which need a real one.
-            with torch.device("cpu" if name.startswith("regnet") else "meta"):
-                self.network = self._adapted(input_shape[0], num_classes)
-            try:
-                output_shape(self, input_shape)
-                break
-            except ValueError as error:
-                problem = error
-        else:
-            raise ValueError(f"torchvision's {name} cannot take data of shape {tuple(input_shape)}: {problem}")
+        # On the meta device a trial costs neither memory nor the time to draw weights. RegNet computes its widths with
+        # tensors, which need a real one.
+        device = torch.device("cpu" if name.startswith("regnet") else "meta")
+
+        def trial() -> nn.Module:
+            with device:
+                return self._adapted(input_shape[0], num_classes)
+
+        sizes = SIZES_TO_TRY if enlarges else (None, *SIZES_TO_TRY)
+        self.settle_size(f"torchvision's {name}", input_shape, sizes, trial)
         self.network = self._adapted(input_shape[0], num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.resize_to is not None:
-            x = interpolate(x, size=(self.resize_to, self.resize_to), mode="bilinear", align_corners=False)
-        logits: Tensor = self.network(x)
-        return logits
-
     @property
-    def published(self) -> str | None:
-        """The address of the published weights that are asked for; None if they are a file's or random."""
+    def published(self) -> Published | None:
+        """The published weights that are asked for; None if they are a file's or random."""
         if self.weights is None or is_file(self.weights):
             return None
-        return str(zoo.get_model_weights(self.name)[self.weights].url)
+        url = zoo.get_model_weights(self.name)[self.weights].url
+        return Published(url, url.rpartition("/")[2])
 
     @property
     def normalisation(self) -> tuple[Sequence[float], Sequence[float]]:
@@ -109,7 +104,8 @@ class Torchvision(nn.Module):
         if self.name in _HALF:
             return (0.5,) * 3, (0.5,) * 3
         weights = zoo.get_model_weights(self.name)
-        transforms = weights[self.weights if self.published and self.weights else "DEFAULT"].transforms()
+        asked_for = self.weights if self.published else None
+        transforms = weights[asked_for or "DEFAULT"].transforms()
         return transforms.mean, transforms.std
 
     @staticmethod
@@ -123,11 +119,6 @@ class Torchvision(nn.Module):
         network: nn.Module = zoo.get_model(self.name, weights=None, num_classes=num_classes, **extra)
         _adapt_stem(network, channels, keep_resolution=self.stem == "small" and self.resize_to is None)
         return network
-
-
-def is_file(weights: str) -> bool:
-    """Whether this is the path of a file and not the name of published weights."""
-    return any(character in weights for character in "./\\")
 
 
 def _adapt_stem(network: nn.Module, channels: int, keep_resolution: bool) -> None:

@@ -24,10 +24,8 @@ def backend(setting: bool | str) -> str | None:
         return DEFAULT_BACKEND if setting else None
     known = torch.compiler.list_backends(exclude_tags=())
     if setting not in known:
-        choices = ", ".join(known)
-        raise UserError(
-            f"trainer.compile must be true, false or a backend ({choices}), got {setting!r}{did_you_mean(setting, known)}"
-        )
+        choices, nearest = ", ".join(known), did_you_mean(setting, known)
+        raise UserError(f"trainer.compile must be true, false or a backend ({choices}), got {setting!r}{nearest}")
     return setting
 
 
