@@ -41,6 +41,9 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
         {"cnnlab.speed", "cnnlab.errors", "cnnlab.loggers", "cnnlab.notation", "cnnlab.colours"},
         {"hydra", "omegaconf", "optuna"},
     ),
+    # only: zoo
+    "cnnlab.callbacks.finetune": ({"cnnlab.blocks", "cnnlab.errors"}, {"hydra", "omegaconf", "optuna"}),
+    # end only
     # only: sweep
     "cnnlab.callbacks.trial_report": ({"cnnlab.errors", "async_optuna.trial"}, {"hydra", "omegaconf", "optuna"}),
     # end only

@@ -10,6 +10,9 @@ from pathlib import Path
 _LITERAL = {"run", "resume", "init_from", "images", "image", "inputs", "out", "data.root", "data.path"}
 _MADE_ABSOLUTE = {"run", "resume", "init_from", "data.root", "data.path"}
 
+# This key takes a path too, or a name like DEFAULT, which has none of these characters.
+_WEIGHTS, _OF_A_PATH = "model.weights", set("./\\~")
+
 # The classes behind these groups take more arguments than their YAML files list. `++` lets any be given; the class's
 # signature then refuses the unknown ones with the nearest name.
 _OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.", "classifier.", "callbacks.", "logger.", "data.", "augment.")
@@ -69,9 +72,10 @@ def _rewrite(argument: str) -> str:
     prefix, key, value = match["prefix"], match["key"], match["value"]
     if key.startswith(_OPEN_GROUPS):
         prefix = prefix or "++"
-    if key in _LITERAL and value not in ("null", ""):
+    is_file_of_weights = key == _WEIGHTS and not _OF_A_PATH.isdisjoint(value)
+    if (key in _LITERAL or is_file_of_weights) and value not in ("null", ""):
         value = unquoted(value)
-        if key in _MADE_ABSOLUTE and value != "latest":
+        if (key in _MADE_ABSOLUTE or is_file_of_weights) and value != "latest":
             value = os.path.abspath(os.path.expanduser(value))
         return f"{prefix}{key}={quoted(value)}"
     return f"{prefix}{key}={value}"

@@ -103,13 +103,14 @@ def _checkpoint(folder: Path) -> Path:
 
 
 def load_data(saved: SavedModel) -> DataModule:
-    """Load the data set on which a run was trained.
+    """Load the data set on which a run was trained, normalised as its network was trained with.
 
     Raises:
         UserError: if it cannot be found, or another one is found in its place.
     """
     datamodule = build_data(saved.config)
     resuming.check_data(saved.folder, datamodule.dataset, datamodule.checksums)
+    datamodule.normalise_by(saved.data["mean"], saved.data["std"])
     return datamodule
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from omegaconf import DictConfig
 
+from cnnlab.batch_size import scaled_rate, settle_batch_size
 from cnnlab.building import build_classifier, build_data, build_model, check_top_level
 from cnnlab.callbacks.checkpoint import load_scored_weights
 from cnnlab.colours import labelled
 from cnnlab.data.datamodule import DataModule
+from cnnlab.pretrained import load_pretrained  # only: zoo
 from cnnlab.runs import failures, resuming, run_record
 from cnnlab.runs.checkpoint_io import load_checkpoint
 from cnnlab.runs.commands import short_path
@@ -46,13 +48,18 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     datamodule = build_data(config, machine.accelerator)
     model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
     classifier = build_classifier(config, model, datamodule)
+    settle_batch_size(config, run_dir, machine, classifier, datamodule)
     last, steps_done = _where_to_go_on(config, run_dir, datamodule, classifier)
+    # only: zoo
+    if last is None:
+        load_pretrained(model, datamodule)
+    # end only
     trainer = build_trainer(config, run_dir, machine, classifier, steps_done)
     datamodule.check_processes(trainer.world_size)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info(labelled(f"model   {type(model).__name__}, {num_parameters:,} parameters"), extra={"in_grid": "once"})
     _record_the_start(config, run_dir, machine, datamodule, trainer)
-    with failures.explained(run_dir, datamodule.batch_size):
+    with failures.explained(run_dir, datamodule.batch_size, scaled_rate(config, 0.5)):
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)
         scores = run_record.scores(trainer)
         if config.test:
@@ -76,12 +83,14 @@ def _where_to_go_on(
     last = resuming.checkpoint(config, run_dir)
     if last is None:
         return None, 0
-    state = load_checkpoint(last)
-    end = f" of {config.trainer.max_epochs}" if config.trainer.max_epochs > 0 else ""
-    log.info("going on after epoch %d%s", state["epoch"] + 1, end)
+    saved = load_checkpoint(last)
     fixed_length = length_argument(getattr(classifier, "scheduler", None)) is not None
     resuming.check(config, run_dir, datamodule.dataset, datamodule.checksums, fixed_length)
-    return last, state["global_step"]
+    if "data" in saved:
+        datamodule.normalise_by(saved["data"]["mean"], saved["data"]["std"])
+    end = f" of {config.trainer.max_epochs}" if config.trainer.max_epochs > 0 else ""
+    log.info("going on after epoch %d%s", saved["epoch"] + 1, end)
+    return last, saved["global_step"]
 
 
 def _record_the_start(

@@ -24,6 +24,7 @@ from cnnlab.errors import UserError
 # A data set may take this share of an accelerator's free memory; a larger one stays in the memory of the computer.
 _RESIDENT_SHARE = 0.5
 _MAX_WORKERS = 8
+DEFAULT_BATCH_SIZE = 32
 # For data outside memory, mean and deviation are computed from this many samples, of this many bytes at most.
 _STATISTICS_SAMPLES, _STATISTICS_BYTES = 10_000, 2**28
 # The most classes and channels that are shown on a line.
@@ -59,7 +60,8 @@ class DataModule(LightningDataModule):
     seen once.
 
     Args:
-        batch_size: samples per training step of each process; the last, ragged batch of an epoch is dropped.
+        batch_size: samples per training step of each process; the last, ragged batch of an epoch is dropped. auto: as
+            many as fit into the GPU's memory, up to 512, which a run finds out before it starts; 32 elsewhere.
         eval_batch_size: samples per validation or test step of each process; every sample is used.
         train_size, val_size: use only so many samples, a stratified subset nested in the larger ones.
         in_memory: whether all samples are read once and kept in memory, or each sample is read in every epoch.
@@ -87,7 +89,7 @@ class DataModule(LightningDataModule):
 
     def __init__(
         self,
-        batch_size: int = 32,
+        batch_size: int | Literal["auto"] = DEFAULT_BATCH_SIZE,
         eval_batch_size: int = 500,
         train_size: int | None = None,
         val_size: int | None = None,
@@ -103,14 +105,16 @@ class DataModule(LightningDataModule):
         super().__init__()
         if num_folds < 2:
             raise UserError(f"num_folds must be at least 2, got {num_folds}")
-        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
+        is_auto = batch_size == "auto"
+        sizes = {"batch_size": DEFAULT_BATCH_SIZE if is_auto else batch_size, "eval_batch_size": eval_batch_size}
         sizes |= {name: n for name, n in {"train_size": train_size, "val_size": val_size}.items() if n is not None}
         for name, size in sizes.items():
             if size < 1:
                 raise UserError(f"{name} must be at least 1, got {size}")
         if num_workers is not None and num_workers < 0:
             raise UserError(f"num_workers must not be negative, got {num_workers}")
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.batch_size, self.eval_batch_size = sizes["batch_size"], eval_batch_size
+        self._has_auto_batch_size = is_auto
         self.train_size, self.val_size = train_size, val_size
         self.in_memory = in_memory
         self.num_workers = min(torch.get_num_threads(), _MAX_WORKERS) if num_workers is None else num_workers
@@ -158,6 +162,8 @@ class DataModule(LightningDataModule):
         self._test = found.get("test", splits.test)
         for split, samples in found.items():
             self._check_labels(split, samples)
+        if self._has_auto_batch_size:
+            self.batch_size = min(self.batch_size, len(self.training))
         self.check_batch_size(self.batch_size)
         self._check_classes()
         some = self._read_some(self.training) if isinstance(self.training, LazySamples) else self.training
@@ -175,6 +181,16 @@ class DataModule(LightningDataModule):
     def statistics(self, inputs: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation per channel, by which samples (N, C, *spatial) are normalised."""
         return mean_and_std(inputs, self.scale)
+
+    def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Use another mean and deviation per channel than those of the training samples, for example of weights.
+
+        Raises:
+            UserError: if their number is not that of the channels.
+        """
+        if not len(mean) == len(std) == len(self.mean):
+            raise UserError(f"expected mean and std for {len(self.mean)} channels, got {len(mean)} and {len(std)}")
+        self.mean, self.std = tuple(mean), tuple(std)
 
     @classmethod
     def kind_of(cls, num_spatial_dims: int) -> str:
