@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from cnnlab.callbacks.live_numbers import LiveNumbers
 from cnnlab.colours import coloured
+from cnnlab.epoch_totals import EpochTotals
 from cnnlab.notation import shown_metric
 
 log = logging.getLogger(__name__)
@@ -113,9 +114,11 @@ class Progress(ProgressBar):
     def _numbers(self, trainer: Trainer, pl_module: LightningModule) -> str:
         """Return the scores of the epoch so far and the time that is left, as far as they are known."""
         parts = []
-        so_far = getattr(getattr(pl_module, "train_totals", None), "so_far", None)
-        if so_far is not None and (scores := self._live.read(*so_far())):
-            parts.append(_shown(scores))
+        totals = getattr(pl_module, "train_totals", None)
+        if isinstance(totals, EpochTotals):
+            loss, score, num_samples = totals.so_far()
+            if scores := self._live.read({"loss": loss, str(getattr(pl_module, "score", "score")): score}, num_samples):
+                parts.append(_shown(scores))
         steps_done = trainer.global_step - self._first_step
         steps_left = trainer.estimated_stepping_batches - trainer.global_step
         if steps_done and steps_left != float("inf"):
