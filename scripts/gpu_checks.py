@@ -225,8 +225,7 @@ def tests(lab: Lab) -> str:
     """The tests that use a GPU where there is one; those that fail again with warnings left alone."""
     paths = ["timing/test_diagnosis.py"] if lab.smoke else TESTS
     plugins = [word for name in ("benchmark", "jaxtyping", "hypothesispytest") for word in ("-p", f"no:{name}")]
-    # bokeh, which the demo needs, is not on every machine with a GPU
-    options = ["-v", "--tb=short", "-n", "1" if lab.smoke else "8", "--dist", "worksteal", "-k", "not demo"]
+    options = ["-v", "--tb=short", "-n", "1" if lab.smoke else "8", "--dist", "worksteal"]
     options += [*plugins, "-o", f"cache_dir={lab.folder}/cache", *[f"tests/{path}" for path in paths]]
     run = partial(lab.start, "scripts/gpu_checks.py", "--probe", "pytest", *options)
     ended = run().wait()

@@ -131,6 +131,10 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | E
                 raise source
             for sample_name, prepared in predictor.reader.read_all(source, name):
                 page[sample_name] = prepared
+                if isinstance(answers, Answers) and prepared.part:
+                    answers.parts[sample_name] = prepared.part
+                if prepared.warning and prepared.warning not in answers.warnings:
+                    answers.warnings.append(prepared.warning)
                 if len(page) == contact_sheet.MOST_ENTRIES:
                     turn_page()
         except UserError as error:
