@@ -227,7 +227,9 @@ def lines_that_stay(text: str, path: str, draft: "Draft") -> str:
     if path in RESTARTED:
         text = text.partition("\n")[0] + "\n"
     if path == "docs/architecture.md":
-        text = re.sub(r"(?<=```\n)train\.py .*?(?=```)", lambda tree: draft.present_lines(tree[0]), text, flags=re.DOTALL)
+        text = re.sub(
+            r"(?<=```\n)train\.py .*?(?=```)", lambda tree: draft.present_lines(tree[0]), text, flags=re.DOTALL
+        )
     text = "".join(present_commands(text.splitlines(keepends=True), draft))
     if not path.endswith(".py"):
         text = re.sub(r"```bash\n```\n", "", text)

@@ -1,4 +1,4 @@
-"""How much there is to read on four ways through the code, counted while they run, and what docs/architecture.md says of it."""
+"""How much there is to read on four ways through the code, counted while they run; docs/architecture.md tells it."""
 
 import re
 import sys
