@@ -15,6 +15,7 @@ from cnnlab.data.datamodule import DataModule
 from cnnlab.data.files.class_folders import FileKind, LabelledFiles, check_fractions, find_files, whole_splits
 from cnnlab.data.files.file_samples import FileSamples
 from cnnlab.data.files.imaging import Header, read_header, read_image
+from cnnlab.data.files.label_table import files_in_table
 from cnnlab.data.files.picture_names import is_picture
 from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
@@ -42,6 +43,9 @@ class ImageFolder(DataModule):
         val_fraction, test_fraction: of the training images, for a split without a folder.
         full_scale: the value that is white in grey images of more than 8 bits; None: 65535 for 16 bits, and images of
             32 bits or floating point, of which it cannot be known, are refused.
+        labels: a CSV file in the folder, or anywhere by its absolute path, for images that may have several labels at once, to be learnt by
+            classifier=multilabel: a column with the names of the image files in the folder, and a column of 0 and 1
+            for each label; a column named split may say train, val or test. None: the folders are the classes.
         unreadable: refuse to start with images that cannot be read, or skip them with a warning.
         **loading: see DataModule.
     """
@@ -55,6 +59,7 @@ class ImageFolder(DataModule):
         test_fraction: float = 0.1,
         full_scale: float | None = None,
         unreadable: Literal["refuse", "skip"] = "refuse",
+        labels: str | None = None,
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
@@ -67,6 +72,9 @@ class ImageFolder(DataModule):
             raise UserError(f"full_scale must be greater than 0, the value that is white, got {full_scale}")
         self.full_scale = full_scale
         self.unreadable = unreadable
+        self.labels = labels
+        if labels is not None:
+            self.targets = "multilabel"
 
     def setup(self, stage: str | None = None) -> None:
         is_new = self._splits is None
@@ -84,7 +92,10 @@ class ImageFolder(DataModule):
         return super().description() | {"full_scale": self.full_scale}
 
     def read(self) -> Splits:
-        class_names, files = find_files(self.root, _PICTURES)
+        if self.labels is None:
+            class_names, files = find_files(self.root, _PICTURES)
+        else:
+            class_names, files = files_in_table(self.root, self.labels, _PICTURES)
         self._settle(self._headers(files) if self.size is None or self.color == "auto" else [])
         channels = 1 if self.color == "grey" else 3
         read = partial(read_image, num_channels=channels, size=self.size, full_scale=self.full_scale)
