@@ -43,9 +43,9 @@ class ImageFolder(DataModule):
         val_fraction, test_fraction: of the training images, for a split without a folder.
         full_scale: the value that is white in grey images of more than 8 bits; None: 65535 for 16 bits, and images of
             32 bits or floating point, of which it cannot be known, are refused.
-        labels: a CSV file in the folder, or anywhere by its absolute path, for images that may have several labels at once, to be learnt by
-            classifier=multilabel: a column with the names of the image files in the folder, and a column of 0 and 1
-            for each label; a column named split may say train, val or test. None: the folders are the classes.
+        labels: a CSV file in the folder, or anywhere by its absolute path, for images that may have several labels at
+            once (classifier=multilabel): a column with the names of the image files in the folder, and a column of 0
+            and 1 for each label; a column named split may say train, val or test. None: the folders are the classes.
         unreadable: refuse to start with images that cannot be read, or skip them with a warning.
         **loading: see DataModule.
     """

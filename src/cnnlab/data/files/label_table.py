@@ -17,8 +17,8 @@ def files_in_table(root: Path, table: str, kind: FileKind) -> tuple[tuple[str, .
 
     Args:
         root: the folder of the files.
-        table: name of a CSV file in the folder, or an absolute path. Its first row has the names of the columns, its first
-            column the names of the files; the others hold 0 or 1, but for one named split.
+        table: name of a CSV file in the folder, or an absolute path. Its first row has the names of the columns, its
+            first column the names of the files; the others hold 0 or 1, but for one named split.
 
     Raises:
         UserError: for a table that is not like that, or a file that is not there.
