@@ -12,6 +12,7 @@ from torch import nn
 
 from cnnlab import metrics
 from cnnlab.blocks.shapes import output_shape, settle_lazy_layers
+from cnnlab.colours import labelled
 from cnnlab.data.datamodule import DataModule
 from cnnlab.direction import direction
 from cnnlab.errors import Infeasible, UserError, did_you_mean
@@ -66,7 +67,7 @@ def build_data(config: DictConfig, accelerator: str = "cpu") -> DataModule:
         datamodule.setup()
     except UserError as error:
         raise UserError(f"data: {error}") from error
-    log.info(datamodule.summary())
+    log.info(labelled(datamodule.summary()), extra={"in_grid": "once"})
     return datamodule
 
 

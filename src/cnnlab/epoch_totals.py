@@ -19,6 +19,10 @@ class EpochTotals:
         self._score = score + self._score
         self._num_samples += num_samples
 
+    def so_far(self) -> tuple[Tensor, Tensor, int]:
+        """Return the sums of loss and score, on their device, and the number of samples in them."""
+        return self._loss, self._score, self._num_samples
+
     def compute_and_reset(self, summed: Callable[[Tensor], Tensor]) -> tuple[float, float]:
         """Return mean loss and mean score of all samples since the last call.
 

@@ -45,6 +45,11 @@ class SavedModel(NamedTuple):
         return str(self.data["targets"])
 
     @property
+    def targets_in_words(self) -> str:
+        """The same for the end of a sentence."""
+        return "several labels at once" if self.targets == "multilabel" else self.targets
+
+    @property
     def learns_classes(self) -> bool:
         """Whether each sample has one class."""
         return self.targets == "classes"
@@ -108,13 +113,14 @@ def _checkpoint(folder: Path) -> Path:
 
 
 def load_data(saved: SavedModel) -> DataModule:
-    """Load the data set on which a run was trained.
+    """Load the data set on which a run was trained, normalised as its network was trained with.
 
     Raises:
         UserError: if it cannot be found, or another one is found in its place.
     """
     datamodule = build_data(saved.config)
     resuming.check_data(saved.folder, datamodule.dataset, datamodule.checksums)
+    datamodule.normalise_by(saved.data["mean"], saved.data["std"])
     return datamodule
 
 

@@ -1,5 +1,6 @@
 """The LightningDataModule of every data set."""
 
+import textwrap
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,10 +24,12 @@ from cnnlab.errors import UserError
 # A data set may take this share of an accelerator's free memory; a larger one stays in the memory of the computer.
 _RESIDENT_SHARE = 0.5
 _MAX_WORKERS = 8
+DEFAULT_BATCH_SIZE = 32
 # For data outside memory, mean and deviation are computed from this many samples, of this many bytes at most.
 _STATISTICS_SAMPLES, _STATISTICS_BYTES = 10_000, 2**28
 # The most classes and channels that are shown on a line.
 _NUM_SHOWN, _NUM_CHANNELS_SHOWN = 12, 4
+_LINE, _INDENT, _NO_BREAK = 80, 8, "\xa0"  # characters
 
 _KINDS = {1: "series", 2: "image", 3: "volume"}
 # What the samples of a kind are called in messages and figures.
@@ -57,7 +60,8 @@ class DataModule(LightningDataModule):
     seen once.
 
     Args:
-        batch_size: samples per training step of each process; the last, ragged batch of an epoch is dropped.
+        batch_size: samples per training step of each process; the last, ragged batch of an epoch is dropped. auto: as
+            many as fit into the GPU's memory, up to 512, which a run finds out before it starts; 32 elsewhere.
         eval_batch_size: samples per validation or test step of each process; every sample is used.
         train_size, val_size: use only so many samples, a stratified subset nested in the larger ones.
         in_memory: whether all samples are read once and kept in memory, or each sample is read in every epoch.
@@ -87,7 +91,7 @@ class DataModule(LightningDataModule):
 
     def __init__(
         self,
-        batch_size: int = 32,
+        batch_size: int | Literal["auto"] = DEFAULT_BATCH_SIZE,
         eval_batch_size: int = 500,
         train_size: int | None = None,
         val_size: int | None = None,
@@ -104,14 +108,16 @@ class DataModule(LightningDataModule):
         super().__init__()
         if num_folds < 2:
             raise UserError(f"num_folds must be at least 2, got {num_folds}")
-        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
+        is_auto = batch_size == "auto"
+        sizes = {"batch_size": DEFAULT_BATCH_SIZE if is_auto else batch_size, "eval_batch_size": eval_batch_size}
         sizes |= {name: n for name, n in {"train_size": train_size, "val_size": val_size}.items() if n is not None}
         for name, size in sizes.items():
             if size < 1:
                 raise UserError(f"{name} must be at least 1, got {size}")
         if num_workers is not None and num_workers < 0:
             raise UserError(f"num_workers must not be negative, got {num_workers}")
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.batch_size, self.eval_batch_size = sizes["batch_size"], eval_batch_size
+        self._has_auto_batch_size = is_auto
         self.train_size, self.val_size = train_size, val_size
         self.in_memory = in_memory
         self.num_workers = min(torch.get_num_threads(), _MAX_WORKERS) if num_workers is None else num_workers
@@ -160,6 +166,8 @@ class DataModule(LightningDataModule):
         self._test = found.get("test", splits.test)
         for split, samples in found.items():
             self._check_labels(split, samples)
+        if self._has_auto_batch_size:
+            self.batch_size = min(self.batch_size, len(self.training))
         self.check_batch_size(self.batch_size)
         self._check_classes()
         some = self._read_some(self.training) if isinstance(self.training, LazySamples) else self.training
@@ -167,7 +175,8 @@ class DataModule(LightningDataModule):
         self._example = some.inputs[0].clone()
         for split, samples in found.items():
             split_checks.check_inputs(split, samples, self._example)
-        split_checks.check_augmentation(self.augment, self.kind_of(len(self.input_shape) - 1))
+        split_checks.check_augmentation(self.augment, self.kind_of(len(self.input_shape) - 1), self._example)
+        split_checks.warn_of_mirrored_digits(self.augment, self.preprocessing)
         self.scale = 1 / 255 if some.inputs.dtype == torch.uint8 else 1.0
         self.mean, self.std = self.statistics(some.inputs)
         self._warn_of_splits(found)
@@ -176,6 +185,16 @@ class DataModule(LightningDataModule):
     def statistics(self, inputs: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation per channel, by which samples (N, C, *spatial) are normalised."""
         return mean_and_std(inputs, self.scale)
+
+    def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Use another mean and deviation per channel than those of the training samples, for example of weights.
+
+        Raises:
+            UserError: if their number is not that of the channels.
+        """
+        if not len(mean) == len(std) == len(self.mean):
+            raise UserError(f"expected mean and std for {len(self.mean)} channels, got {len(mean)} and {len(std)}")
+        self.mean, self.std = tuple(mean), tuple(std)
 
     @classmethod
     def kind_of(cls, num_spatial_dims: int) -> str:
@@ -214,20 +233,24 @@ class DataModule(LightningDataModule):
         name = self.dataset if self.fold is None else f"{self.dataset}, fold {self.fold} of 0-{self.num_folds - 1}"
         numbers = f", mean {_short(self.mean)}, std {_short(self.std)}" if self.vocabulary is None else ""
         lines = [
-            f"data   {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
+            f"data    {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
             f"of {shape}{numbers}"
         ]
         if (counts := self.class_counts()) is not None:
-            shown = [f"{name} {count:,}" for name, count in zip(self.class_names, counts, strict=True)][:_NUM_SHOWN]
+            shown = [
+                f"{name} {count:,}".replace(" ", _NO_BREAK)
+                for name, count in zip(self.class_names, counts, strict=True)
+            ][:_NUM_SHOWN]
             more = f", … {self.num_classes - _NUM_SHOWN} more" if self.num_classes > _NUM_SHOWN else ""
             kinds, about = "classes", f"the largest is {max(counts) / sum(counts):.1%} of them"
             if self.targets == "multilabel":
                 kinds, about = "labels", f"{sum(counts) / len(self.training):.2g} of them in a sample on average"
             about += ", drawn equally often" if self.balanced else ""
-            lines.append(f"       {self.num_classes} {kinds}: {', '.join(shown)}{more}; {about}")
+            lines.append(f"{self.num_classes} {kinds}: {', '.join(shown)}{more}; {about}")
         else:
-            lines.append(f"       values: {', '.join(self.class_names[:_NUM_SHOWN])}")
-        return "\n".join(lines)
+            lines.append(f"values: {', '.join(self.class_names[:_NUM_SHOWN])}")
+        wrapped = [part for line in lines for part in textwrap.wrap(line, _LINE - _INDENT, break_on_hyphens=False)]
+        return f"\n{' ' * _INDENT}".join(wrapped).replace(_NO_BREAK, " ")
 
     def class_counts(self) -> list[int] | None:
         """Return how many training samples each class or label has; None for values."""
@@ -338,10 +361,11 @@ class DataModule(LightningDataModule):
         if self.in_memory and isinstance(data, TensorSamples):
             device = self._home(data)
             data = TensorSamples(data.inputs.to(device), data.labels.to(device))
-            return TensorLoader(data, batch_size, self.mean, self.std, self.scale, order, augment)
+            return TensorLoader(data, batch_size, self.mean, self.std, self.scale, order, augment, self.num_classes)
         device = self._run_device()
         statistics = (self.mean, self.std, self.scale)
-        return WorkerLoader(data, batch_size, *statistics, order, augment, self.num_workers, device, self._example)
+        reading = (self.num_workers, device, self._example)
+        return WorkerLoader(data, batch_size, *statistics, order, augment, *reading, self.num_classes)
 
     def _loaded(self, splits: dict[str, Samples]) -> dict[str, Samples]:
         """Read the splits that belong in memory; the errors of all splits are reported together."""

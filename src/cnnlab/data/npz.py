@@ -146,6 +146,10 @@ def _splits_of(file: NpzFile) -> list[str]:
         missing.append("y_val" if "x_val" in file.names else "x_val")
     if missing:
         hint = next((found for name in missing if (found := did_you_mean(name, file.names))), "")
+        # only: workbench
+        if "train_images" in file.names:  # as MedMNIST calls them
+            hint = f"; python scripts/convert.py {file.path} {file.path.stem}_xy.npz renames its arrays"
+        # end only
         raise UserError(
             f"{file.path} needs x_train, y_train, x_test and y_test (x_val and y_val if you like); "
             f"missing: {', '.join(missing)}; it holds {', '.join(file.names) or 'nothing'}{hint}"

@@ -56,11 +56,26 @@ def check_inputs(split: str, samples: Samples, like: Tensor) -> None:
         raise UserError(f"{num_bad} of the {split} samples hold NaN or infinity")
 
 
-def check_augmentation(augment: Augmentation | None, kind: str) -> None:
-    """Raise UserError for an augmentation that is not made for this kind of data, see DataModule.kind."""
+def check_augmentation(augment: Augmentation | None, kind: str, sample: Tensor) -> None:
+    """Raise UserError for an augmentation that is not made for this kind of data, see DataModule.kind.
+
+    Args:
+        sample: of training, (C, *spatial); the augmentation's own method `check`, if it has one, judges it.
+    """
     if kind not in (kinds := getattr(augment, "kinds", (kind,))):
         name = type(augment).__name__
         raise UserError(f"augment: {name} is for data of the kind {', '.join(kinds)}, got {kind}; augment=none fits")
+    if augment is not None and hasattr(augment, "check"):
+        augment.check(sample)
+
+
+def warn_of_mirrored_digits(augment: Augmentation | None, preprocessing: str) -> None:
+    """Log a warning for mirror images of digits and letters."""
+    if preprocessing == "digits" and getattr(augment, "mirrors", False):
+        log.warning(
+            "WARNING: digits and letters in a mirror are other signs, and teach the network nothing; "
+            "augment.flip=0 and augment.vertical_flip=0 leave them as they are"
+        )
 
 
 def warn_of_absent_classes(training: Tensor, others: Mapping[str, Tensor], class_names: Sequence[str]) -> None:

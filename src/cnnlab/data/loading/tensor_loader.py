@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from cnnlab.data.augment import Augmentation
+from cnnlab.data.augment import Augmentation, augmented
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.data.samples import TensorSamples
 
@@ -58,12 +58,15 @@ class EpochOrder:
 class TensorLoader:
     """Iterates (inputs, labels): float32 (batch_size, C, *spatial) and int64 (batch_size,).
 
+    An augmentation that mixes samples makes the labels float32 (batch_size, num_classes), see augment.augmented.
+
     Args:
         data: all samples, on the device where the batches are wanted.
         mean, std: per channel, subtracted and divided by after `scale`.
         scale: factor from stored to physical values, 1 / 255 for uint8 images.
         sampler: for training: shuffles, and drops the last batch if it is not full; None keeps order and all samples.
         augment: applied before normalisation, so that zero is still the background.
+        num_classes: of the labels; needed only where samples are mixed.
     """
 
     def __init__(
@@ -75,12 +78,14 @@ class TensorLoader:
         scale: float = 1.0,
         sampler: EpochOrder | None = None,
         augment: Augmentation | None = None,
+        num_classes: int = -1,
     ) -> None:
         self.data = data
         self.batch_size = batch_size
         self.sampler = sampler
         self.batch_sampler = None  # Lightning reads it where there is a sampler
         self.augment = augment
+        self.num_classes = num_classes
         self._normalise = Normalise(mean, std, scale, data.inputs.dim() - 2, data.inputs.device)
 
     def __len__(self) -> int:
@@ -103,7 +108,7 @@ class TensorLoader:
                 indices = order[start : start + chunk]
                 inputs, labels = self.data.inputs[indices], self.data.labels[indices]
             if self.augment is not None and generator is not None:
-                inputs = self.augment(inputs, generator)
+                inputs, labels = augmented(self.augment, inputs, labels, generator, self.num_classes)
             inputs = self._normalise(inputs)
             yield from zip(torch.split(inputs, self.batch_size), torch.split(labels, self.batch_size), strict=True)
 

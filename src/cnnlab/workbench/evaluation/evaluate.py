@@ -24,7 +24,7 @@ from cnnlab.workbench.evaluation import figures, multilabel, regression
 from cnnlab.workbench.evaluation.recordings import recordings  # only: zoo
 from cnnlab.workbench.evaluation.scores import Scores
 from cnnlab.workbench.evaluation.task_report import Evaluated
-from cnnlab.workbench.notation import shown_number
+from cnnlab.workbench.notation import shown_metric
 from cnnlab.workbench.run_reports import run_report
 
 _CHOICES = {"split": ("val", "test"), "plots": ("default", "all")}
@@ -76,7 +76,8 @@ def evaluate(
     saved = load_model(run)
     if plots == "all" and not saved.learns_classes:
         raise UserError(
-            f"plots=all draws answers to classes, but {short_path(saved.folder)} learns {saved.targets}; leave it out"
+            f"plots=all draws answers to classes, but {short_path(saved.folder)} learns {saved.targets_in_words}; "
+            "leave it out"
         )
     datamodule = load_data(saved)
     folder = saved.folder / "evaluation" / split
@@ -165,7 +166,7 @@ def _alone(config: DictConfig, seed: int) -> DictConfig:
 def _summary(run_dir: Path, metrics: dict[str, Any], paths: list[Path]) -> str:
     """The numbers and the files."""
     numbers = {name.partition("/")[2] or name: value for name, value in metrics.items() if isinstance(value, float)}
-    shown = {name: f"{value:.2%}" if name == "accuracy" else shown_number(value) for name, value in numbers.items()}
+    shown = {name: shown_metric(name, value) for name, value in numbers.items()}
     noun = noun_of(run_dir)
     shown |= {"device": f"{metrics['device']}, {metrics['precision']}", "data": metrics["dataset"]}
     lines = [f"{name.replace('_', ' ').replace('images', noun):<26} {value}" for name, value in shown.items()]

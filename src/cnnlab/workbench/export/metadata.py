@@ -8,7 +8,7 @@ from cnnlab.data.shuffled_axis import ShuffledAxis
 from cnnlab.saved_run import SavedModel
 
 _OF_THE_DATA = ("dataset", "targets", "class_names", "input_shape", "scale", "mean", "std", "preprocessing")
-_OF_SOME_DATA = ("vocabulary", "audio")  # how texts and recordings became inputs
+_OF_SOME_DATA = ("vocabulary", "audio", "resize")  # how texts, recordings and pictures became inputs
 _PIXEL = 1 / 255
 _OUTPUTS = {
     "classes": "logits; softmax makes them the probabilities of the classes",

@@ -117,6 +117,11 @@ def choose_stages(activations: Sequence[Activation], most: int) -> list[Activati
     return [*inner, logits]
 
 
+def chosen_channels(number: int) -> NDArray[np.int_]:
+    """Which of so many channels are shown: ten at most, evenly spaced."""
+    return np.linspace(0, number - 1, min(_MOST_MAPS, number)).round().astype(int)
+
+
 def _label(stage: Activation) -> str:
     name, _, size = stage.layer.partition(" ")
     shown = stage.values.shape[0]
@@ -148,8 +153,7 @@ def _draw_stage(axes: Axes, stage: Activation, x: float, top: float, tall: float
     if stage.layer == "input" and len(values) == 3 and values.ndim == 3:
         _draw_map(axes, _stretched(values).transpose(1, 2, 0), x, top, _MAP, {})
         return
-    last = min(_MOST_MAPS, len(values)) - 1 if stage.layer == _WORDS else len(values) - 1
-    shown = np.linspace(0, last, min(_MOST_MAPS, len(values))).round().astype(int)
+    shown = chosen_channels(min(_MOST_MAPS, len(values)) if stage.layer == _WORDS else len(values))
     side = _MAP * max(0.36, np.sqrt(max(values.shape[1:]) / largest))
     for row, channel in enumerate(shown):
         if values.ndim == 2:

@@ -14,9 +14,10 @@ from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import load_model
 from cnnlab.workbench.prediction import contact_sheet, sources
+from cnnlab.workbench.prediction.label_sets import LabelSets
 from cnnlab.workbench.prediction.predictor import Predictor
 from cnnlab.workbench.prediction.reader import Prepared
-from cnnlab.workbench.prediction.tables import Answers, Estimates, LabelSets
+from cnnlab.workbench.prediction.tables import Answers, Estimates
 
 _MOST_EXPLAINED = 20
 
@@ -70,7 +71,9 @@ def predict(
     if not named:
         raise UserError(predictor.reader.request)
     if explain and not saved.learns_classes:
-        raise UserError(f"explain=true draws the way to a class, but {short_path(saved.folder)} learns {saved.targets}")
+        raise UserError(
+            f"explain=true draws the way to a class, but {short_path(saved.folder)} learns {saved.targets_in_words}"
+        )
     reader, key = predictor.reader, "images" if images else "inputs"
     found = reader.find(named, key)
     answers, sheets = _answered(predictor, found)
@@ -93,9 +96,7 @@ def predict(
     parts = [answers.as_text()]
     if found.num_others:
         kinds = found.kinds_of_others
-        parts.append(
-            f"{found.num_others:,} files that are no {predictor.reader.what} by their names were passed over: {kinds}"
-        )
+        parts.append(f"passed over, because by their names they are no {predictor.reader.what}: {kinds}")
     if explain and len(answers.given) > _MOST_EXPLAINED:
         parts.append(f"explained the first {_MOST_EXPLAINED} of {len(answers.given):,}")
     parts.append("\n  ".join(["Written", *_listed(folder, list(files))]))
@@ -140,6 +141,10 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Table, list
                 raise source
             for sample_name, prepared in predictor.reader.read_all(source, name):
                 page[sample_name] = prepared
+                if isinstance(answers, Answers) and prepared.part:
+                    answers.parts[sample_name] = prepared.part
+                if prepared.warning and prepared.warning not in answers.warnings:
+                    answers.warnings.append(prepared.warning)
                 if len(page) == contact_sheet.MOST_ENTRIES:
                     turn_page()
         except UserError as error:

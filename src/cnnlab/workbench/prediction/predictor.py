@@ -17,11 +17,12 @@ from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import SavedModel
 from cnnlab.speed import hardware
 from cnnlab.workbench.inspection import through_the_net, words_figure
-from cnnlab.workbench.inspection.activations import activations
+from cnnlab.workbench.inspection.activations import Activation, activations
 from cnnlab.workbench.inspection.sample import Appearance
 from cnnlab.workbench.inspection.words_figure import WeighedText
 from cnnlab.workbench.notation import shortened
 from cnnlab.workbench.prediction.array_reader import ArrayReader
+from cnnlab.workbench.prediction.digits.box import Box
 from cnnlab.workbench.prediction.picture_reader import PictureReader
 from cnnlab.workbench.prediction.reader import Reader
 from cnnlab.workbench.prediction.recording_reader import RecordingReader  # only: zoo
@@ -133,6 +134,25 @@ class Predictor:
             raise UserError(f"expected a network that takes pictures, got one that takes {self.reader.what}")
         return self.answers([self.reader.from_pixels(picture)])[0]
 
+    def digits_in(self, picture: Pixels) -> tuple[list[Answer], list[Box], int]:
+        """Say which digits stand beside each other in a picture (C, H, W), from left to right.
+
+        Returns:
+            An answer and a place in the picture for each, and how many more there are that were not read.
+
+        Raises:
+            UserError: if the network takes no pictures of digits, or there is no digit in it.
+        """
+        if not (isinstance(self.reader, PictureReader) and self.reader.takes_digits):
+            raise UserError("expected a network that takes pictures of digits")
+        digits, num_unread = self.reader.digits_in(picture)
+        answers = self.answers([digit.pixels[None] for digit in digits])
+        return answers, [digit.box for digit in digits], num_unread
+
+    def way(self, answer: Answer) -> list[Activation]:
+        """The output of every layer for an answered sample."""
+        return activations(self.model, self._inputs([answer.seen])[0])
+
     def answers(self, shown: Sequence[NDArray[Any]]) -> list[Answer]:
         """One answer for each of some samples as the reader prepares them."""
         probabilities = self._outputs(shown).softmax(dim=1).cpu().numpy()
@@ -160,7 +180,7 @@ class Predictor:
             text = WeighedText.of(self.model, sample, best, self._vocabulary, caption, None)
             return words_figure.draw([text], shortened(name, 100), "")
         title = f"{name}: {answer.label} ({answer.probability:.1%})"
-        seen = activations(self.model, sample)
+        seen = self.way(answer)
         return through_the_net.draw(
             sample.cpu().numpy(), seen, answer.probabilities, self.class_names, title, appearance=self._appearance
         )
