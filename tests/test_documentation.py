@@ -154,6 +154,13 @@ def make_data(folder: Path) -> None:
     x, y = rng.random((60, 1, 12, 12, 12), dtype=np.float32), np.arange(60) % 3
     for name in ("scans.npz", "a=b, (1) é.npz"):
         np.savez(folder / name, x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
+    (folder / "photos/labels.csv").write_text(
+        "file,young,white\n"
+        + "".join(f"{kind}/{n}.png,{n % 2},{n % 3 // 2}\n" for kind in ("cats", "dogs") for n in range(30))
+    )
+    tags = rng.integers(0, 2, (60, 3))
+    for name, targets in (("tags.npz", tags), ("heights.npz", tags.sum(axis=1) / 2)):
+        np.savez(folder / name, x_train=x[:, 0, 0], y_train=targets, x_test=x[:9, 0, 0], y_test=targets[:9])
 
 
 # only: workbench

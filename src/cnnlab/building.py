@@ -177,5 +177,5 @@ def _with_filled_metrics(config: DictConfig, num_outputs: int) -> DictConfig:
                 key: value for key, value in metrics.arguments(num_outputs).items() if takes_argument(metric, key)
             }
             with open_dict(node):
-                node.update({**wanted, **node})
+                node.update({name: value for name, value in wanted.items() if name not in node})
     return config

@@ -67,7 +67,7 @@ class Task(LightningModule):
     def monitorable(self) -> tuple[str, ...]:
         """The numbers by which a run can be judged."""
         own = [f"{split}/{name}" for split in ("val", "train") for name in (self.score, "loss")]
-        return (*own, *self.val_metrics.keys(keep_base=False))
+        return (*own, *map(str, self.val_metrics.keys(keep_base=False)))
 
     @abstractmethod
     def score_sum(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -44,7 +44,9 @@ class LazySamples(LabelledSamples):
     arrange: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
-    def from_dataset(cls, dataset: Dataset[Any], labels: Sequence[int] | None = None) -> "LazySamples":
+    def from_dataset(
+        cls, dataset: Dataset[Any], labels: Sequence[int] | Sequence[Sequence[float]] | None = None
+    ) -> "LazySamples":
         """Take all samples of a dataset. The labels are `labels`, else its attribute `targets`, else they are read."""
         if labels is None:
             labels = getattr(dataset, "targets", None)

@@ -106,15 +106,7 @@ class Npz(DataModule):
         if "class_names" in file.names:
             names = tuple(words(_column("class_names", file.read_text("class_names"))).tolist())
         if self.targets != "classes":
-            convert, counted = (_values, "values") if self.targets == "values" else (label_columns, "labels in y_train")
-            columns = {split: convert(f"y_{split}", file.read(f"y_{split}")) for split in splits}
-            num_columns = columns["train"].shape[1]
-            for split, found in columns.items():
-                if found.shape[1] != num_columns:
-                    raise UserError(f"y_{split} must have {num_columns} columns like y_train, got {found.shape[1]}")
-            names = names or tuple(f"value_{i}" if self.targets == "values" else str(i) for i in range(num_columns))
-            _check_number("class_names", len(names), counted, num_columns)
-            return columns, names
+            return self._read_columns(file, splits, names)
         labels = {split: _column(f"y_{split}", file.read(f"y_{split}", "buifUS")) for split in splits}
         found = class_names_of("y_train", labels["train"])
         if len(found) < 2:
@@ -123,6 +115,21 @@ class Npz(DataModule):
             names = found
         _check_number("class_names", len(names), "labels in y_train", len(found))
         return {split: class_numbers(f"y_{split}", array, names) for split, array in labels.items()}, names
+
+    def _read_columns(
+        self, file: NpzFile, splits: list[str], names: tuple[str, ...] | None
+    ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+        """Return labels or values, (N, number) of each split, and the names of the columns."""
+        are_values = self.targets == "values"
+        convert = _values if are_values else label_columns
+        columns = {split: convert(f"y_{split}", file.read(f"y_{split}")) for split in splits}
+        number = columns["train"].shape[1]
+        for split, found in columns.items():
+            if found.shape[1] != number:
+                raise UserError(f"y_{split} must have {number} columns like y_train, got {found.shape[1]}")
+        names = names or tuple(f"value_{i}" if are_values else str(i) for i in range(number))
+        _check_number("class_names", len(names), "values" if are_values else "labels in y_train", number)
+        return columns, names
 
 
 class _MappedSamples(Dataset[tuple[NDArray[Any]]]):

@@ -20,9 +20,10 @@ from cnnlab.runs.json_files import noun_of
 from cnnlab.saved_run import SavedModel, load_data, load_model
 from cnnlab.speed import hardware
 from cnnlab.trainer import build_trainer
-from cnnlab.workbench.evaluation import figures
+from cnnlab.workbench.evaluation import figures, multilabel, regression
 from cnnlab.workbench.evaluation.recordings import recordings  # only: zoo
 from cnnlab.workbench.evaluation.scores import Scores
+from cnnlab.workbench.evaluation.task_report import Evaluated
 from cnnlab.workbench.notation import shown_metric
 from cnnlab.workbench.run_reports import run_report
 
@@ -75,14 +76,14 @@ def evaluate(
     saved = load_model(run)
     if plots == "all" and not saved.learns_classes:
         raise UserError(
-            f"plots=all draws answers to classes, but {short_path(saved.folder)} learns values; leave it out"
+            f"plots=all draws answers to classes, but {short_path(saved.folder)} learns {saved.targets_in_words}; "
+            "leave it out"
         )
     datamodule = load_data(saved)
     folder = saved.folder / "evaluation" / split
     metrics, outputs = _scored(saved, datamodule, split, accelerator, seed)
-    if outputs is None:
-        run_record.write_json(folder / "metrics.json", metrics)
-        return Evaluation(metrics, _summary(saved.folder, metrics, [folder / "metrics.json"]), folder)
+    if datamodule.targets != "classes":
+        return _without_classes(Evaluated(saved, datamodule, outputs, split, seed), metrics, folder)
     scores = Scores(outputs, datamodule.class_names)
     metrics |= scores.metrics(split)
     shown = figures.Subject(saved, datamodule, scores, split, seed, index)
@@ -107,16 +108,32 @@ def evaluate(
     return Evaluation(metrics, f"{confusion}\n\n{_summary(saved.folder, metrics, paths)}", folder)
 
 
+def _without_classes(evaluated: Evaluated, metrics: dict[str, Any], folder: Path) -> Evaluation:
+    """The evaluation of several labels at once, or of values."""
+    task = multilabel if evaluated.datamodule.targets == "multilabel" else regression
+    report = task.report(evaluated)
+    metrics |= report.metrics
+    for name, content in report.files.items():
+        write_atomically(folder / name, content)
+    run_record.write_json(folder / "metrics.json", metrics)
+    run_dir, split = evaluated.saved.folder, evaluated.split
+    pictures = {name: content for name, content in report.files.items() if name.endswith(".png")}
+    images = {f"evaluation/{split}/{Path(name).stem}": picture for name, picture in pictures.items()}
+    add_images(run_dir, f"evaluation-{split}", images, step=0)
+    paths = [folder / "metrics.json", *sorted(folder / name for name in report.files)]
+    return Evaluation(metrics, f"{report.text}\n\n{_summary(run_dir, metrics, paths)}", folder)
+
+
 def _scored(
     saved: SavedModel, datamodule: DataModule, split: str, accelerator: str, seed: int
-) -> tuple[dict[str, Any], Outputs | None]:
-    """The numbers that training writes, computed by the same code; the outputs too if the task is to tell classes."""
+) -> tuple[dict[str, Any], Outputs]:
+    """The numbers that training writes, computed by the same code, and the outputs for all samples."""
     config = saved.config.copy()
     machine = hardware.choose(accelerator, config.trainer.precision, config.trainer.num_threads, "accelerator")
     hardware.apply(machine)
     datamodule.accelerator = machine.accelerator
     classifier = build_classifier(config, saved.model, datamodule)
-    trainer = build_trainer(_alone(config, seed, datamodule.targets == "classes"), saved.folder, machine, classifier)
+    trainer = build_trainer(_alone(config, seed), saved.folder, machine, classifier)
     score = trainer.test if split == "test" else trainer.validate
     try:
         score(classifier, datamodule=datamodule, verbose=False)
@@ -132,17 +149,16 @@ def _scored(
         "precision": machine.precision,
     }
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return metrics, next((callback for callback in callbacks if isinstance(callback, Outputs)), None)
+    return metrics, next(callback for callback in callbacks if isinstance(callback, Outputs))
 
 
-def _alone(config: DictConfig, seed: int, is_classification: bool) -> DictConfig:
+def _alone(config: DictConfig, seed: int) -> DictConfig:
     """The run's config in one process, without its loggers and callbacks but with one that collects the outputs."""
     with open_dict(config):
         config.logger = None
         config.callbacks = {"progress": {"_target_": "cnnlab.callbacks.progress.Progress"}}
-        if is_classification:
-            target = "cnnlab.callbacks.outputs.Outputs"
-            config.callbacks.outputs = {"_target_": target, "num_kept": _NUM_SHOWN, "seed": seed}
+        target = "cnnlab.callbacks.outputs.Outputs"
+        config.callbacks.outputs = {"_target_": target, "num_kept": _NUM_SHOWN, "seed": seed}
         config.trainer.update(devices=1, num_nodes=1, strategy="auto")
     return config
 

@@ -14,11 +14,15 @@ from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import load_model
 from cnnlab.workbench.prediction import contact_sheet, sources
+from cnnlab.workbench.prediction.label_sets import LabelSets
 from cnnlab.workbench.prediction.predictor import Predictor
 from cnnlab.workbench.prediction.reader import Prepared
 from cnnlab.workbench.prediction.tables import Answers, Estimates
 
 _MOST_EXPLAINED = 20
+
+Table = Answers | LabelSets | Estimates
+_TABLES: dict[str, type[Table]] = {"classes": Answers, "multilabel": LabelSets, "values": Estimates}
 
 
 class Prediction(NamedTuple):
@@ -30,7 +34,7 @@ class Prediction(NamedTuple):
         folder: where the files lie.
     """
 
-    answers: Answers | Estimates
+    answers: Table
     text: str
     folder: Path
 
@@ -43,7 +47,7 @@ def predict(
     out: str | None = None,
     accelerator: str = "auto",
 ) -> Prediction:
-    """Say what class files are of, or their values; write predictions.csv, predictions.json and contact sheets.
+    """Say what classes, labels or values files have; write predictions.csv, predictions.json and contact sheets.
 
     Args:
         run: a run folder, or latest.
@@ -66,8 +70,10 @@ def predict(
     predictor = Predictor(saved, accelerator)
     if not named:
         raise UserError(predictor.reader.request)
-    if explain and not predictor.learns_classes:
-        raise UserError(f"explain=true draws the way to a class, but {short_path(saved.folder)} learns values")
+    if explain and not saved.learns_classes:
+        raise UserError(
+            f"explain=true draws the way to a class, but {short_path(saved.folder)} learns {saved.targets_in_words}"
+        )
     reader, key = predictor.reader, "images" if images else "inputs"
     found = reader.find(named, key)
     answers, sheets = _answered(predictor, found)
@@ -97,9 +103,9 @@ def predict(
     return Prediction(answers, "\n\n".join(parts), folder)
 
 
-def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | Estimates, list[bytes]]:
+def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Table, list[bytes]]:
     """Answers and contact sheets: a page at a time, so that memory holds the samples of one."""
-    answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names, named=predictor.reader.entry)
+    answers = _TABLES[predictor.targets](predictor.class_names, named=predictor.reader.entry)
     sheets: list[bytes] = []
     page: dict[str, Prepared] = {}
 
@@ -110,6 +116,10 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | E
             given = predictor.answers(shown)
             answers.given.update(zip(page, given, strict=True))
             captions = [(answer.label, answer.probability) for answer in given]
+        elif isinstance(answers, LabelSets):
+            found_labels = predictor.label_sets(shown)
+            answers.given.update(zip(page, found_labels, strict=True))
+            captions = [(answers.in_words(labels), None) for labels in found_labels]
         else:
             estimates = predictor.estimates(shown)
             answers.given.update(zip(page, estimates, strict=True))

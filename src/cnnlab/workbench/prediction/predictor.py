@@ -1,5 +1,6 @@
 """A trained network that answers what is in a file."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,21 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class LabelSet:
+    """The labels that a network gives a sample, each with a probability above 0.5.
+
+    Attributes:
+        labels: their names, none or several, in the order of all names.
+        probabilities: (num_labels,) of all labels.
+        seen: the sample that the network was shown, (C, *spatial).
+    """
+
+    labels: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+    seen: NDArray[Any]
+
+
+@dataclass(frozen=True)
 class Estimate:
     """The values that a network estimates for a sample.
 
@@ -77,14 +93,15 @@ class Estimate:
 class Predictor:
     """A trained network that takes files: of each a sample is made that is like those of its data.
 
-    One that learnt classes gives `answers`, one that learnt values `estimates`.
+    One that learnt classes gives `answers`, one that learnt several labels at once `label_sets`, one that learnt values
+    `estimates`.
 
     Args:
         saved: the network and the description of its data.
         accelerator: auto, cpu, gpu, cuda or mps.
 
     Attributes:
-        learns_classes: or else values.
+        targets: what the network has learnt: classes, multilabel or values.
         class_names: in the order of the probabilities; the values' names.
         reader: reads files of the kind that the network was trained on.
 
@@ -99,7 +116,7 @@ class Predictor:
         except UserError as error:
             raise UserError(f"{short_path(saved.folder)} was trained on {data['dataset']}, {error}") from error
         self.device = torch.device(hardware.resolve_accelerator(accelerator, "accelerator"))
-        self.learns_classes = saved.learns_classes
+        self.targets = saved.targets
         self.class_names = tuple(data["class_names"])
         self.model = saved.model.to(self.device)
         self._vocabulary = data.get("vocabulary")
@@ -140,6 +157,14 @@ class Predictor:
         """One answer for each of some samples as the reader prepares them."""
         probabilities = self._outputs(shown).softmax(dim=1).cpu().numpy()
         return [self._answer(row, sample) for row, sample in zip(probabilities, shown, strict=True)]
+
+    def label_sets(self, shown: Sequence[NDArray[Any]]) -> list[LabelSet]:
+        """The labels of each of some samples as the reader prepares them."""
+        rows = self._outputs(shown).sigmoid().cpu().numpy()
+        return [
+            LabelSet(tuple(itertools.compress(self.class_names, row > 0.5)), row, sample)
+            for row, sample in zip(rows, shown, strict=True)
+        ]
 
     def estimates(self, shown: Sequence[NDArray[Any]]) -> list[Estimate]:
         """The values for each of some samples as the reader prepares them."""

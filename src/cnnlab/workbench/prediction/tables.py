@@ -9,8 +9,8 @@ from cnnlab.workbench.notation import aligned, csv_bytes, shortened, shown_value
 from cnnlab.workbench.prediction.predictor import Answer, Estimate
 from cnnlab.workbench.prediction.reader import Part
 
-_MOST_PRINTED = 40
-_LONGEST_NAME = 48  # characters
+MOST_PRINTED = 40
+LONGEST_NAME = 48  # characters
 _MOST_COLUMNS = 6
 
 
@@ -76,7 +76,7 @@ class Answers:
             {"file": file, "label": label, "probability": round(probability, 6)}
             for file, (label, probability) in self._rows().items()
         ]
-        return _json(about | ({"rows": rows} if rows else {}), listed, self.skipped, self.warnings)
+        return json_bytes(about | ({"rows": rows} if rows else {}), listed, self.skipped, self.warnings)
 
     def _rows(self) -> dict[str, tuple[str, float]]:
         """Of each picture with several digits all of them together, and the product of their probabilities."""
@@ -90,15 +90,15 @@ class Answers:
     def as_text(self) -> str:
         """A table of the first 40, what pictures with several digits show, and the first 40 that were skipped."""
         rows = [[self.named, "digit" if self.are_digits else "label", "probability", "runner-up", "its probability"]]
-        for name, answer in list(self.given.items())[:_MOST_PRINTED]:
+        for name, answer in list(self.given.items())[:MOST_PRINTED]:
             shares = [f"{answer.probability:.2%}", answer.runner_up, f"{answer.runner_up_probability:.2%}"]
-            rows.append([shortened(name, _LONGEST_NAME), answer.label, *shares])
+            rows.append([shortened(name, LONGEST_NAME), answer.label, *shares])
         read = [
-            f"{shortened(file, _LONGEST_NAME)}: {len(label)} beside each other, read as {label} "
+            f"{shortened(file, LONGEST_NAME)}: {len(label)} beside each other, read as {label} "
             f"(all of them right: {probability:.2%})"
             for file, (label, probability) in self._rows().items()
         ]
-        return _text(rows, len(self.given), self.skipped, [*read, *(f"WARNING: {text}" for text in self.warnings)])
+        return text_table(rows, len(self.given), self.skipped, [*read, *(f"WARNING: {text}" for text in self.warnings)])
 
 
 @dataclass
@@ -137,15 +137,15 @@ class Estimates:
             listed.append(
                 {self.named: name, "values": {value_name: float(_digits(value)) for value_name, value in pairs}}
             )
-        return _json(about, listed, self.skipped, self.warnings)
+        return json_bytes(about, listed, self.skipped, self.warnings)
 
     def as_text(self) -> str:
         """A table of the first 40 with the first 6 values, and the first 40 that were skipped."""
-        rows = [[self.named, *(shortened(name, _LONGEST_NAME) for name in self.value_names[:_MOST_COLUMNS])]]
-        for name, estimate in list(self.given.items())[:_MOST_PRINTED]:
+        rows = [[self.named, *(shortened(name, LONGEST_NAME) for name in self.value_names[:_MOST_COLUMNS])]]
+        for name, estimate in list(self.given.items())[:MOST_PRINTED]:
             values = map(shown_value, estimate.values[:_MOST_COLUMNS].tolist())
-            rows.append([shortened(name, _LONGEST_NAME), *values])
-        text = _text(rows, len(self.given), self.skipped, self.warnings)
+            rows.append([shortened(name, LONGEST_NAME), *values])
+        text = text_table(rows, len(self.given), self.skipped, self.warnings)
         more = len(self.value_names) - _MOST_COLUMNS
         return f"{text}\n… {more:,} more values of each in predictions.csv" if more > 0 else text
 
@@ -155,25 +155,27 @@ def _digits(value: float) -> str:
     return f"{value:.7g}"
 
 
-def _json(
+def json_bytes(
     about: Mapping[str, Any], listed: list[dict[str, Any]], skipped: dict[str, str], warnings: list[str]
 ) -> bytes:
+    """A JSON file: what the answers are about, the answers, what was skipped and why, and warnings."""
     reasons = [{"file": name, "reason": reason} for name, reason in skipped.items()]
     content = {**about, "predictions": listed, "skipped": reasons, **({"warnings": warnings} if warnings else {})}
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
-def _text(rows: list[list[str]], num_given: int, skipped: dict[str, str], remarks: list[str]) -> str:
+def text_table(rows: list[list[str]], num_given: int, skipped: dict[str, str], remarks: list[str]) -> str:
+    """A table to print, with what was skipped and remarks below it."""
     lines = [aligned(rows, num_names=1)]
-    if num_given > _MOST_PRINTED:
-        lines.append(f"… {num_given - _MOST_PRINTED:,} more in predictions.csv")
+    if num_given > MOST_PRINTED:
+        lines.append(f"… {num_given - MOST_PRINTED:,} more in predictions.csv")
     if remarks:
-        lines += ["", *remarks[:_MOST_PRINTED]]
-    if len(remarks) > _MOST_PRINTED:
-        lines.append(f"… {len(remarks) - _MOST_PRINTED:,} more in predictions.json")
+        lines += ["", *remarks[:MOST_PRINTED]]
+    if len(remarks) > MOST_PRINTED:
+        lines.append(f"… {len(remarks) - MOST_PRINTED:,} more in predictions.json")
     if skipped:
         lines.append(f"\nskipped {len(skipped):,} of {len(skipped) + num_given:,}:")
-        lines += [f"  {reason}" for reason in list(skipped.values())[:_MOST_PRINTED]]
-    if len(skipped) > _MOST_PRINTED:
-        lines.append(f"  … {len(skipped) - _MOST_PRINTED:,} more in predictions.json")
+        lines += [f"  {reason}" for reason in list(skipped.values())[:MOST_PRINTED]]
+    if len(skipped) > MOST_PRINTED:
+        lines.append(f"  … {len(skipped) - MOST_PRINTED:,} more in predictions.json")
     return "\n".join(lines)
