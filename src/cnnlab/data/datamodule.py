@@ -4,6 +4,7 @@ import textwrap
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -276,6 +277,13 @@ class DataModule(LightningDataModule):
             "seed": self.seed,
             "checksums": dict(self.checksums),
         }
+
+    def sample_paths(self, split: str) -> list[Path] | None:
+        """Return the file of each sample of train, val or test, in their order; None if the samples are no files."""
+        assert self._splits is not None, "call setup first"
+        splits = {"train": self._splits.training, "val": self._splits.validation, "test": self._splits.test}
+        samples, size = splits[split], {"train": self.train_size, "val": self.val_size}.get(split)
+        return samples.first(size).paths() if isinstance(samples, LazySamples) else None
 
     def train_dataloader(self) -> Loader:
         rank, world_size = self._place

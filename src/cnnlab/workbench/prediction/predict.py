@@ -130,7 +130,7 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Table, list
             if seen.picture is not None and seen.seen is not None
         ]
         if entries:
-            sheets.append(contact_sheet.draw(entries))
+            sheets.append(contact_sheet.draw(entries, f"{found.folder.name}: the answers of {predictor.name}"))
         page.clear()
 
     what = predictor.reader.what
