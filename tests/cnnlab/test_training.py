@@ -186,7 +186,7 @@ def test_the_direction_follows_from_the_monitor(smoke: Callable[..., Finished]) 
     """Learning far too fast, the loss is at its worst in some epoch: best.ckpt is of the one where it is lowest."""
     fast = ["model=linear", "optimizer.lr=1", "scheduler=none", "test=false", "logger=none", "trainer.max_epochs=4"]
     run = smoke(*fast, "monitor=val/loss")
-    losses = [float(re.split("val .* loss", line)[1].split()[0]) for line in run.out.splitlines() if "epoch " in line[:6]]
+    losses = [float(loss) for loss in re.findall(r"^epoch .* val .* loss ([\d.]+)", run.out, re.MULTILINE)]
     assert len(losses) == 4
     assert max(losses) > 1.1 * min(losses)
     assert run.metrics["best_epoch"] == 1 + losses.index(min(losses))
