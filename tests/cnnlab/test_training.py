@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,17 +177,17 @@ def test_one_batch_is_learnt_completely(train: Callable[..., Finished]) -> None:
     assert run.metrics["epochs"] < 200
     assert "test/accuracy" not in run.metrics
     assert run.metrics["learnt_after"] == run.metrics["epochs"]
-    assert f"learnt       yes, completely after {run.metrics['epochs']} epochs" in run.out
+    assert f"learned      yes: the batch of 32 is learned by heart after {run.metrics['epochs']} epochs" in run.out
     again = train("trainer=overfit", "trainer.accelerator=cpu", "logger=none", "trainer.max_epochs=2")
     assert again.metrics["learnt_after"] is None
-    assert "learnt       no, not after 2 epochs" in again.out
+    assert "learned      NO: the batch of 32 is not learned after 2 epochs" in again.out
 
 
 def test_the_direction_follows_from_the_monitor(smoke: Callable[..., Finished]) -> None:
     """Learning far too fast, the loss is at its worst in some epoch: best.ckpt is of the one where it is lowest."""
     fast = ["model=linear", "optimizer.lr=1", "scheduler=none", "test=false", "logger=none", "trainer.max_epochs=4"]
     run = smoke(*fast, "monitor=val/loss")
-    losses = [float(line.partition("val/loss")[2].split()[0]) for line in run.out.splitlines() if "epoch " in line[:6]]
+    losses = [float(loss) for loss in re.findall(r"^epoch .* val .* loss ([\d.]+)", run.out, re.MULTILINE)]
     assert len(losses) == 4
     assert max(losses) > 1.1 * min(losses)
     assert run.metrics["best_epoch"] == 1 + losses.index(min(losses))
