@@ -3,19 +3,18 @@
 import logging
 from pathlib import Path
 
-from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch import LightningModule, seed_everything
 from omegaconf import DictConfig
 
 from cnnlab.building import build_classifier, build_data, build_model, check_top_level
 from cnnlab.callbacks.checkpoint import load_scored_weights
 from cnnlab.data.datamodule import DataModule
-from cnnlab.runs import failures, resuming, run_record
+from cnnlab.runs import failures, resuming, run_record, tracking
 from cnnlab.runs.checkpoint_io import load_checkpoint
 from cnnlab.runs.commands import short_path
 from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.schedules import length_argument
 from cnnlab.speed import hardware
-from cnnlab.speed.hardware import Hardware
 from cnnlab.trainer import build_trainer
 
 log = logging.getLogger(__name__)
@@ -49,18 +48,21 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     datamodule.check_processes(trainer.world_size)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info("model  %s, %s parameters", type(model).__name__, f"{num_parameters:,}")
-    _record_the_start(config, run_dir, machine, datamodule, trainer)
-    with failures.explained(run_dir, datamodule.batch_size):
+    run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
+    log.info("device %s, %s", machine.device, machine.precision)
+    loggers = dict(zip(config.get("logger") or {}, trainer.loggers, strict=True))
+    settings = run_record.hyperparameters(config, datamodule.dataset)
+    with tracking.recorded(loggers, settings, run_dir), failures.explained(run_dir, datamodule.batch_size):
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)
         scores = run_record.scores(trainer)
         if config.test:
             load_scored_weights(trainer)
             trainer.test(classifier, datamodule=datamodule, verbose=False)
             scores |= run_record.scores_of("test", trainer)
-    metrics = {"dataset": datamodule.dataset, "model": type(model).__name__, **scores, "num_parameters": num_parameters}
-    metrics |= {"batch_size": datamodule.batch_size * trainer.world_size, "seed": config.seed}
-    metrics |= {"device": machine.device, "precision": machine.precision}
-    run_record.log_outcome(trainer, metrics)
+        metrics = {"dataset": datamodule.dataset, "model": type(model).__name__, **scores}
+        metrics |= {"num_parameters": num_parameters, "batch_size": datamodule.batch_size * trainer.world_size}
+        metrics |= {"seed": config.seed, "device": machine.device, "precision": machine.precision}
+        run_record.log_outcome(trainer, metrics)
     run_record.write_time(trainer, datamodule, run_dir)
     run_record.write_json(run_dir / "metrics.json", metrics)
     log.info(run_record.table(metrics, run_dir))
@@ -78,13 +80,3 @@ def _where_to_go_on(
     fixed_length = length_argument(getattr(classifier, "scheduler", None)) is not None
     resuming.check(config, run_dir, datamodule.dataset, datamodule.checksums, fixed_length)
     return last, steps_done
-
-
-def _record_the_start(
-    config: DictConfig, run_dir: Path, machine: Hardware, datamodule: DataModule, trainer: Trainer
-) -> None:
-    """Write environment.json and the loggers' table of hyperparameters before the training begins."""
-    run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
-    log.info("device %s, %s", machine.device, machine.precision)
-    for logger in trainer.loggers:
-        logger.log_hyperparams(run_record.hyperparameters(config, datamodule.dataset))
