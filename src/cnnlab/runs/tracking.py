@@ -77,5 +77,5 @@ def _begin(loggers: Mapping[str, Logger], settings: dict[str, Any], run_dir: Pat
         except Exception as error:  # of a server, an account, a network
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise UserError(f"logger.{key}: {reason}") from error
-    if ids and rank_zero_only.rank == 0:
+    if ids and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         write_json(run_dir / _IDS, ids)
