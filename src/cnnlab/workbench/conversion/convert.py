@@ -12,7 +12,7 @@ from cnnlab.data.files.picture_names import is_picture
 from cnnlab.errors import UserError
 from cnnlab.runs.commands import short_path
 from cnnlab.workbench.conversion import labelled_files, tables, to_arrays
-from cnnlab.workbench.conversion.samples import Found
+from cnnlab.workbench.conversion.samples import Found, in_order
 from cnnlab.workbench.notation import aligned
 
 _MOST_CLASSES_SHOWN = 20
@@ -113,7 +113,7 @@ def _to_folders(sources: Sequence[Path], out: Path, labels: Sequence[str]) -> st
     others = [file for file in files if file not in found]
     labelled_files.write(found, others, out)
     counts = Counter(found.values())
-    names = sorted(counts, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+    names = sorted(counts, key=in_order)
     lines = [
         _class_table(names, {"files": [counts[name] for name in names]}),
         "",
