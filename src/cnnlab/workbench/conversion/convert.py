@@ -102,9 +102,10 @@ def _to_folders(sources: Sequence[Path], out: Path, labels: Sequence[str]) -> st
     if strange := [path for path in sources if path not in table_files and path not in folders]:
         raise UserError(f"{strange[0]} becomes arrays: let the last argument be an .npz file, got {out}")
     folders = folders or [path.parent for path in table_files]
-    if not table_files:  # a table may lie beside the files
-        table_files = [path for path in folders[0].iterdir() if path.name.lower().endswith(tables.ENDINGS)]
     files = [file for folder in dict.fromkeys(folders) for file in labelled_files.below(folder)]
+    if not table_files:  # a table may lie among the files
+        inside = [path for path in folders[0].iterdir() if path.name.lower().endswith(tables.ENDINGS)]
+        table_files = [path for path in inside if labelled_files.name_column(tables.frame(path), files) is not None]
     found: dict[Path, str] = {}
     for path in table_files:
         found |= labelled_files.by_table(tables.frame(path), files, labels, path.name)

@@ -173,9 +173,8 @@ def _joined(several: Sequence[Found]) -> Found:
     if len(several) == 1:
         return several[0]
     labels = [found.y for found in several if found.y is not None]
-    return Found(
-        np.concatenate([found.x for found in several]), np.concatenate(labels) if labels else None, several[0].names
-    )
+    y = np.concatenate(labels) if labels else None
+    return Found(np.concatenate([found.x for found in several]), y, several[0].names)
 
 
 def _with_test(splits: dict[str, Found], fraction: float, is_classes: bool) -> dict[str, Found]:

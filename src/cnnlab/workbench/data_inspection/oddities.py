@@ -119,13 +119,8 @@ def _unlike(samples: Tensor) -> list[int]:
     num_samples, num_dims = len(values), values.dim() - 2
     if num_samples < 4 * _NEIGHBOURS or num_dims not in _SIDE:
         return []
-    pool: Any = {
-        1: functional.adaptive_avg_pool1d,
-        2: functional.adaptive_avg_pool2d,
-        3: functional.adaptive_avg_pool3d,
-    }
-    sides = [min(side, _SIDE[num_dims]) for side in values.shape[2:]]
-    small = pool[num_dims](values, sides).flatten(1)
+    pool: Any = getattr(functional, f"adaptive_avg_pool{num_dims}d")
+    small = pool(values, [min(side, _SIDE[num_dims]) for side in values.shape[2:]]).flatten(1)
     far = torch.cat([_distance(rows, small) for rows in torch.split(small, 1_000)])
     spread = 1.4826 * (far - far.median()).abs().median()
     order = far.argsort(descending=True)[:_MOST_UNLIKE].tolist()
