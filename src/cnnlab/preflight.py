@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from cnnlab.building import build_classifier, build_data, build_model, check_top_level
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import Infeasible, UserError, did_you_mean
+from cnnlab.pretrained import load_pretrained  # only: zoo
 from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.speed import hardware
 
@@ -62,9 +63,12 @@ def _check(config: DictConfig, data: dict[str, DataModule]) -> None:
     if key not in data:
         data[key] = build_data(config)
     datamodule = data[key]
-    datamodule.check_batch_size(config.data.get("batch_size", datamodule.batch_size))
+    batch_size = config.data.get("batch_size", datamodule.batch_size)
+    if batch_size != "auto":
+        datamodule.check_batch_size(batch_size)
     datamodule.check_fold(config.data.get("fold", datamodule.fold))
     model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
+    load_pretrained(model, datamodule)  # only: zoo
     classifier = build_classifier(config, model, datamodule)
     metrics = [*getattr(classifier, "monitorable", [config.monitor]), *_COUNTABLE]
     for name in config.objectives or []:

@@ -17,6 +17,12 @@ from cnnlab.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# The entry of a group of parameters by which its rate differs from the optimizer's.
+RATE_FACTOR = "rate_factor"
+
+# The arguments by which a schedule sets rates itself, whatever the optimizer's are.
+_RATE_ARGUMENTS = ("max_lr", "base_lr")
+
 # The argument for the length of a schedule in optimizer steps, followed by arguments that may replace it.
 _LENGTH_ARGUMENTS = (("total_steps", "epochs", "steps_per_epoch"), ("T_max",))
 
@@ -40,7 +46,8 @@ def schedule_config(
     trainer = module.trainer
     values_before = dict(optimizer.param_groups[0])
     argument = length_argument(scheduler)
-    schedule = scheduler(optimizer, **({argument: num_steps(trainer)} if argument else {}))
+    length = {argument: num_steps(trainer)} if argument else {}
+    schedule = scheduler(optimizer, **length, **_rates_of_groups(scheduler, optimizer))
     _check_length(schedule, trainer)
     _log_overruled_settings(schedule, optimizer_settings, values_before, trainer)
     monitor = getattr(module, "monitor", "val/loss")
@@ -60,6 +67,18 @@ def length_argument(scheduler: Callable[..., LRScheduler] | None) -> str | None:
     arguments = _length_arguments(scheduler)
     is_given = any(value not in (inspect.Parameter.empty, None) for value in arguments.values())
     return None if is_given else next(iter(arguments), None)
+
+
+def _rates_of_groups(scheduler: Callable[..., LRScheduler], optimizer: Optimizer) -> dict[str, list[float]]:
+    """Return the rates that the schedule sets, one for each group of parameters, if some have a rate of their own."""
+    factors = [group.get(RATE_FACTOR, 1.0) for group in optimizer.param_groups]
+    if set(factors) == {1.0}:
+        return {}
+    given = {name: inspect.signature(scheduler).parameters.get(name) for name in _RATE_ARGUMENTS}
+    rates = {name: parameter.default for name, parameter in given.items() if parameter is not None}
+    return {
+        name: [rate * factor for factor in factors] for name, rate in rates.items() if isinstance(rate, int | float)
+    }
 
 
 def num_steps(trainer: Trainer) -> int:

@@ -19,14 +19,14 @@ from cnnlab.errors import UserError, did_you_mean
 from cnnlab.instantiation import build, check_arguments, takes_argument, target
 from cnnlab.runs.checkpoint_io import AtomicCheckpointIO
 from cnnlab.runs.commands import short_path
-from cnnlab.speed import fast_loop, lean, lightning_internals
+from cnnlab.speed import compiling, fast_loop, lean, lightning_internals
 from cnnlab.speed.hardware import Hardware
 from cnnlab.speed.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
 # Keys of conf/trainer that are not arguments of Lightning's Trainer, or not passed to it as they are.
-_OURS = ("channels_last", "num_threads", "precision", "accelerator", "lean", "fast_loop", "cuda_graph")
+_OURS = ("channels_last", "num_threads", "precision", "accelerator", "lean", "fast_loop", "cuda_graph", "compile")
 
 # Arguments of Lightning's Trainer for which this project has other keys.
 _INSTEAD = {
@@ -95,6 +95,8 @@ def build_trainer(
             "trainer: processes that ddp_spawn, ddp_fork or a notebook starts do not bring their numbers back; "
             "for several processes run python train.py with trainer.strategy=ddp"
         )
+    if backend := compiling.backend(config.trainer.get("compile", False)):
+        compiling.apply(module, backend)
     if config.trainer.get("lean", True):
         lean.apply(trainer, module)  # Lightning's loop without the calls of empty hooks
     if config.trainer.get("fast_loop"):

@@ -1,8 +1,10 @@
 """The LightningDataModule of every data set."""
 
+import textwrap
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -23,10 +25,12 @@ from cnnlab.errors import UserError
 # A data set may take this share of an accelerator's free memory; a larger one stays in the memory of the computer.
 _RESIDENT_SHARE = 0.5
 _MAX_WORKERS = 8
+DEFAULT_BATCH_SIZE = 32
 # For data outside memory, mean and deviation are computed from this many samples, of this many bytes at most.
 _STATISTICS_SAMPLES, _STATISTICS_BYTES = 10_000, 2**28
 # The most classes and channels that are shown on a line.
 _NUM_SHOWN, _NUM_CHANNELS_SHOWN = 12, 4
+_LINE, _INDENT, _NO_BREAK = 80, 8, "\xa0"  # characters
 
 _KINDS = {1: "series", 2: "image", 3: "volume"}
 # What the samples of a kind are called in messages and figures.
@@ -57,7 +61,8 @@ class DataModule(LightningDataModule):
     seen once.
 
     Args:
-        batch_size: samples per training step of each process; the last, ragged batch of an epoch is dropped.
+        batch_size: samples per training step of each process; the last, ragged batch of an epoch is dropped. auto: as
+            many as fit into the GPU's memory, up to 512, which a run finds out before it starts; 32 elsewhere.
         eval_batch_size: samples per validation or test step of each process; every sample is used.
         train_size, val_size: use only so many samples, a stratified subset nested in the larger ones.
         in_memory: whether all samples are read once and kept in memory, or each sample is read in every epoch.
@@ -70,13 +75,15 @@ class DataModule(LightningDataModule):
             every seed, and validate on this one (from 0) after training on the others; the test split stays as it is.
             None: the data set's own validation split.
         num_folds: into how many.
+        balanced: draw the training samples such that every class comes equally often: with replacement, anew in each
+            epoch, so that samples of a rare class come several times. An epoch stays as long as it is.
         seed: with the epoch, decides the order of the training samples and their augmentation; also the permutation.
 
     Raises:
         UserError: for a size that the data cannot give.
     """
 
-    targets: str = "classes"  # or "values", for regression
+    targets: str = "classes"  # or "multilabel", several labels at once, or "values", for regression
     kind: str | None = None  # image, series, volume, audio, spectrogram or text; None: what the number of dims suggests
     preprocessing = "plain"
     vocabulary: tuple[str, ...] | None = None  # of texts: the words in the order of their numbers
@@ -85,7 +92,7 @@ class DataModule(LightningDataModule):
 
     def __init__(
         self,
-        batch_size: int = 32,
+        batch_size: int | Literal["auto"] = DEFAULT_BATCH_SIZE,
         eval_batch_size: int = 500,
         train_size: int | None = None,
         val_size: int | None = None,
@@ -96,19 +103,22 @@ class DataModule(LightningDataModule):
         shuffle_axis: Axis = "none",
         fold: int | None = None,
         num_folds: int = 10,
+        balanced: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
         if num_folds < 2:
             raise UserError(f"num_folds must be at least 2, got {num_folds}")
-        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
+        is_auto = batch_size == "auto"
+        sizes = {"batch_size": DEFAULT_BATCH_SIZE if is_auto else batch_size, "eval_batch_size": eval_batch_size}
         sizes |= {name: n for name, n in {"train_size": train_size, "val_size": val_size}.items() if n is not None}
         for name, size in sizes.items():
             if size < 1:
                 raise UserError(f"{name} must be at least 1, got {size}")
         if num_workers is not None and num_workers < 0:
             raise UserError(f"num_workers must not be negative, got {num_workers}")
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.batch_size, self.eval_batch_size = sizes["batch_size"], eval_batch_size
+        self._has_auto_batch_size = is_auto
         self.train_size, self.val_size = train_size, val_size
         self.in_memory = in_memory
         self.num_workers = min(torch.get_num_threads(), _MAX_WORKERS) if num_workers is None else num_workers
@@ -117,6 +127,7 @@ class DataModule(LightningDataModule):
         self.shuffle_axis = shuffle_axis
         self.fold, self.num_folds = fold, num_folds
         self.check_fold(fold)
+        self.balanced = balanced
         self.seed = seed
         self.accelerator = "cpu"  # of the run: cuda, mps or cpu
         self._splits: Splits | None = None
@@ -156,6 +167,8 @@ class DataModule(LightningDataModule):
         self._test = found.get("test", splits.test)
         for split, samples in found.items():
             self._check_labels(split, samples)
+        if self._has_auto_batch_size:
+            self.batch_size = min(self.batch_size, len(self.training))
         self.check_batch_size(self.batch_size)
         self._check_classes()
         some = self._read_some(self.training) if isinstance(self.training, LazySamples) else self.training
@@ -173,6 +186,16 @@ class DataModule(LightningDataModule):
     def statistics(self, inputs: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation per channel, by which samples (N, C, *spatial) are normalised."""
         return mean_and_std(inputs, self.scale)
+
+    def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Use another mean and deviation per channel than those of the training samples, for example of weights.
+
+        Raises:
+            UserError: if their number is not that of the channels.
+        """
+        if not len(mean) == len(std) == len(self.mean):
+            raise UserError(f"expected mean and std for {len(self.mean)} channels, got {len(mean)} and {len(std)}")
+        self.mean, self.std = tuple(mean), tuple(std)
 
     @classmethod
     def kind_of(cls, num_spatial_dims: int) -> str:
@@ -211,18 +234,30 @@ class DataModule(LightningDataModule):
         name = self.dataset if self.fold is None else f"{self.dataset}, fold {self.fold} of 0-{self.num_folds - 1}"
         numbers = f", mean {_short(self.mean)}, std {_short(self.std)}" if self.vocabulary is None else ""
         lines = [
-            f"data   {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
+            f"data    {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
             f"of {shape}{numbers}"
         ]
-        if self.targets == "classes":
-            counts = torch.bincount(self.training.labels, minlength=self.num_classes).tolist()
-            shown = [f"{name} {count:,}" for name, count in zip(self.class_names, counts, strict=True)][:_NUM_SHOWN]
+        if (counts := self.class_counts()) is not None:
+            shown = [
+                f"{name} {count:,}".replace(" ", _NO_BREAK)
+                for name, count in zip(self.class_names, counts, strict=True)
+            ][:_NUM_SHOWN]
             more = f", … {self.num_classes - _NUM_SHOWN} more" if self.num_classes > _NUM_SHOWN else ""
-            largest = f"the largest is {max(counts) / sum(counts):.1%} of them"
-            lines.append(f"       {self.num_classes} classes: {', '.join(shown)}{more}; {largest}")
+            kinds, about = "classes", f"the largest is {max(counts) / sum(counts):.1%} of them"
+            if self.targets == "multilabel":
+                kinds, about = "labels", f"{sum(counts) / len(self.training):.2g} of them in a sample on average"
+            about += ", drawn equally often" if self.balanced else ""
+            lines.append(f"{self.num_classes} {kinds}: {', '.join(shown)}{more}; {about}")
         else:
-            lines.append(f"       values: {', '.join(self.class_names[:_NUM_SHOWN])}")
-        return "\n".join(lines)
+            lines.append(f"values: {', '.join(self.class_names[:_NUM_SHOWN])}")
+        wrapped = [part for line in lines for part in textwrap.wrap(line, _LINE - _INDENT, break_on_hyphens=False)]
+        return f"\n{' ' * _INDENT}".join(wrapped).replace(_NO_BREAK, " ")
+
+    def class_counts(self) -> list[int] | None:
+        """Return how many training samples each class or label has; None for values."""
+        if self.targets == "values":
+            return None
+        return split_checks.class_counts(self.training.labels, self.num_classes).tolist()
 
     def description(self) -> dict[str, Any]:
         """Return what best.ckpt stores of its data, in plain values, so that a prediction needs no data set."""
@@ -243,10 +278,17 @@ class DataModule(LightningDataModule):
             "checksums": dict(self.checksums),
         }
 
+    def sample_paths(self, split: str) -> list[Path] | None:
+        """Return the file of each sample of train, val or test, in their order; None if the samples are no files."""
+        assert self._splits is not None, "call setup first"
+        splits = {"train": self._splits.training, "val": self._splits.validation, "test": self._splits.test}
+        samples, size = splits[split], {"train": self.train_size, "val": self.val_size}.get(split)
+        return samples.first(size).paths() if isinstance(samples, LazySamples) else None
+
     def train_dataloader(self) -> Loader:
         rank, world_size = self._place
         self.check_batch_size(self.batch_size, world_size)
-        order = EpochOrder(len(self.training), self.seed, rank, world_size)
+        order = EpochOrder(len(self.training), self.seed, rank, world_size, self._odds())
         return self._loader(self.training, self.batch_size, order)
 
     def val_dataloader(self) -> Loader:
@@ -266,12 +308,21 @@ class DataModule(LightningDataModule):
         inputs, labels = batch
         return inputs.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
+    def _odds(self) -> Tensor | None:
+        """Return the odds with which each training sample is drawn; None if each comes once."""
+        if not self.balanced:
+            return None
+        counts = split_checks.class_counts(self.training.labels, self.num_classes)
+        return counts.double().clamp(min=1).reciprocal()[self.training.labels]
+
     def _check_classes(self) -> None:
         """Raise UserError for a class without training samples, unless the user has chosen the size of the subset."""
-        if self.targets != "classes" or self.train_size is not None:
+        if self.balanced and self.targets != "classes":
+            raise UserError(f"balanced=true needs samples of one class each, but the data hold {self.targets}")
+        counts = self.class_counts()
+        if counts is None or self.train_size is not None:
             return
-        counts = torch.bincount(self.training.labels, minlength=self.num_classes)
-        if empty := [name for name, count in zip(self.class_names, counts.tolist(), strict=True) if count == 0]:
+        if empty := [name for name, count in zip(self.class_names, counts, strict=True) if count == 0]:
             raise UserError(f"every class needs training samples, got none of {', '.join(empty[:5])}")
 
     def _check_labels(self, split: str, samples: Samples) -> None:
@@ -281,7 +332,7 @@ class DataModule(LightningDataModule):
     def _warn_of_splits(self, found: dict[str, Samples]) -> None:
         """Log warnings of what may be a mistake. A part of the validation samples need not have all classes."""
         others = {split: samples for split, samples in found.items() if split != "training"}
-        if self.targets == "classes":
+        if self.targets != "values":
             whole = {split: s.labels for split, s in others.items() if split == "test" or self.val_size is None}
             split_checks.warn_of_absent_classes(self.training.labels, whole, self.class_names)
         if isinstance(self.training, TensorSamples) and not self.has_known_splits:

@@ -15,6 +15,7 @@ from cnnlab.data.datamodule import DataModule
 from cnnlab.data.files.class_folders import FileKind, LabelledFiles, check_fractions, find_files, whole_splits
 from cnnlab.data.files.file_samples import FileSamples
 from cnnlab.data.files.imaging import Header, Resize, read_header, read_image
+from cnnlab.data.files.label_table import files_in_table
 from cnnlab.data.files.picture_names import is_picture
 from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
@@ -44,6 +45,9 @@ class ImageFolder(DataModule):
         val_fraction, test_fraction: of the training images, for a split without a folder.
         full_scale: the value that is white in grey images of more than 8 bits; None: 65535 for 16 bits, and images of
             32 bits or floating point, of which it cannot be known, are refused.
+        labels: a CSV file in the folder, or anywhere by its absolute path, for images that may have several labels at
+            once (classifier=multilabel): a column with the names of the image files in the folder, and a column of 0
+            and 1 for each label; a column named split may say train, val or test. None: the folders are the classes.
         unreadable: refuse to start with images that cannot be read, or skip them with a warning.
         **loading: see DataModule.
     """
@@ -58,6 +62,7 @@ class ImageFolder(DataModule):
         full_scale: float | None = None,
         unreadable: Literal["refuse", "skip"] = "refuse",
         resize: Resize = "squash",
+        labels: str | None = None,
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
@@ -72,6 +77,9 @@ class ImageFolder(DataModule):
             raise UserError(f"full_scale must be greater than 0, the value that is white, got {full_scale}")
         self.full_scale = full_scale
         self.unreadable = unreadable
+        self.labels = labels
+        if labels is not None:
+            self.targets = "multilabel"
 
     def setup(self, stage: str | None = None) -> None:
         is_new = self._splits is None
@@ -102,7 +110,10 @@ class ImageFolder(DataModule):
         return f"{super().summary()}\n       resize={self.resize}: {done[self.resize]}; the other ways are {others}"
 
     def read(self) -> Splits:
-        class_names, files = find_files(self.root, _PICTURES)
+        if self.labels is None:
+            class_names, files = find_files(self.root, _PICTURES)
+        else:
+            class_names, files = files_in_table(self.root, self.labels, _PICTURES)
         headers = self._headers(files) if self.size is None or self.color == "auto" else []
         self._settle(headers)
         if self.size is not None and headers:

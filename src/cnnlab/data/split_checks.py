@@ -34,6 +34,15 @@ def check_labels(split: str, labels: Tensor, num_classes: int) -> None:
         raise UserError(f"the labels of the {split} samples must be from 0 to {num_classes - 1}, got {wrong}")
 
 
+def class_counts(labels: Tensor, num_classes: int) -> Tensor:
+    """Return how many samples each class has, or each label of several at once, (num_classes,) int64.
+
+    Args:
+        labels: (N,) class numbers, or (N, num_classes) of 0 and 1.
+    """
+    return labels.sum(dim=0).long() if labels.dim() == 2 else torch.bincount(labels, minlength=num_classes)
+
+
 def check_inputs(split: str, samples: Samples, like: Tensor) -> None:
     """Raise UserError for samples of another shape or type than a training sample, or with NaN or infinity.
 
@@ -73,13 +82,13 @@ def warn_of_absent_classes(training: Tensor, others: Mapping[str, Tensor], class
     """Log a warning for the classes of which a split has no samples.
 
     Args:
-        training: labels, (N,).
+        training: labels, see class_counts.
         others: labels by split.
     """
-    counts = torch.bincount(training, minlength=len(class_names)).tolist()
+    counts = class_counts(training, len(class_names)).tolist()
     parts = []
     for split, labels in others.items():
-        there = torch.bincount(labels, minlength=len(class_names)).tolist()
+        there = class_counts(labels, len(class_names)).tolist()
         absent = [f"{class_names[i]} ({counts[i]:,} in training)" for i, count in enumerate(there) if count == 0]
         more = f" and {len(absent) - _NUM_NAMED} more" if len(absent) > _NUM_NAMED else ""
         if absent:

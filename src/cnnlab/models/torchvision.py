@@ -1,68 +1,124 @@
-"""The classifiers of torchvision.models, from AlexNet to Swin, by name and without pretrained weights."""
+"""The classifiers of torchvision.models, from AlexNet to Swin, by name, with or without pretrained weights."""
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 import torchvision.models as zoo
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
-from cnnlab.blocks.shapes import output_shape
+from cnnlab.blocks.library_network import (
+    SIZES_TO_TRY,
+    SMALL_IMAGE,
+    LibraryNetwork,
+    Published,
+    check_images,
+    is_file,
+)
 from cnnlab.errors import did_you_mean
 
-SMALL_IMAGE = 64
-_SIZES_TO_TRY = (64, 128, 224)
 _EXTRA_ARGUMENTS = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
 }
+# Their published weights come from TensorFlow and expect (x - 0.5) / 0.5. torchvision converts its usual inputs to that
+# inside the network, which works for three channels only; here the data are normalised so from the start.
+_HALF = ("googlenet", "inception_v3")
+# Parts that help to train these networks and are left out here.
+_AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+# DenseNet's published files are from a time when layers could have a dot in their names.
+_DENSENET_LAYER = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
-class Torchvision(nn.Module):
+class Torchvision(LibraryNetwork):
     """A torchvision classifier for any number of channels: (N, C, H, W) to logits (N, num_classes).
 
-    Images below 64 pixels get a stem that keeps their resolution: a strided first conv becomes 3x3 with stride 1
-    and a max-pool before the second conv is left out. Networks that still cannot take the size (transformers with
-    fixed positions, deep pooling) see the image enlarged to 64, 128 or 224 pixels, the first that fits.
+    Without pretrained weights, images below 64 pixels get a small stem that keeps their resolution: a strided first
+    conv becomes 3x3 with stride 1 and a max-pool before the second conv is left out. Pretrained weights fit the
+    original stem only, so that small images are enlarged instead. Networks that still cannot take the size
+    (transformers with fixed positions, deep pooling) see the image enlarged as well: to 64, 128 or 224 pixels, the
+    first that fits.
+
+    The weights themselves are not read here but when a training begins, see cnnlab.pretrained: a trained run needs no
+    file but its own checkpoint.
+
+    Args:
+        name: of a classifier in torchvision.models.
+        weights: DEFAULT or another name of the network's published weights, the path of a file with its state dict
+            (.pth), or of a run's checkpoint (.ckpt); None: random.
+        stem: original or small. None: small for small images without weights or with those of a run's checkpoint.
 
     Raises:
         ValueError: for an unknown name, with the nearest one, or data that are not images.
     """
 
-    def __init__(self, input_shape: Sequence[int], num_classes: int, name: str = "resnet18") -> None:
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        num_classes: int,
+        name: str = "resnet18",
+        weights: str | None = None,
+        stem: Literal["original", "small"] | None = None,
+    ) -> None:
         super().__init__()
         names = zoo.list_models(module=zoo)
         if name not in names:
             raise ValueError(f"torchvision has no classifier {name!r}{did_you_mean(name, names)}")
-        if len(input_shape) != 3:
-            raise ValueError(f"torchvision's classifiers take images (C, H, W), got data of shape {tuple(input_shape)}")
-        problem: Exception | None = None
-        for resize_to in (None, *_SIZES_TO_TRY):
-            self.resize_to = resize_to
-            with torch.device("meta"):  # a trial costs neither memory nor the time to draw weights
-                self.network = _adapted(name, input_shape, num_classes, resize_to)
-            try:
-                output_shape(self, input_shape)
-                break
-            except ValueError as error:
-                problem = error
-        else:
-            raise ValueError(f"torchvision's {name} cannot take data of shape {tuple(input_shape)}: {problem}")
-        self.network = _adapted(name, input_shape, num_classes, self.resize_to)
+        check_images("torchvision", input_shape)
+        self.name, self.weights = name, weights
+        published = zoo.get_model_weights(name).__members__
+        if weights is not None and not is_file(weights) and weights not in published:
+            choices = ", ".join(published)
+            raise ValueError(
+                f"weights must be {choices} or the path of a file (.pth, .ckpt), got {weights!r}"
+                f"{did_you_mean(weights, published)}"
+            )
+        is_small = min(input_shape[1:]) < SMALL_IMAGE
+        keeps_stem = weights is not None and not weights.endswith(".ckpt") if stem is None else stem == "original"
+        self.stem = "small" if not keeps_stem and (is_small or stem == "small") else "original"
+        enlarges = keeps_stem and weights is not None and is_small
+        # On the meta device a trial costs neither memory nor the time to draw weights. RegNet computes its widths with
+        # tensors, which need a real one.
+        device = torch.device("cpu" if name.startswith("regnet") else "meta")
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.resize_to is not None:
-            x = interpolate(x, size=(self.resize_to, self.resize_to), mode="bilinear", align_corners=False)
-        logits: Tensor = self.network(x)
-        return logits
+        def trial() -> nn.Module:
+            with device:
+                return self._adapted(input_shape[0], num_classes)
 
+        sizes = SIZES_TO_TRY if enlarges else (None, *SIZES_TO_TRY)
+        self.settle_size(f"torchvision's {name}", input_shape, sizes, trial)
+        self.network = self._adapted(input_shape[0], num_classes)
 
-def _adapted(name: str, input_shape: Sequence[int], num_classes: int, resize_to: int | None) -> nn.Module:
-    network: nn.Module = zoo.get_model(name, weights=None, num_classes=num_classes, **_EXTRA_ARGUMENTS.get(name, {}))
-    is_small = min(input_shape[1:]) < SMALL_IMAGE and resize_to is None
-    _adapt_stem(network, input_shape[0], keep_resolution=is_small)
-    return network
+    @property
+    def published(self) -> Published | None:
+        """The published weights that are asked for; None if they are a file's or random."""
+        if self.weights is None or is_file(self.weights):
+            return None
+        url = zoo.get_model_weights(self.name)[self.weights].url
+        return Published(url, url.rpartition("/")[2])
+
+    @property
+    def normalisation(self) -> tuple[Sequence[float], Sequence[float]]:
+        """Mean and deviation of each channel of RGB images by which the published weights expect them normalised."""
+        if self.name in _HALF:
+            return (0.5,) * 3, (0.5,) * 3
+        weights = zoo.get_model_weights(self.name)
+        asked_for = self.weights if self.published else None
+        transforms = weights[asked_for or "DEFAULT"].transforms()
+        return transforms.mean, transforms.std
+
+    @staticmethod
+    def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The state dict of a published file under the names that the network's layers have here."""
+        kept = {name: value for name, value in state.items() if not name.startswith(_AUXILIARY)}
+        return {_DENSENET_LAYER.sub(r"\1\2", name): value for name, value in kept.items()}
+
+    def _adapted(self, channels: int, num_classes: int) -> nn.Module:
+        extra = _EXTRA_ARGUMENTS.get(self.name, {})
+        network: nn.Module = zoo.get_model(self.name, weights=None, num_classes=num_classes, **extra)
+        _adapt_stem(network, channels, keep_resolution=self.stem == "small" and self.resize_to is None)
+        return network
 
 
 def _adapt_stem(network: nn.Module, channels: int, keep_resolution: bool) -> None:

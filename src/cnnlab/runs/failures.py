@@ -17,12 +17,17 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def explained(run_dir: Path, batch_size: int) -> Iterator[None]:
-    """Turn errors of libraries into UserErrors, and write error.txt. A run that the user stops gets no error.txt."""
+def explained(run_dir: Path, batch_size: int, rate: str) -> Iterator[None]:
+    """Turn errors of libraries into UserErrors, and write error.txt. A run that the user stops gets no error.txt.
+
+    Args:
+        batch_size: of the run, for the advice after it has run out of memory.
+        rate: the learning rate that suits half of it, as an override.
+    """
     for name in ("error.txt", "traceback.txt"):
         (run_dir / name).unlink(missing_ok=True)
     try:
-        with _translated(batch_size):
+        with _translated(batch_size, rate):
             yield
     except UserError as error:
         write_atomically(run_dir / "error.txt", f"{error}\n".encode())
@@ -37,12 +42,13 @@ def explained(run_dir: Path, batch_size: int) -> Iterator[None]:
 
 
 @contextmanager
-def _translated(batch_size: int) -> Iterator[None]:
+def _translated(batch_size: int, rate: str) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise UserError(
-            f"out of GPU memory with data.batch_size={batch_size}; try data.batch_size={max(1, batch_size // 2)}"
+            f"out of GPU memory with data.batch_size={batch_size}; try data.batch_size={max(1, batch_size // 2)} "
+            f"{rate}".rstrip()
         ) from error
     except MisconfigurationException as error:
         raise UserError(" ".join(str(error).split())) from error

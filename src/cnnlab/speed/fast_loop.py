@@ -15,6 +15,7 @@ from cnnlab.speed.cuda_graph import GraphedForward
 from cnnlab.speed.lightning_internals import EpochLoop
 from cnnlab.speed.step import Step
 from cnnlab.speed.stopwatch import Stopwatch
+from cnnlab.speed.torch_internals import is_compiled
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +81,14 @@ class FastLoop(EpochLoop):
         """Make a CUDA graph of the network, if one is wanted and it can be; `batch` is the first, on its device."""
         if not self._wants_graph:
             return
-        self._wants_graph = False
         model, device = getattr(self.trainer.lightning_module, "model", None), self.trainer.strategy.root_device
+        if isinstance(model, nn.Module) and not all(parameter.requires_grad for parameter in model.parameters()):
+            return  # a graph would go on without the gradients of layers that are frozen now and trained later
+        self._wants_graph = False
         if device.type != "cuda" or not isinstance(model, nn.Module):
+            return
+        if is_compiled(model):
+            log.info("trainer=fast: without a CUDA graph, because trainer.compile compiles the network")
             return
         try:
             with self.trainer.precision_plugin.train_step_context():

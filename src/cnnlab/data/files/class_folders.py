@@ -40,16 +40,16 @@ class FileKind:
 
 @dataclass(frozen=True)
 class LabelledFiles:
-    """The files of a split, each in the folder of its class.
+    """The files of a split.
 
     Attributes:
-        labels: the class number of each path.
+        labels: the class number of each path; or 0 or 1 for each of several labels.
         sizes: the size of each file in bytes.
     """
 
     root: Path
     paths: list[Path]
-    labels: list[int]
+    labels: list[int] | list[list[float]]
     sizes: list[int]
 
     @classmethod
@@ -99,10 +99,13 @@ class LabelledFiles:
         return LabelledFiles(self.root, *lists)  # type: ignore[arg-type]
 
     def fingerprint(self) -> str:
-        """One md5 of the names and sizes of all files, which is quick even where reading every file would be slow."""
+        """One md5 of the names and sizes of all files, which is quick even where reading every file would be slow.
+
+        Labels that do not stand in the names are part of it too.
+        """
         lines = [
-            f"{path.relative_to(self.root).as_posix()} {size}"
-            for path, size in zip(self.paths, self.sizes, strict=True)
+            f"{path.relative_to(self.root).as_posix()} {size}{f' {label}' if isinstance(label, list) else ''}"
+            for path, size, label in zip(self.paths, self.sizes, self.labels, strict=True)
         ]
         content = "\n".join(lines).encode(errors="backslashreplace")  # a file name may be bytes that are not valid text
         return hashlib.md5(content, usedforsecurity=False).hexdigest()

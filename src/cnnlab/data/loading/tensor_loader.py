@@ -24,11 +24,18 @@ class EpochOrder:
     """The order of the samples in each epoch: a pure function of (seed, epoch), whatever ran before.
 
     Lightning calls set_epoch on a loader's `sampler` before every epoch.
+
+    Args:
+        weights: (num_samples,); each of the epoch's samples is then drawn anew with these odds, so that some come
+            several times and others not at all, as with torch's WeightedRandomSampler. None: each sample comes once.
     """
 
-    def __init__(self, num_samples: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, num_samples: int, seed: int, rank: int = 0, world_size: int = 1, weights: Tensor | None = None
+    ) -> None:
         self.num_samples = num_samples // world_size
         self.total = num_samples
+        self.weights = weights
         self.seed, self.rank, self.world_size = seed, rank, world_size
         self.epoch = 0
 
@@ -41,7 +48,10 @@ class EpochOrder:
 
     def indices(self) -> Tensor:
         generator = torch.Generator().manual_seed(seed_for(self.seed, self.epoch))
-        order = torch.randperm(self.total, generator=generator)
+        if self.weights is None:
+            order = torch.randperm(self.total, generator=generator)
+        else:
+            order = torch.multinomial(self.weights, self.total, replacement=True, generator=generator)
         return order[self.rank :: self.world_size][: self.num_samples]
 
 
