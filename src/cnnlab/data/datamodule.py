@@ -250,8 +250,13 @@ class DataModule(LightningDataModule):
             lines.append(f"{self.num_classes} {kinds}: {', '.join(shown)}{more}; {about}")
         else:
             lines.append(f"values: {', '.join(self.class_names[:_NUM_SHOWN])}")
+        lines += self.remarks()
         wrapped = [part for line in lines for part in textwrap.wrap(line, _LINE - _INDENT, break_on_hyphens=False)]
         return f"\n{' ' * _INDENT}".join(wrapped).replace(_NO_BREAK, " ")
+
+    def remarks(self) -> list[str]:
+        """Return what else the summary should tell of these data, a line each."""
+        return []
 
     def class_counts(self) -> list[int] | None:
         """Return how many training samples each class or label has; None for values."""
