@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import torch
-
+from cnnlab.data import split_checks
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.files.imaging import read_header
 from cnnlab.data.files.picture_names import is_picture
@@ -16,9 +15,8 @@ _MOST_CLASSES, _MOST_NAMED = 30, 5
 
 def class_counts(data: DataModule, part: Part) -> list[int]:
     """How many samples of a split each class or label has."""
-    if part.all_labels.dim() == 2:
-        return [int(number) for number in part.all_labels.sum(dim=0)]
-    return torch.bincount(part.all_labels, minlength=data.num_classes).tolist()
+    counts: list[int] = split_checks.class_counts(part.all_labels, data.num_classes).tolist()
+    return counts
 
 
 def described(data: DataModule, parts: Sequence[Part], found: Copies, odd: Sequence[Odd]) -> str:

@@ -121,7 +121,7 @@ def _strips(data: DataModule, parts: Sequence[Part], odd: Sequence[Odd], appeara
         many = few.repeat(per_row - 1, *[1] * (few.dim() - 1))  # in turn, so that mixtures are of different ones
         labels = training.labels[: len(few)].repeat(per_row - 1, *[1] * (training.labels.dim() - 1))
         changed, _ = augmented(data.augment, many, labels, generator, data.num_classes)
-        versions = changed.float().unflatten(0, (per_row - 1, len(few)))
+        versions = changed.float().reshape(per_row - 1, len(few), *few.shape[1:])
         strips["as stored, then augmented"] = [
             ("", [(picture(one), ""), *((picture(version), "") for version in versions[:, number])])
             for number, one in enumerate(few)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -96,7 +97,7 @@ def odd_ones(part: Part, kind: str, scale: float) -> list[Odd]:
 
 def _means_and_deviations(inputs: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """Of each sample, a thousand at a time, for together they may be too large as floats."""
-    found = [torch.var_mean(chunk.flatten(1).float() * scale, dim=1) for chunk in inputs.split(1_000)]
+    found = [torch.var_mean(chunk.flatten(1).float() * scale, dim=1) for chunk in torch.split(inputs, 1_000)]
     variances, means = (torch.cat(several) for several in zip(*found, strict=True))
     return means, variances.sqrt()
 
@@ -118,10 +119,9 @@ def _unlike(samples: Tensor) -> list[int]:
     num_samples, num_dims = len(values), values.dim() - 2
     if num_samples < 4 * _NEIGHBOURS or num_dims not in _SIDE:
         return []
-    pool = {1: functional.adaptive_avg_pool1d, 2: functional.adaptive_avg_pool2d, 3: functional.adaptive_avg_pool3d}
-    sides = [min(side, _SIDE[num_dims]) for side in values.shape[2:]]
-    small = pool[num_dims](values, sides).flatten(1)  # type: ignore[operator]
-    far = torch.cat([_distance(rows, small) for rows in small.split(1_000)])
+    pool: Any = getattr(functional, f"adaptive_avg_pool{num_dims}d")
+    small = pool(values, [min(side, _SIDE[num_dims]) for side in values.shape[2:]]).flatten(1)
+    far = torch.cat([_distance(rows, small) for rows in torch.split(small, 1_000)])
     spread = 1.4826 * (far - far.median()).abs().median()
     order = far.argsort(descending=True)[:_MOST_UNLIKE].tolist()
     return [number for number in order if far[number] > far.median() + _FAR * spread and spread > 0]
