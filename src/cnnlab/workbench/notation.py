@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -71,6 +72,11 @@ def shown_value(value: float) -> str:
 
 def shown_seconds(value: float) -> str:
     return "" if is_absent(value) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def times(sizes: str) -> str:
+    """Sizes as a figure has them: 3×3 for 3x3."""
+    return re.sub(r"(?<=\d)x(?=\d)", "×", sizes)
 
 
 def decimals_of(deviations: Iterable[float]) -> int:
