@@ -135,7 +135,6 @@ def _scored(
     classifier = build_classifier(config, saved.model, datamodule)
     trainer = build_trainer(_alone(config, seed, datamodule.targets == "classes"), saved.folder, machine, classifier)
     if split == "train":  # in their order and without augmentation, as a validation takes its samples
-        datamodule.setup()
         datamodule.validation = datamodule.training
     score = trainer.test if split == "test" else trainer.validate
     try:
