@@ -7,9 +7,9 @@
 
 Every digit of the run's split is distorted in several ways, at random but the same for every run with one seed, saved
 as a picture in memory, read back and cleaned as predict.py does, and classified by the run's network. A picture that is
-refused or taken for several digits counts as wrong. "clean" are the stored tensors. Claimed is of "all together" that it
-loses at most 0.5 points. The ways below it are not part of the claim. The table goes to outputs/bench/prediction.md and
-.csv.
+refused or taken for several digits counts as wrong. "clean" are the stored tensors. Claimed is of "all together" that
+it loses at most 0.5 points. The ways below it are not part of the claim. The table goes to outputs/bench/prediction.md
+and .csv.
 
 Milliseconds are those from the picture in memory to 28x28 pixels; the network's are not counted.
 """
