@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # Larger batches hardly train faster, and an epoch of few steps learns less.
 LARGEST = 512
+# Devices with a memory of their own.
+LIMITED = ("cuda",)
 
 
 def settle_batch_size(
@@ -39,7 +41,7 @@ def settle_batch_size(
         return
     if config.trainer.get("devices", 1) not in (1, "1") or config.trainer.get("num_nodes", 1) != 1:
         raise UserError("data.batch_size=auto needs a single device; give a number")
-    if machine.accelerator == "cuda":
+    if machine.accelerator in LIMITED:
         size = _found(config, machine, classifier, datamodule)
         scaled = scaled_rate(config, size / DEFAULT_BATCH_SIZE)
         advice = f"; if optimizer.lr={config.optimizer.lr:g} is good for {DEFAULT_BATCH_SIZE}, try {scaled}"
