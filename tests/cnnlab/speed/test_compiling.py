@@ -11,7 +11,7 @@ from cnnlab.speed.torch_internals import compile_training, is_compiled
 from conftest import Finished
 
 
-def test_a_compiled_run_is_an_ordinary_run(smoke: Callable[..., Finished]) -> None:
+def test_a_compiled_run_is_an_ordinary_run(smoke: Callable[..., Finished], train: Callable[..., Finished]) -> None:
     """torch's backend "eager" traces the network and runs it as it is: the numbers must be the same bits."""
     small = ["logger=none", "trainer.fast_loop=true", "scheduler=none"]
     plain, compiled = smoke(*small), smoke(*small, "trainer.compile=eager")
@@ -20,7 +20,7 @@ def test_a_compiled_run_is_an_ordinary_run(smoke: Callable[..., Finished]) -> No
     first, second = (checkpoint["state_dict"] for checkpoint in checkpoints)
     assert list(first) == list(second)
     assert all(map(torch.equal, first.values(), second.values()))
-    resumed = smoke(f"resume={compiled.folder}", "trainer.max_epochs=2")
+    resumed = train(f"resume={compiled.folder}", "trainer.max_epochs=2")
     assert resumed.status == 0, resumed.err
     # only: workbench
     from cnnlab.workbench.evaluation.evaluate import evaluate
