@@ -27,9 +27,9 @@ endif
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
-	@echo "Options: ARGS='seed=1' (for what runs a command of Python's), PYTHON=python3.12 (for setup), VENV=folder"
+	@echo "Options: ARGS='seed=1' (for what runs a Python command), VENV=folder; for setup PYTHON=python3.12, TORCH=cpu"
 
-setup: $(INSTALLED) ## create .venv and install the tested versions; done once
+setup: $(INSTALLED) ## create .venv and install the tested versions, once; TORCH=cpu leaves out CUDA
 
 train: $(ENVIRONMENT) ## train TinyVGG on MNIST (setup included); ARGS="model=linear" for anything else
 	"$(RUN)" train.py $(ARGS)
@@ -67,8 +67,9 @@ format: $(ENVIRONMENT) ## fix style and formatting
 smoke: $(ENVIRONMENT) ## does it run? a few batches of every stage on the CPU
 	"$(RUN)" train.py trainer=smoke data.train_size=256 $(ARGS)
 
-tensorboard: $(ENVIRONMENT) ## show the curves of all runs
-	"$(RUN)" -m tensorboard.main --logdir outputs $(ARGS)
+LOGDIR = outputs/runs
+tensorboard: $(ENVIRONMENT) ## show the curves of all runs; LOGDIR=outputs/multiruns or another folder for others
+	"$(RUN)" -m tensorboard.main --logdir "$(LOGDIR)" $(ARGS)
 
 # only: workbench
 demo: $(ENVIRONMENT) ## draw a digit in the browser and see what the last run makes of it
@@ -76,7 +77,7 @@ demo: $(ENVIRONMENT) ## draw a digit in the browser and see what the last run ma
 # end only
 
 # only: workbench and zoo
-bench: $(ENVIRONMENT) ## compare with hand-written loops, 40 minutes on two cores; ARGS="gpu" or "--smoke" for less
+bench: $(ENVIRONMENT) ## compare with hand-written loops, 35 minutes on two cores; ARGS="gpu" or "--smoke" for less
 	"$(RUN)" scripts/benchmark.py $(ARGS)
 # end only
 
@@ -112,10 +113,22 @@ create = $(if $(wildcard $(VENV)/pyvenv.cfg),$(error $(BROKEN)),$(or $(call firs
 # An environment is tied to its folder: in a copied or moved project it would still import the old one.
 STALE := $(shell test "$$(cat '$(INSTALLED)' 2>/dev/null)" = "$$(pwd -P)" || echo moved)
 
+# uv installs the same packages in a fraction of pip's time; it is used where it is on the PATH.
+UV := $(shell command -v uv)
+INSTALL = $(if $(UV),"$(UV)" pip install --python "$(VENV)/bin/python","$(VENV)/bin/python" -m pip install)
+
+# PyTorch's default wheels for Linux bring CUDA, 6 GB in all. Those for the CPU are in an index of PyTorch's own.
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+NO_CPU_WHEELS = error: PyTorch's CPU wheels could not be installed from $(CPU_WHEELS) (the reason is above); \
+	check the network, or call make setup without TORCH=cpu for the default wheels
+torch_is_known = $(if $(filter-out cpu,$(TORCH)),$(error TORCH must be cpu or left out, got $(TORCH)))
+
 # The stamp goes first and comes back last, so that an install that was cut short is done again.
 $(INSTALLED): pyproject.toml constraints.txt $(STALE)
-	@rm -f "$@"
+	@rm -f "$@"$(torch_is_known)
 	$(if $(call first_that_fits,"$(VENV)/bin/python"),@:,$(create) -m venv "$(VENV)")
 	@"$(VENV)/bin/python" -m ensurepip --default-pip >/dev/null
-	"$(VENV)/bin/python" -m pip install --editable '.[dev]' --constraint constraints.txt
+	$(if $(TORCH),$(INSTALL) torch torchvision --constraint constraints.txt --index-url $(CPU_WHEELS) \
+		|| { echo "$(NO_CPU_WHEELS)" >&2; exit 1; })
+	$(INSTALL) --editable '.[dev]' --constraint constraints.txt
 	@pwd -P > "$@"

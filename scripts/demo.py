@@ -1,43 +1,57 @@
-"""Draw a digit in the browser, see what a network makes of it: python scripts/demo.py run=latest
+"""Draw digits in the browser, see what a network makes of them: python scripts/demo.py run=latest
 
-The page shows the answer, the probability of each class and the picture that the network saw. It is served to this
-machine alone, at http://127.0.0.1:5006 (port= names another), needs nothing from the internet, and ends with Ctrl-C.
+The page shows the answer, the probability of each class, the picture that the network saw and its way through the
+network while you draw. It is served to this machine alone, at http://127.0.0.1:5006 (port= names another), needs
+nothing from the internet, and ends with Ctrl-C. On another machine: ssh -L 5006:127.0.0.1:5006 <machine>.
 """
 
-import importlib.util
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from cnnlab.cli.command import command
 from cnnlab.errors import UserError
 
+if TYPE_CHECKING:
+    from cnnlab.workbench.demo.answers import Network
+
 
 @command(config_name="demo")
 def main(config: DictConfig) -> None:
     """Serve the page until Ctrl-C."""
-    from cnnlab.instantiation import check_value
+    from cnnlab.runs import run_folder
     from cnnlab.runs.commands import short_path
-    from cnnlab.saved_run import load_model
+    from cnnlab.workbench.demo.server import DemoServer
 
-    check_value("run", config.run, str)
-    check_value("port", config.port, int)
+    if type(config.port) is not int:
+        raise UserError(f"port: expected int, got {config.port!r}")
     if not 1 <= config.port < 2**16:
         raise UserError(f"port must be from 1 to {2**16 - 1}, got {config.port}")
-    if importlib.util.find_spec("bokeh") is None:
-        raise UserError('the demo needs bokeh: pip install -e ".[demo]"')
-    saved = load_model(config.run)
-    folder = short_path(saved.folder)
-    if saved.data["preprocessing"] != "digits" or not saved.learns_classes:
-        raise UserError(f"{folder} was trained on {saved.data['dataset']}; the demo takes digits, as data=mnist holds")
+    folder = run_folder.find(config.run)
+    with DemoServer(config.port) as server:
+        server.start()
+        # The page is there before PyTorch, which takes seconds to load. It says so, and answers afterwards.
+        print(f"draw digits for {short_path(folder)} at {server.url} (Ctrl-C ends)", flush=True)
+        server.answer_with(load(folder))
+        threading.Event().wait()
 
-    from cnnlab.workbench.demo import server
+
+def load(folder: Path) -> "Network":
+    """The network of a run on digits."""
+    from cnnlab.runs.commands import short_path
+    from cnnlab.saved_run import load_model
+    from cnnlab.workbench.demo.answers import Network
     from cnnlab.workbench.prediction.predictor import Predictor
 
-    predictor = Predictor(saved, accelerator="cpu")  # a single digit is no work for more
+    saved = load_model(folder)
+    if saved.data["preprocessing"] != "digits" or not saved.learns_classes:
+        raise UserError(
+            f"{short_path(folder)} was trained on {saved.data['dataset']}; the demo takes digits, as data=mnist holds"
+        )
     title = f"{type(saved.model).__name__}, trained on {saved.data['dataset']}"
-    serving = server.start(predictor, title, config.port)
-    print(f"draw digits for {folder} at http://{server.HOST}:{serving.port} (Ctrl-C ends)", flush=True)
-    server.answer_until_stopped(serving)
+    return Network(Predictor(saved, accelerator="cpu"), title)  # a few digits are no work for more
 
 
 if __name__ == "__main__":

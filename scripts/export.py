@@ -42,13 +42,13 @@ def main(config: DictConfig) -> None:
         exported = export_run(saved, to, path, known_samples(datamodule), config.tolerance)
     except OSError as error:
         raise UserError(f"out: cannot write to {path} ({error.strerror}); name another file or folder") from error
-    print(report(saved, to, exported, is_classifier=datamodule.targets == "classes"))
+    print(report(saved, to, exported, has_answers=saved.targets != "values"))
 
 
-def report(saved: "SavedModel", to: "Format", exported: "Exported", is_classifier: bool) -> str:
+def report(saved: "SavedModel", to: "Format", exported: "Exported", has_answers: bool) -> str:
     """What was written, how to feed it, and how well it agrees with the original."""
     from cnnlab.runs.commands import short_path
-    from cnnlab.workbench.export.metadata import batch_of, needed_input
+    from cnnlab.workbench.export.metadata import batch_of, meaning_of_outputs, needed_input
     from cnnlab.workbench.notation import shortened, shown_number
 
     data, agreement = saved.data, exported.agreement
@@ -56,7 +56,7 @@ def report(saved: "SavedModel", to: "Format", exported: "Exported", is_classifie
     samples = "digits" if data["preprocessing"] == "digits" else "samples"
     difference = shown_number(agreement.max_difference)
     checked = f"{agreement.num_samples:,} real {samples}: outputs differ by {difference} at most"
-    if is_classifier:
+    if has_answers:
         checked += f", {agreement.num_differing:,} answers differ"
     shape = data["input_shape"]
     per_channel = ", ".join(["-1"] + ["1"] * (len(shape) - 1))
@@ -67,6 +67,7 @@ def report(saved: "SavedModel", to: "Format", exported: "Exported", is_classifie
             f"file    {path}, {exported.num_bytes / 1024:,.1f} KiB",
             f"input   {needed_input(saved, to.normalises)}",
             f"output  float32 {batch_of([data['num_classes']])}: {shortened(', '.join(data['class_names']), 90)}",
+            f"        {meaning_of_outputs(saved)}",
             f"check   {checked}",
             "",
             *("  " + line for line in usage.splitlines()),

@@ -56,7 +56,7 @@ TESTS = [
         "cnnlab/test_training.py",
         "cnnlab/test_saved_run.py",
     ),
-    *("cnnlab/test_trainer.py", "cnnlab/test_optimization.py", "test_readme.py", "test_sweeps.py"),
+    *("cnnlab/test_trainer.py", "cnnlab/test_optimization.py", "test_documentation.py", "test_sweeps.py"),
     *("workbench/evaluation", "workbench/prediction", "workbench/export", "workbench/benchmark/test_loops.py"),
     *("scripts/test_benchmark.py", "async_optuna/test_slots.py", "async_optuna/test_async_optuna.py"),
 ]
@@ -225,8 +225,7 @@ def tests(lab: Lab) -> str:
     """The tests that use a GPU where there is one; those that fail again with warnings left alone."""
     paths = ["timing/test_diagnosis.py"] if lab.smoke else TESTS
     plugins = [word for name in ("benchmark", "jaxtyping", "hypothesispytest") for word in ("-p", f"no:{name}")]
-    # bokeh, which the demo needs, is not on every machine with a GPU
-    options = ["-v", "--tb=short", "-n", "1" if lab.smoke else "8", "--dist", "worksteal", "-k", "not demo"]
+    options = ["-v", "--tb=short", "-n", "1" if lab.smoke else "8", "--dist", "worksteal"]
     options += [*plugins, "-o", f"cache_dir={lab.folder}/cache", *[f"tests/{path}" for path in paths]]
     run = partial(lab.start, "scripts/gpu_checks.py", "--probe", "pytest", *options)
     ended = run().wait()

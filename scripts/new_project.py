@@ -45,7 +45,7 @@ def main() -> None:
     print(f"{arguments.folder} is the project {arguments.name}: {num_files} files, one commit. What to do there:")
     print(f"  cd {shown} && make test     installs what it needs into .venv, and tests")
     print(f"  cd {shown} && make train    trains TinyVGG on MNIST")
-    print("Without make: CONTRIBUTING.md has the plain commands.")
+    print("Without make: docs/installation.md has the plain commands.")
     if others := [path for path in listed_paths() if path.is_symlink() or path.is_dir()]:
         names = ", ".join(path.relative_to(PROJECT).as_posix() for path in others)
         print(f"Not copied, because they are links or repositories of their own: {names}")
@@ -186,6 +186,7 @@ def check_parts(words: Iterable[str]) -> set[str]:
 BEGIN = re.compile(r"[ \t]*(?:#|<!--) only: ([a-z ]+?)(?: -->)?\n")
 END = re.compile(r"[ \t]*(?:#|<!--) end only(?: -->)?\n")
 MARKED = re.compile(r"(.*?\S)\s*(?:#|<!--) only: ([a-z ]+?)(?: -->)?( \|)?\n")
+COMMENTED = re.compile(r"```bash\n|# .*\n|(?:python|make) .*\n")  # what may stand above a comment in a block
 COMMAND = re.compile(r"\s*(?:eval \"\$\()?(?:python|make) \S")
 
 
@@ -225,21 +226,27 @@ def lines_that_stay(text: str, path: str, draft: "Draft") -> str:
     text = marked_lines(text, draft.keep)
     if path in RESTARTED:
         text = text.partition("\n")[0] + "\n"
-    if path == "README.md":
+    if path == "docs/architecture.md":
         text = re.sub(
-            r"(?<=## The code\n\n```\n).*?(?=```)", lambda tree: draft.present_lines(tree[0]), text, flags=re.DOTALL
+            r"(?<=```\n)train\.py .*?(?=```)", lambda tree: draft.present_lines(tree[0]), text, flags=re.DOTALL
         )
-    text = "".join(line for line in text.splitlines(keepends=True) if not draft.is_missing(line))
+    text = "".join(present_commands(text.splitlines(keepends=True), draft))
     if not path.endswith(".py"):
         text = re.sub(r"```bash\n```\n", "", text)
         text = re.sub(r"\n\n+\Z", "\n", re.sub(r"\n{3,}", "\n\n", text))
     return text
 
 
-def beside_the_first(names: list[str]) -> list[str]:
-    """README's `scripts/a.py, b.py` as scripts/a.py and scripts/b.py."""
-    parent = PurePosixPath(names[0]).parent
-    return [names[0], *(str(parent / name) + "/" * name.endswith("/") for name in names[1:])]
+def present_commands(lines: Iterable[str], draft: "Draft") -> list[str]:
+    """The lines without the commands that are missing, and without the comment above each of them."""
+    present: list[str] = []
+    for line in lines:
+        if not draft.is_missing(line):
+            present.append(line)
+            continue
+        while len(present) > 1 and present[-1].startswith("# ") and COMMENTED.fullmatch(present[-2]):
+            present.pop()
+    return present
 
 
 class Draft:
@@ -271,16 +278,16 @@ class Draft:
         return bool({*words, " ".join(words[:2])} & self.missing)
 
     def present_lines(self, tree: str) -> str:
-        """The lines of README's tree whose files are there; an indented line names files of the folder above it."""
-        lines, folder = [], ""
+        """The lines of a tree whose files are there; an indented line names a file of the folder above it."""
+        lines, above = [], [(-1, "")]
         for line in tree.splitlines(keepends=True):
-            names = line.strip().partition("  ")[0].split(", ")
-            if not line.startswith(" "):
-                folder, names = "", beside_the_first(names)
-            if all(self.has(folder + name) for name in names):
+            indent = len(line) - len(line.lstrip())
+            while above[-1][0] >= indent:
+                above.pop()
+            path = above[-1][1] + line.split()[0]
+            above.append((indent, path))
+            if self.has(path):
                 lines.append(self.under_the_new_name(line))
-            if not line.startswith(" ") and names[0].endswith("/"):
-                folder = names[0]
         return "".join(lines)
 
     def under_the_new_name(self, line: str) -> str:

@@ -12,12 +12,21 @@ MISTAKES = {
     "model=tinyvg": "unknown model 'tinyvg': choose from .*linear.*did you mean tinyvgg",
     "data=mnis": "unknown data 'mnis': choose from .*did you mean mnist",
     "trainer=gpuu": "unknown trainer 'gpuu': choose from .*did you mean gpu",
-    "augment=flip": "unknown augment 'flip': choose from affine, none, shift",
+    "augment=flop": "unknown augment 'flop': choose from affine, .*did you mean flip",
+    "augment=photo augment.mixupp=1": "unknown key augment.mixupp: Photo has no such argument; did you mean mixup",
     "modle=tinyvgg": "unknown key modle; did you mean model",
     "model.hiden_units=20": "unknown key model.hiden_units; did you mean model.hidden_units",
     "model=lenet5 model.hidden_units=20": "unknown key model.hidden_units",  # only: zoo
     "label=3": "unknown key label",
-    "lr=0.1": "unknown key lr; did you mean optimizer.lr",
+    "lr=0.1": r"unknown key lr; did you mean optimizer.lr\?$",
+    "learning_rate=0.1": r"unknown key learning_rate; did you mean optimizer.lr\?$",
+    "optimizer.learning_rate=0.1": "unknown key optimizer.learning_rate: .*; did you mean lr",
+    "--model tinyvgg": "unknown flag --model: settings are written without dashes, model=tinyvgg$",
+    "--lr=0.1": "unknown flag --lr: settings are written without dashes, optimizer.lr=0.1$",
+    "model=linear,tinyvgg": "gives several values: with -m .*python train.py -m model=linear,tinyvgg",
+    "model=resnet18": r"did you mean model=torchvision model.name=resnet18\?$",  # only: zoo
+    "experiment=fast99 model=linear data.allow_subset=true": "unknown key model.widths: .*; experiment=fast99 is a "
+    "recipe for model=compact_cnn and sets model.widths, .*: leave out model=linear or the experiment$",  # only: zoo
     "max_epochs=1": "unknown key max_epochs; did you mean trainer.max_epochs",
     "data.batch_size=abc": "data.batch_size: expected int, got 'abc'",
     "data.batch_size=0": "batch_size must be at least 1, got 0",

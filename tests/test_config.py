@@ -11,7 +11,18 @@ from omegaconf import DictConfig, OmegaConf
 from conftest import PROJECT
 
 CONF = PROJECT / "conf"
-GROUPS = ["model", "data", "augment", "optimizer", "scheduler", "trainer", "callbacks", "logger", "experiment"]
+GROUPS = [
+    "model",
+    "data",
+    "classifier",
+    "augment",
+    "optimizer",
+    "scheduler",
+    "trainer",
+    "callbacks",
+    "logger",
+    "experiment",
+]
 GROUPS += ["sweep"]  # only: sweep
 FILES = sorted(path for group in GROUPS for path in (CONF / group).glob("*.yaml"))
 

@@ -1,4 +1,4 @@
-"""How much there is to read on four ways through the code, counted while they run, and what CONTRIBUTING says of it."""
+"""How much there is to read on four ways through the code, counted while they run; docs/architecture.md tells it."""
 
 import re
 import sys
@@ -18,7 +18,7 @@ from cnnlab.data.mnist import MNIST
 from conftest import PROJECT, Finished
 from test_layering import SOURCE, lines_of_code
 
-TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+TEXT = (PROJECT / "docs/architecture.md").read_text(encoding="utf-8")
 pytestmark = pytest.mark.slow
 
 SMALL = ["trainer=smoke", "logger=none", "test=false"]
@@ -79,7 +79,7 @@ def name_of(code: CodeType) -> str:
 
 
 def check(way: Way, row: str, yaml: Sequence[str] = ()) -> None:
-    """Compare with CONTRIBUTING's table, whose numbers may be a tenth off."""
+    """Compare with the table of docs/architecture.md, whose numbers may be a tenth off."""
     assert not way.stretches, f"never came from {way.stretches[0][0]} to {way.stretches[0][2]}"
     named = [PROJECT / "conf" / name for name in yaml]
     lines = sum(lines_of_code(path) for path in [*way.files, *named])

@@ -62,10 +62,10 @@ def test_warned_loudly_that_these_are_not_all_of_mnist(finished: tuple[Path, sub
 
 def test_hparams_lists_every_trial_with_its_settings_and_metrics(finished: tuple[Path, object]) -> None:
     for trial in "01":
-        events = EventAccumulator(str(finished[0] / trial / "tensorboard"))
+        events = EventAccumulator(str(finished[0] / trial))
         events.Reload()
         assert {"_hparams_/session_start_info", "_hparams_/session_end_info"} <= set(events.summary_metadata)
-        assert events.Scalars("val/accuracy")
+        assert events.Scalars("1_epochs/val/accuracy")
 
 
 def test_report_and_figures_are_there(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

@@ -7,10 +7,12 @@ from typing import Literal
 
 import torch
 from lightning.pytorch import LightningModule
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from torch import nn
 
+from cnnlab import metrics
 from cnnlab.blocks.shapes import output_shape, settle_lazy_layers
+from cnnlab.colours import labelled
 from cnnlab.data.datamodule import DataModule
 from cnnlab.direction import direction
 from cnnlab.errors import Infeasible, UserError, did_you_mean
@@ -21,6 +23,11 @@ log = logging.getLogger(__name__)
 
 # Precisions that convert a network's inputs to 16 bits, which hold whole numbers up to 256 or 2,048.
 _ROUNDING = ("16-true", "bf16-true")
+_HINTS = {
+    "classes": "classifier=classification learns classes",
+    "multilabel": "classifier=multilabel learns several labels at once",
+    "values": "classifier=regression learns values",
+}
 _CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
@@ -60,7 +67,7 @@ def build_data(config: DictConfig, accelerator: str = "cpu") -> DataModule:
         datamodule.setup()
     except UserError as error:
         raise UserError(f"data: {error}") from error
-    log.info(datamodule.summary())
+    log.info(labelled(datamodule.summary()), extra={"in_grid": "once"})
     return datamodule
 
 
@@ -134,16 +141,41 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModul
     if learnt != datamodule.targets:
         raise UserError(
             f"classifier: {module.__name__} learns {learnt}, but the data hold {datamodule.targets}; "
-            "classifier._target_= names another LightningModule (see CONTRIBUTING.md, another task)"
+            + _HINTS.get(datamodule.targets, "classifier._target_= names another LightningModule")
         )
     known = {"input_shape": datamodule.input_shape, "num_classes": datamodule.num_classes}
+    known |= {"class_counts": datamodule.class_counts(), "num_samples": len(datamodule.training)}
     wanted = {name: value for name, value in known.items() if takes_argument(module, name)}
+    config = _with_filled_metrics(config, datamodule.num_classes)
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, **wanted}
     classifier: LightningModule = build(config, "classifier", **parts)
     monitorable = getattr(classifier, "monitorable", [config.monitor])
     if config.monitor not in monitorable:
         choices = ", ".join(monitorable)
-        nearest = did_you_mean(config.monitor, monitorable)
-        raise UserError(f"monitor must be one of {choices}, got {config.monitor!r}{nearest}")
+        split, _, name = config.monitor.partition("/")
+        is_known = split == "val" and takes_argument(module, "metrics") and name in metrics.choices(datamodule.targets)
+        hint = f"; classifier.metrics=[{name}] computes it" if is_known else did_you_mean(config.monitor, monitorable)
+        raise UserError(f"monitor must be one of {choices}, got {config.monitor!r}{hint}")
     classifier.monitor = config.monitor  # read by a schedule that waits for a plateau
     return classifier
+
+
+def _with_filled_metrics(config: DictConfig, num_outputs: int) -> DictConfig:
+    """Return the config in which metrics that are given as a class have the arguments that the data decide.
+
+    Raises:
+        UserError: for a class that cannot be imported.
+    """
+    nodes = config.classifier.get("metrics")
+    if not isinstance(nodes, ListConfig) or not any(isinstance(node, DictConfig) for node in nodes):
+        return config
+    config = config.copy()
+    for number, node in enumerate(config.classifier.metrics):
+        if isinstance(node, DictConfig):
+            metric = target(config, f"classifier.metrics.{number}")
+            wanted = {
+                key: value for key, value in metrics.arguments(num_outputs).items() if takes_argument(metric, key)
+            }
+            with open_dict(node):
+                node.update({name: value for name, value in wanted.items() if name not in node})
+    return config

@@ -1,41 +1,45 @@
 """The LightningModule for any network that maps inputs to class logits."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Literal
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from cnnlab.optimization import optimization
+from cnnlab import losses
+from cnnlab.task import Batch, Loss, Task
 
-Batch = tuple[Tensor, Tensor]
 
+class Classifier(Task):
+    """Tells which of several classes a sample belongs to, trained by cross-entropy unless another loss is given.
 
-class Classifier(LightningModule):
-    """Cross-entropy training of `model`, with loss and accuracy per epoch.
-
-    It logs <split>/loss and <split>/accuracy for train, val and test, with the epoch as x, counted from 1. Sums stay
-    on the device and are read once an epoch, so that no step waits for the device; if the run has several processes,
-    their sums are added up then. After a test, `test_confusion` holds the counts (num_classes, num_classes): a row for
-    each true class, a column for each predicted class.
+    The losses of val and test are without class weights and label smoothing, so that runs can be compared. After a
+    test, `test_confusion` holds the counts (num_classes, num_classes): a row for each true class, a column for each
+    predicted class. Targets are class numbers (N,), in training also shares of each class (N, num_classes).
 
     Args:
         model: maps (N, *input_shape) to logits (N, num_classes).
-        optimizer: takes the parameters, returns the optimizer.
-        scheduler: takes the optimizer, see optimization.
+        optimizer, scheduler: see Task.
         label_smoothing: share of the target spread evenly over all classes (Szegedy et al., 2016, section 7).
+        class_weights: by which the loss of each class is multiplied in training: one number for each class in the
+            order of the classes; or balanced, which is n / (k * n_c) for class c with n_c of the n training samples of
+            k classes.
+        class_counts: the number of training samples of each class, for balanced.
+        loss: a loss of torch.nn by its name, or an object; None: cross-entropy.
+        metrics: further ones of val and test, by their names: f1, auroc, …
 
     Raises:
-        ValueError: for a batch whose shape is not (N, *input_shape).
+        ValueError: for settings that do not fit together.
     """
 
     targets = "classes"
-    monitorable = ("val/accuracy", "val/loss", "train/accuracy", "train/loss")
+    score = "accuracy"
 
     def __init__(
         self,
@@ -45,93 +49,41 @@ class Classifier(LightningModule):
         input_shape: Sequence[int],
         num_classes: int,
         label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | Literal["balanced"] | None = None,
+        class_counts: Sequence[int] | None = None,
+        loss: str | nn.Module | None = None,
+        metrics: Sequence[str | Metric] = (),
     ) -> None:
-        super().__init__()
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
-        self.model = model
-        self.optimizer = optimizer
-        self.scheduler = scheduler
-        self.input_shape = torch.Size(input_shape)
-        self.label_smoothing = label_smoothing
-        self.train_totals, self.val_totals, self.test_totals = EpochTotals(), EpochTotals(), EpochTotals()
+        weights = losses.class_weights(class_weights, class_counts, num_classes)
+        train_loss: Loss
+        eval_loss: Loss = functional.cross_entropy
+        if loss is not None:
+            if label_smoothing:
+                raise ValueError("label_smoothing is an argument of cross-entropy; give it to the loss, or loss=null")
+            chosen = losses.checked(losses.named(loss), torch.zeros(2, num_classes), torch.tensor([0, 1]))
+            train_loss, eval_loss = losses.weighted(chosen, weights, "weight"), chosen
+        elif weights is not None:
+            train_loss = nn.CrossEntropyLoss(weights, label_smoothing=label_smoothing)
+        else:  # a function, because the call of a module costs some microseconds
+            train_loss = partial(functional.cross_entropy, label_smoothing=label_smoothing)
+        super().__init__(model, optimizer, scheduler, input_shape, num_classes, train_loss, eval_loss, metrics)
         self.confusion = MulticlassConfusionMatrix(num_classes)
         self.test_confusion: Tensor | None = None
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        if inputs.shape[1:] != self.input_shape:
-            expected = ", ".join(["N", *map(str, self.input_shape)])
-            raise ValueError(f"expected ({expected}), got {tuple(inputs.shape)}")
-        logits: Tensor = self.model(inputs)
-        return logits
+    def score_sum(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        labels = targets if targets.dim() == 1 else targets.argmax(dim=1)
+        return (outputs.argmax(dim=1) == labels).sum()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        inputs, labels = batch
-        logits = self(inputs)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        self.train_totals.add(loss, logits, labels)
-        return loss
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        inputs, labels = batch
-        logits = self(inputs)
-        self.val_totals.add(functional.cross_entropy(logits, labels), logits, labels)
+    def compared(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return outputs.float().softmax(dim=1), targets
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        inputs, labels = batch
-        logits = self(inputs)
-        self.test_totals.add(functional.cross_entropy(logits, labels), logits, labels)
-        self.confusion.update(logits.argmax(dim=1), labels)
-
-    def on_train_epoch_end(self) -> None:
-        self._log_totals("train", self.train_totals)
-
-    def on_validation_epoch_end(self) -> None:
-        self._log_totals("val", self.val_totals)
+        logits = self._evaluate(batch, self.test_totals, self.test_metrics)
+        self.confusion.update(logits.argmax(dim=1), batch[1])
 
     def on_test_epoch_end(self) -> None:
-        self._log_totals("test", self.test_totals)
+        super().on_test_epoch_end()
         self.test_confusion = self.confusion.compute().cpu()
         self.confusion.reset()
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        return optimization(self, self.optimizer, self.scheduler)
-
-    def _log_totals(self, split: str, totals: "EpochTotals") -> None:
-        loss, accuracy = totals.compute_and_reset(self._summed_over_processes)
-        # Lightning takes a logged "step" as x. With the epoch as x, curves of different batch sizes can be compared.
-        epoch = self.current_epoch + (split != "test")
-        values = {f"{split}/loss": loss, f"{split}/accuracy": accuracy, "step": float(epoch)}
-        self.log_dict(values, sync_dist=True)
-
-    def _summed_over_processes(self, sums: Tensor) -> Tensor:
-        if self.trainer.world_size == 1:
-            return sums
-        summed: Tensor = self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum")
-        return summed
-
-
-class EpochTotals:
-    """Sums up the loss and the correct predictions of an epoch on the device, without waiting for it."""
-
-    def __init__(self) -> None:
-        self._loss, self._num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
-        self._num_samples = 0
-
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        num_samples = labels.shape[0]
-        self._loss = torch.add(self._loss.to(loss.device), loss.detach(), alpha=num_samples)
-        self._num_correct = (logits.detach().argmax(dim=1) == labels).sum() + self._num_correct
-        self._num_samples += num_samples
-
-    def compute_and_reset(self, summed: Callable[[Tensor], Tensor]) -> tuple[float, float]:
-        """Return mean loss and accuracy (0 to 1) of all samples since the last call.
-
-        Args:
-            summed: adds up the sums, float64 (3,), of all processes of the run.
-        """
-        totals = torch.tensor([float(self._loss), float(self._num_correct), self._num_samples], dtype=torch.float64)
-        loss, num_correct, num_samples = summed(totals).tolist()
-        self._loss, self._num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
-        self._num_samples = 0
-        return loss / max(num_samples, 1), num_correct / max(num_samples, 1)

@@ -11,12 +11,12 @@ Direction = Literal["min", "max"]
 # Words in the names of metrics of which less is better, and of which more is better: fewer train_seconds, but more
 # images_per_second.
 _SMALLER = """
-    loss error errors mse rmse mae mape nll crossentropy perplexity divergence deviance distance brier ece wer cer
+    loss error errors mse rmse mae mape nll crossentropy perplexity divergence deviance distance brier ece eer wer cer
     seconds parameters
 """
 _LARGER = """
-    accuracy acc f1 fbeta auroc auc precision recall specificity sensitivity iou miou dice jaccard kappa r2 psnr ssim
-    second
+    accuracy acc f1 fbeta auroc auc precision recall specificity sensitivity predictive match mcc iou miou dice jaccard
+    kappa r2 explained corr similarity psnr ssim second
 """
 _WORDS: dict[Direction, set[str]] = {"min": set(_SMALLER.split()), "max": set(_LARGER.split())}
 _GOALS = ("minimize", "maximize")

@@ -58,11 +58,23 @@ class Interrupted(BaseException):
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return "; did you mean X?" with the most similar of the choices, or "" if none is similar."""
+    found = nearest(word, choices)
+    return f"; did you mean {found}?" if found else ""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that was probably meant: other case or sequence, the initials (lr), or else a similar word."""
     choices = list(choices)
-    swapped = [choice for choice in choices if sorted(choice) == sorted(word)]  # same letters, other sequence
     same = [choice for choice in choices if choice.casefold() == word.casefold()]
-    near = same or swapped or difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    swapped = [choice for choice in choices if sorted(choice) == sorted(word)]  # same letters, other sequence
+    initials = [choice for choice in choices if choice == _initials(word) or word == _initials(choice)]
+    found = same or swapped or initials or difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def _initials(words: str) -> str:
+    parts = words.split("_")
+    return "".join(part[:1] for part in parts) if len(parts) > 1 else ""
 
 
 def printable(text: str) -> str:

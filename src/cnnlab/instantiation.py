@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -43,10 +44,16 @@ def target(config: DictConfig, key: str) -> Callable[..., Any]:
     node = OmegaConf.select(config, key)
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise UserError(f"{key} must be a config with a _target_, got {node!r}")
-    path = node["_target_"]
+    return _imported(key, node["_target_"])
+
+
+def _imported(key: str, path: str) -> Callable[..., Any]:
     try:
         found: Callable[..., Any] = get_object(path)
     except Exception as error:
+        module, _, name = path.rpartition(".")
+        if module in sys.modules and (nearest := did_you_mean(name, dir(sys.modules[module]))):
+            raise UserError(f"{key}._target_: {module} has no {name}{nearest}") from error
         raise UserError(f"{key}._target_: cannot import {path} ({' '.join(str(error).split())})") from error
     return found
 
@@ -95,6 +102,16 @@ def check_arguments(
         except OmegaConfBaseException as error:
             raise UserError(f"{key}.{name}: {str(error).splitlines()[0]}") from error
         check_value(f"{key}.{name}", value, annotations[name])
+        for inner_key, inner in _described(f"{key}.{name}", value):
+            check_arguments(inner_key, _imported(inner_key, inner["_target_"]), inner, ())
+
+
+def _described(key: str, value: Any) -> list[tuple[str, DictConfig]]:
+    """Return the objects that an argument describes: itself, or those in a list."""
+    found = {key: value} if isinstance(value, DictConfig) else {}
+    if isinstance(value, ListConfig):
+        found = {f"{key}.{number}": item for number, item in enumerate(value)}
+    return [(name, item) for name, item in found.items() if isinstance(item, DictConfig) and "_target_" in item]
 
 
 def check_value(key: str, value: Any, annotation: Any) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 # Values of these keys are paths and are taken literally: commas, spaces, "=" and umlauts in a path have another meaning
 # in Hydra's grammar, or none.
@@ -14,7 +15,7 @@ _WEIGHTS, _OF_A_PATH = "model.weights", set("./\\~")
 
 # The classes behind these groups take more arguments than their YAML files list. `++` lets any be given; the class's
 # signature then refuses the unknown ones with the nearest name.
-_OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.", "classifier.", "callbacks.", "logger.", "data.")
+_OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.", "classifier.", "callbacks.", "logger.", "data.", "augment.")
 
 _OVERRIDE = re.compile(r"(?P<prefix>\+{0,2}|~)(?P<key>[\w./@]+)=(?P<value>.*)", re.DOTALL)
 
@@ -22,6 +23,11 @@ _OVERRIDE = re.compile(r"(?P<prefix>\+{0,2}|~)(?P<key>[\w./@]+)=(?P<value>.*)", 
 def for_hydra(arguments: list[str]) -> list[str]:
     """Rewrite the overrides such that Hydra reads what the user meant. Rewriting them again changes nothing."""
     return [_rewrite(argument) for argument in arguments]
+
+
+def as_typed(overrides: Iterable[str]) -> list[str]:
+    """Undo `for_hydra`, for overrides that the user reads: without the `++` and the quotes that it added."""
+    return [_undo(override) for override in overrides]
 
 
 def parsed(arguments: Iterable[str]) -> dict[str, str]:
@@ -73,3 +79,14 @@ def _rewrite(argument: str) -> str:
             value = os.path.abspath(os.path.expanduser(value))
         return f"{prefix}{key}={quoted(value)}"
     return f"{prefix}{key}={value}"
+
+
+def _undo(override: str) -> str:
+    match = _OVERRIDE.fullmatch(override)
+    if match is None:
+        return override
+    prefix = "" if match["prefix"] == "++" and match["key"].startswith(_OPEN_GROUPS) else match["prefix"]
+    value = unquoted(match["value"]) if match["key"] in _LITERAL else match["value"]
+    if match["key"] in _MADE_ABSOLUTE and Path(value).is_relative_to(Path.cwd()):
+        value = str(Path(value).relative_to(Path.cwd()))
+    return f"{prefix}{match['key']}={value}"

@@ -40,9 +40,19 @@ class SavedModel(NamedTuple):
     data: dict[str, Any]
 
     @property
+    def targets(self) -> str:
+        """What the network has learnt: classes; multilabel, several labels of a sample at once; or values."""
+        return str(self.data["targets"])
+
+    @property
+    def targets_in_words(self) -> str:
+        """The same for the end of a sentence."""
+        return "several labels at once" if self.targets == "multilabel" else self.targets
+
+    @property
     def learns_classes(self) -> bool:
-        """Whether the network classifies; otherwise its outputs are values, as in a regression."""
-        return bool(self.data["targets"] == "classes")
+        """Whether each sample has one class."""
+        return self.targets == "classes"
 
 
 class SavedRun(NamedTuple):

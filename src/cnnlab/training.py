@@ -9,11 +9,13 @@ from omegaconf import DictConfig
 from cnnlab.batch_size import scaled_rate, settle_batch_size
 from cnnlab.building import build_classifier, build_data, build_model, check_top_level
 from cnnlab.callbacks.checkpoint import load_scored_weights
+from cnnlab.colours import labelled
 from cnnlab.data.datamodule import DataModule
 from cnnlab.pretrained import load_pretrained  # only: zoo
 from cnnlab.runs import failures, resuming, run_record
 from cnnlab.runs.checkpoint_io import load_checkpoint
 from cnnlab.runs.commands import short_path
+from cnnlab.runs.end_table import end_table
 from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.schedules import length_argument
 from cnnlab.speed import hardware
@@ -38,7 +40,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     check_top_level(config)
     if config.resume and (finished := resuming.finished(config, run_dir)):
         log.info("%s is finished; trainer.max_epochs= or trainer.max_steps= would extend it", short_path(run_dir))
-        log.info(run_record.table(finished, run_dir))
+        log.info(end_table(finished, run_dir, config))
         return run_record.objective(config, finished)
     seed_everything(config.seed, verbose=False)
     machine = hardware.choose(config.trainer.accelerator, config.trainer.precision, config.trainer.num_threads)
@@ -55,7 +57,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     trainer = build_trainer(config, run_dir, machine, classifier, steps_done)
     datamodule.check_processes(trainer.world_size)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    log.info("model  %s, %s parameters", type(model).__name__, f"{num_parameters:,}")
+    log.info(labelled(f"model   {type(model).__name__}, {num_parameters:,} parameters"), extra={"in_grid": "once"})
     _record_the_start(config, run_dir, machine, datamodule, trainer)
     with failures.explained(run_dir, datamodule.batch_size, scaled_rate(config, 0.5)):
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)
@@ -70,7 +72,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     run_record.log_outcome(trainer, metrics)
     run_record.write_time(trainer, datamodule, run_dir)
     run_record.write_json(run_dir / "metrics.json", metrics)
-    log.info(run_record.table(metrics, run_dir))
+    log.info(end_table(metrics, run_dir, config), extra={"in_grid": "never"})
     return run_record.objective(config, metrics)
 
 
@@ -82,12 +84,13 @@ def _where_to_go_on(
     if last is None:
         return None, 0
     saved = load_checkpoint(last)
-    steps_done = saved["global_step"]
     fixed_length = length_argument(getattr(classifier, "scheduler", None)) is not None
     resuming.check(config, run_dir, datamodule.dataset, datamodule.checksums, fixed_length)
     if "data" in saved:
         datamodule.normalise_by(saved["data"]["mean"], saved["data"]["std"])
-    return last, steps_done
+    end = f" of {config.trainer.max_epochs}" if config.trainer.max_epochs > 0 else ""
+    log.info("going on after epoch %d%s", saved["epoch"] + 1, end)
+    return last, saved["global_step"]
 
 
 def _record_the_start(
@@ -95,6 +98,6 @@ def _record_the_start(
 ) -> None:
     """Write environment.json and the loggers' table of hyperparameters before the training begins."""
     run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
-    log.info("device %s, %s", machine.device, machine.precision)
+    log.info(labelled(f"device  {machine.device}, {machine.precision}"), extra={"in_grid": "once"})
     for logger in trainer.loggers:
-        logger.log_hyperparams(run_record.hyperparameters(config, datamodule.dataset, machine))
+        logger.log_hyperparams(run_record.hyperparameters(config, datamodule.dataset))

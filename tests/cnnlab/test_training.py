@@ -97,18 +97,18 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(smoke: Cal
 def test_tensorboard_has_the_curves_pictures_and_hyperparameters(train: Callable[..., Finished]) -> None:
     run = train(*SMOKE, "trainer.max_epochs=2", "data.batch_size=16")
     assert run.folder is not None
-    assert [path.name for path in (run.folder / "tensorboard").iterdir() if path.is_dir()] == []
-    events = EventAccumulator(str(run.folder / "tensorboard"))
+    assert {file.parent for file in run.folder.rglob("events.*")} == {run.folder}
+    events = EventAccumulator(str(run.folder))
     events.Reload()
     tags = events.Tags()
-    by_epoch = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "throughput/images_per_second"}
-    assert by_epoch | {"test/accuracy", "test/loss", "train/loss_step", "optimizer/learning_rate"} <= set(
-        tags["scalars"]
-    )
-    assert not {"hp_metric", "step", "epoch"} & (set(tags["scalars"]) - {"epoch"})
+    by_epoch = {f"1_epochs/{split}/{name}" for split in ("train", "val") for name in ("loss", "accuracy")}
+    by_epoch |= {"throughput/images_per_second"}
+    by_step = {"2_steps/train/loss", "2_steps/learning_rate"}
+    assert by_epoch | by_step | {"test/accuracy", "test/loss"} <= set(tags["scalars"])
+    assert not {"hp_metric", "step", "epoch"} & set(tags["scalars"])
     for tag in by_epoch:
         assert [event.step for event in events.Scalars(tag)] == [1, 2], tag
-    assert events.Scalars("val/accuracy")[1].value == pytest.approx(run.metrics["val/accuracy"], abs=0.2)
+    assert events.Scalars("1_epochs/val/accuracy")[1].value == pytest.approx(run.metrics["val/accuracy"], abs=0.2)
     assert "data/training_batch" in tags["images"]
     assert tags["graph"]
 
@@ -116,11 +116,12 @@ def test_tensorboard_has_the_curves_pictures_and_hyperparameters(train: Callable
         events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     ).session_start_info.hparams
     assert len(start) <= 22
-    assert {"model.activation", "model.dropout", "optimizer.weight_decay"} <= set(start)
+    assert {"lr", "model.activation", "model.dropout", "optimizer.weight_decay"} <= set(start)
     assert start["data.batch_size"].number_value == 16
     assert start["dataset"].string_value == "mnist-5k"
     assert start["model"].string_value == "TinyVGG"
     assert not any("_target_" in name for name in start)
+    assert not {"device", "precision"} & set(start)
 
 
 class Noon:

@@ -1,6 +1,8 @@
 """`python scripts/demo.py`: what is drawn in the browser is answered, on this machine alone, until Ctrl-C."""
 
+import base64
 import http.client
+import json
 import os
 import re
 import signal
@@ -8,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,20 @@ import numpy as np
 import pytest
 
 import fork_server
+from cnnlab.errors import UserError
+from cnnlab.workbench.demo.server import DemoServer
+from cnnlab.workbench.demo.strokes import SIDE, WIDTH, rasterise
 from conftest import PROJECT, Finished
 
 SECONDS = 60.0
-ONE = ([0.5, 0.5, 0.5], [0.85, 0.5, 0.15])
+ONE = [[0.5, 0.15], [0.5, 0.5], [0.5, 0.85]]
 ANGLES = np.linspace(0, 2 * np.pi, 30)
-ZERO = ((0.5 + 0.2 * np.sin(ANGLES)).tolist(), (0.5 + 0.3 * np.cos(ANGLES)).tolist())
+ZERO = np.stack([0.5 + 0.2 * np.sin(ANGLES), 0.5 + 0.3 * np.cos(ANGLES)], axis=1).tolist()
+
+
+def beside(stroke: list[list[float]], x: float) -> list[list[float]]:
+    """Half as large, around x."""
+    return [[x + (at - 0.5) / 2, 0.5 + (y - 0.5) / 2] for at, y in stroke]
 
 
 @pytest.fixture
@@ -37,147 +47,159 @@ def taken_port() -> Iterator[int]:
         yield int(taken.getsockname()[1])
 
 
-@contextmanager
-def serving(folder: Path, environment: dict[str, str], *arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The demo in a process of its own, and its port."""
-    command = [sys.executable, "-W", "error", str(PROJECT / "scripts/demo.py"), *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with fork_server.Popen(command, cwd=folder, env=environment, **pipes) as process:  # type: ignore[call-overload]
-        try:
-            line = process.stdout.readline()
-            found = re.search(r"http://127\.0\.0\.1:(\d+) \(Ctrl-C ends\)$", line.strip())
-            if found is None:
-                process.kill()
-                pytest.fail(line + process.stderr.read())
-            yield process, int(found[1])
-        finally:
-            process.kill()
-
-
-def get(port: int, path: str, **headers: str) -> tuple[int, str]:
+def ask(port: int, path: str, content: bytes | None = None, **headers: str) -> tuple[int, str]:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
-        connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        connection.request("GET" if content is None else "POST", path, content, headers)
         response = connection.getresponse()
         return response.status, response.read().decode()
 
 
-class Browser:
-    """One window on the page; as a client's document does not follow the server's, it is looked at anew each time."""
+class Echo:
+    """A network that answers every drawing with itself."""
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/"
-        self.session = pytest.importorskip("bokeh.client").pull_session(url=self.url)
+    def about(self) -> dict[str, Any]:
+        return {"title": "echo"}
 
-    def close(self) -> None:
-        self.session.close()
+    def answer(self, drawing: Any) -> dict[str, Any]:
+        if drawing == "wrong":
+            raise UserError("expected strokes")
+        return {"drawing": drawing}
 
-    def see(self, name: str) -> Any:
-        """The part of the page with that name, as it is now."""
-        from bokeh.client import pull_session
 
-        with closing(pull_session(session_id=self.session.id, url=self.url)) as now:
-            return now.document.get_model_by_name(name)
+@pytest.fixture
+def served(taken_port: int) -> Iterator[DemoServer]:
+    with DemoServer(taken_port) as server:
+        assert taken_port < server.server_port < taken_port + 20
+        server.start()
+        yield server
+        server.shutdown()
 
-    def draw(self, *strokes: tuple[list[float], list[float]]) -> str:
-        """What the page says once it has answered."""
-        source = self.session.document.get_model_by_name("strokes")
-        source.data = {"xs": [xs for xs, _ in strokes], "ys": [ys for _, ys in strokes]}
-        self.session.force_roundtrip()
-        return re.sub("(<[^>]*>)+", " ", self.see("answer").text).strip()
+
+def test_the_page_is_there_before_the_network_and_needs_nothing_from_elsewhere(served: DemoServer) -> None:
+    status, page = ask(served.server_port, "/")
+    assert status == 200
+    assert "being loaded" in page
+    assert '<meta name="viewport"' in page
+    linked = re.findall(r"(?:src|href)\s*=\s*[\"']?([^\"'\s>]+)", page)
+    assert all(target.startswith("data:") for target in linked)
+    served.answer_with(Echo())
+    assert json.loads(ask(served.server_port, "/network")[1]) == {"title": "echo"}
+    assert json.loads(ask(served.server_port, "/answer", b"[1]")[1]) == {"drawing": [1]}
+
+
+def test_pages_of_other_sites_are_refused(served: DemoServer) -> None:
+    served.answer_with(Echo())
+    port = served.server_port
+    for name in ("localhost", f"localhost:{port}", "127.0.0.1:8080", "[::1]:5006"):  # as through ssh -L
+        assert ask(port, "/", Host=name)[0] == 200
+    for name in ("example.org", f"example.org:{port}", "localhost.example.org", "127.0.0.1.example.org", ""):
+        assert ask(port, "/", Host=name)[0] == 403
+        assert ask(port, "/answer", b"[]", Host=name)[0] == 403
+    assert ask(port, "/answer", b"[]", Origin=f"http://127.0.0.1:{port}")[0] == 200
+    for origin in ("http://example.org", "null", f"http://127.0.0.1:{port + 1}"):
+        assert ask(port, "/answer", b"[]", Origin=origin)[0] == 403
+    with pytest.raises(OSError, match="refused|timed out|unreachable"):
+        socket.create_connection(("127.0.0.2", port), timeout=5)
+
+
+def test_bad_requests_are_refused(served: DemoServer) -> None:
+    served.answer_with(Echo())
+    port = served.server_port
+    assert ask(port, "/secret")[0] == ask(port, "/secret", b"[]")[0] == 404
+    assert ask(port, "/../server.py")[0] == 404
+    for content in (b"no json", b"\xff", b'"wrong"', b"[" * 100_000):
+        status, text = ask(port, "/answer", content)
+        assert status == 400
+        assert json.loads(text)["error"]
+    for length in (str(2**40), "-1", "many", "\u00b2".encode().decode("latin-1")):
+        assert ask(port, "/answer", b"", **{"Content-Length": length})[0] == 413
+    assert ask(port, "/answer", b"[1]")[0] == 200  # and goes on
+
+
+def test_a_drawing_is_answered(trained: Path) -> None:
+    from cnnlab.saved_run import load_model
+    from cnnlab.workbench.demo.answers import Network
+    from cnnlab.workbench.prediction.predictor import Predictor
+
+    network = Network(Predictor(load_model(trained), "cpu"), "title")
+    assert network.about() == {"title": "title", "classes": tuple("0123456789"), "are_digits": True}
+    answer = network.answer({"strokes": [ZERO]})
+    json.dumps(answer)
+    (zero,) = answer["digits"]
+    assert zero["label"] == "0"
+    assert sum(zero["probabilities"]) == pytest.approx(1, abs=1e-4)
+    assert zero["box"] == pytest.approx([0.27, 0.17, 0.73, 0.83], abs=0.03)
+    seen = np.frombuffer(base64.b64decode(zero["seen"]), np.uint8).reshape(28, 28)
+    assert seen.max() == 255
+    assert seen[14, 14] == seen[0].max() == 0  # a ring
+    stages = answer["way"]
+    assert [stage["layer"] for stage in stages[:2]] == ["Conv2d 3x3", "ReLU"]
+    assert (stages[0]["shape"], stages[0]["signed"], stages[1]["signed"]) == ([10, 28, 28], True, False)
+    for stage in stages:
+        assert {len(base64.b64decode(one)) for one in stage["maps"]} == {stage["height"] * stage["width"]}
+
+    both = network.answer({"strokes": [beside(ZERO, 0.75), beside(ONE, 0.25)], "chosen": 1, "width": 0.03})
+    assert [digit["label"] for digit in both["digits"]] == ["1", "0"]
+    assert both["chosen"] == 1
+    assert network.answer({"strokes": [ZERO], "chosen": 5})["chosen"] == 0
+    assert network.answer({"strokes": []}) == {
+        "digits": [],
+        "way": [],
+        "chosen": 0,
+        "remark": "no digit in it: nothing stands out from the background",
+    }
+    for wrong in (None, [], {}, {"strokes": 1}, {"strokes": [[[0.5]]]}, {"strokes": [[[float("nan"), 0]]]}):
+        with pytest.raises(UserError, match="expected"):
+            network.answer(wrong)
+    with pytest.raises(UserError, match="expected a width"):
+        network.answer({"strokes": [ONE], "width": 3})
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:There is no current event loop")  # Bokeh's client, from Python 3.12 on
-def test_strokes_are_answered_on_this_machine_alone(
+def test_the_command_answers_until_ctrl_c(
     train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str], taken_port: int
 ) -> None:
-    pytest.importorskip("bokeh")
     assert train("model=linear", "trainer=cpu", "trainer.max_epochs=3", "logger=none", "test=false").status == 0
-    with serving(tmp_path, environment, "run=latest", f"port={taken_port}") as (process, port):
-        assert taken_port < port < taken_port + 20
-
-        status, page = get(port, "/")
-        assert status == 200
-        assert "<title>Draw a digit</title>" in page
-        assert "//" not in re.sub(r"//127\.0\.0\.1", "", " ".join(re.findall(r"(?:src|href)\s*=\s*[\"']?(\S+)", page)))
-        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
-        upgrade |= {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}
-        assert get(port, "/ws", Origin="http://example.org", **upgrade)[0] == 403
-        assert get(port, "/", Host=f"localhost:{port}")[0] == 200
-        for name in ("example.org", f"example.org:{port}", "localhost.example.org", "127.0.0.1.example.org"):
-            assert [get(port, path, Host=name)[0] for path in ("/", "/static/js/bokeh.min.js")] == [403, 403]
-        assert get(port, "/ws", Host=f"example.org:{port}", **upgrade)[0] == 403
-        with pytest.raises(OSError, match="refused|timed out|unreachable"):
-            socket.create_connection(("127.0.0.2", port), timeout=5)
-
-        with closing(Browser(port)) as browser:
-            assert "draw a digit" in browser.see("answer").text
-            assert re.fullmatch(r"1 \d+\.\d%", browser.draw(ONE))
-            assert re.fullmatch(r"0 \d+\.\d%", browser.draw(ZERO))
-            bars, (seen,) = browser.see("probabilities").data, browser.see("seen").data["image"]
-            assert bars["label"] == list("0123456789")
-            assert sum(bars["probability"]) == pytest.approx(1)
-            assert bars["weight"] == ["bold"] + 9 * ["normal"]
-            assert seen.shape == (28, 28)
-            assert seen.max() == 255
-            assert seen[14, 14] == seen[0].max() == 0  # a ring
-            assert browser.draw() == "draw a digit"
-            assert sum(browser.see("probabilities").data["probability"]) == 0
-
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=SECONDS)
-        assert (process.returncode, err) == (130, "stopped by Ctrl-C\n")
-        assert [line for line in out.splitlines() if "from Origin 'http://example.org'" not in line] == []
+    arguments = ["-W", "error", str(PROJECT / "scripts/demo.py"), "run=latest", f"port={taken_port}"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with fork_server.Popen([sys.executable, *arguments], cwd=tmp_path, env=environment, **pipes) as process:
+        try:
+            line = process.stdout.readline()
+            found = re.search(r"http://127\.0\.0\.1:(\d+) \(Ctrl-C ends\)$", line.strip())
+            assert found is not None, line + process.stderr.read()
+            port = int(found[1])
+            assert json.loads(ask(port, "/network")[1])["title"].startswith("Linear, trained on mnist-5k")
+            answer = json.loads(ask(port, "/answer", json.dumps({"strokes": [ONE]}).encode())[1])
+            assert [digit["label"] for digit in answer["digits"]] == ["1"]
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=SECONDS)
+            assert (process.returncode, out, err) == (130, "", "stopped by Ctrl-C\n")
+        finally:
+            process.kill()
 
 
 def test_what_is_drawn_becomes_a_picture() -> None:
-    pytest.importorskip("bokeh")
-    from cnnlab.workbench.demo.strokes import SIDE, WIDTH, rasterise
-
-    (line,) = rasterise([[(0.25, 0.9), (0.25, 0.5)]])
+    (line,) = rasterise([[(0.25, 0.1), (0.25, 0.5)]])
     rows, columns = np.nonzero(line)
     assert (line.shape, line.dtype, set(np.unique(line))) == ((SIDE, SIDE), np.uint8, {0, 255})
     radius = WIDTH * SIDE / 2
     assert columns.min() == pytest.approx(0.25 * SIDE - radius, abs=2)
     assert columns.max() == pytest.approx(0.25 * SIDE + radius, abs=2)
-    assert rows.min() == pytest.approx(0.1 * SIDE - radius, abs=2)  # y counts upwards, rows downwards
+    assert rows.min() == pytest.approx(0.1 * SIDE - radius, abs=2)
     assert rows.max() == pytest.approx(0.5 * SIDE + radius, abs=2)
     assert 0 < (rasterise([[(0.5, 0.5)]]) > 0).sum() < (rasterise([[(0.5, 0.5)], [(0.9, 0.5)]]) > 0).sum()
+    assert (rasterise([[(0.5, 0.5)]], width=0.03) > 0).sum() < (rasterise([[(0.5, 0.5)]]) > 0).sum()
     assert rasterise([[(-3.0, 0.5), (4.0, 0.5)]]).any()
 
 
-def test_the_page_clears_and_says_why_there_is_no_answer() -> None:
-    pytest.importorskip("bokeh")
-    from bokeh.events import ButtonClick
-    from bokeh.models.widgets import Button
-
-    from cnnlab.errors import UserError
-    from cnnlab.workbench.demo.page import Page
-
-    class Refusing:
-        class_names = ("a", "b")
-
-        def answer(self, picture: Any) -> Any:
-            raise UserError("no <digit> in it")
-
-    page = Page(Refusing(), "title")  # type: ignore[arg-type]
-    assert "draw one character" in page.answer.text
-    page.strokes.data = {"xs": [[0.1]], "ys": [[0.1]]}
-    assert "no &lt;digit&gt; in it" in page.answer.text
-    (clear,) = page.layout.select({"type": Button})
-    clear._trigger_event(ButtonClick(clear))
-    assert "draw one character" in page.answer.text
-
-
 def test_other_data_than_digits_are_refused(
-    smoke: Callable[..., Finished], demo: Callable[..., Finished], tmp_path: Path
+    smoke: Callable[..., Finished], demo: Callable[..., Finished], tmp_path: Path, taken_port: int
 ) -> None:
-    pytest.importorskip("bokeh")
     inputs, labels = np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8), np.arange(60) % 2
     np.savez(tmp_path / "textures.npz", x_train=inputs, y_train=labels, x_test=inputs, y_test=labels)
     data = ["data=npz", "data.path=textures.npz", "data.train_size=null", "data.batch_size=8", "model=linear"]
     assert smoke(*data, "test=false").status == 0
-    done = demo()
+    done = demo(f"port={taken_port}")
     assert done.status == 1
     assert done.err.count("\n") == 1
     assert "was trained on textures; the demo takes digits, as data=mnist holds" in done.err
@@ -197,17 +219,9 @@ def test_other_data_than_digits_are_refused(
 def test_mistakes_are_told_in_one_line(
     arguments: list[str], words: str, demo: Callable[..., Finished], tmp_path: Path
 ) -> None:
-    pytest.importorskip("bokeh")
     done = demo(*arguments)
     assert done.status == 1
     assert done.err.startswith("error: ")
     assert done.err.count("\n") == 1
     assert words in done.err
     assert os.listdir(tmp_path) == []
-
-
-def test_without_bokeh_the_way_to_get_it_is_told(
-    demo: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert demo().err == 'error: the demo needs bokeh: pip install -e ".[demo]"\n'

@@ -54,7 +54,7 @@ def test_a_run_on_texts_can_be_evaluated_asked_and_exported(
     run: Path, command: Callable[..., Finished], tmp_path: Path
 ) -> None:
     # The first look
-    events = EventAccumulator(str(run / "tensorboard"))
+    events = EventAccumulator(str(run))
     events.Reload()
     (shown,) = events.Tensors("data/training_batch/text_summary")
     first = shown.tensor_proto.string_val[0].decode().splitlines()[0]

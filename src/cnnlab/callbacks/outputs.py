@@ -1,6 +1,8 @@
 """Collects the outputs of a network for every sample of a validation or a test."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,18 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
+# The loss of each sample, (N,), by what the data hold.
+_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "classes": partial(functional.cross_entropy, reduction="none"),
+    "multilabel": lambda logits, labels: functional.binary_cross_entropy_with_logits(
+        logits, labels, reduction="none"
+    ).mean(dim=1),
+    "values": lambda estimates, values: (estimates - values).square().mean(dim=1),
+}
+
 
 class Outputs(Callback):
-    """Collect logits and labels, and keep the samples with the largest loss and some chosen at random.
+    """Collect outputs and targets, and keep the samples with the largest loss and some chosen at random.
 
     The module's network must be its attribute `model`. If a step calls the network several times, for example on
     shifted copies, the output for the batch itself counts, or else the last output.
@@ -22,8 +33,8 @@ class Outputs(Callback):
         seed: of the random choice, which is thus the same for every network.
 
     Attributes:
-        logits: (N, num_classes) float32 on the CPU.
-        labels: (N,) int64 on the CPU.
+        logits: (N, num_classes) float32 on the CPU; of values their estimates.
+        labels: (N,) int64 on the CPU; (N, num_classes) float32 of several labels at once and of values.
         seconds: the time of all steps, including reading the samples.
         most_wrong, random: see TopSamples.
     """
@@ -67,7 +78,7 @@ class Outputs(Callback):
         of_the_batch = [logits for batch_inputs, logits in self._outputs if batch_inputs is inputs]
         logits = of_the_batch[-1] if of_the_batch else self._outputs[-1][1]
         self._outputs.clear()
-        losses = functional.cross_entropy(logits, labels, reduction="none")
+        losses = _LOSSES[getattr(getattr(trainer, "datamodule", None), "targets", "classes")](logits, labels)
         ranks = torch.from_numpy(self._generator.random(len(labels), dtype=np.float32))
         first = self._num_samples
         self.most_wrong.add(losses, inputs, first)

@@ -7,7 +7,6 @@ import warnings
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor
 
 from cnnlab.loggers.training_samples import show_samples
 
@@ -32,7 +31,7 @@ class Preview(Callback):
         for writer in writers:
             show_samples(writer, inputs, labels, getattr(trainer, "datamodule", None))
             try:
-                with warnings.catch_warnings():
+                with warnings.catch_warnings(), torch.no_grad():
                     warnings.simplefilter("ignore")  # torch.jit.trace warns of many networks that are fine
                     writer.add_graph(_traceable(pl_module), inputs[:1], verbose=False)
             except Exception as error:  # not every network that runs can be copied and traced
@@ -44,17 +43,4 @@ def _traceable(pl_module: LightningModule) -> torch.nn.Module:
     """Return a copy of the network on the CPU, in eval mode and float32: tracing must not touch the training."""
     model = getattr(pl_module, "model", pl_module)
     assert isinstance(model, torch.nn.Module)
-    return _Detached(copy.deepcopy(model).cpu().float().eval())
-
-
-class _Detached(torch.nn.Module):
-    """Calls a network without gradients."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        with torch.no_grad():
-            outputs: Tensor = self.model(inputs)
-        return outputs
+    return copy.deepcopy(model).cpu().float().eval()

@@ -4,8 +4,8 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,22 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cnnlab.cli import console
-from cnnlab.cli.config_errors import in_one_line, refuse_misplaced_header
+from cnnlab.cli import console, grid
+from cnnlab.cli.arguments import arguments_for_hydra, is_first_process
+from cnnlab.cli.config_errors import in_one_line, refuse_misplaced_header, refuse_unknown_flags
 from cnnlab.cli.help import help_text, is_wanted
 from cnnlab.cli.jobs import Jobs
 from cnnlab.cli.lazy_help import lazy_help_allowed
+from cnnlab.cli.process_state import changed_argv, changed_environment
 from cnnlab.cli.signals import signals_raise
+from cnnlab.colours import coloured
 from cnnlab.errors import Interrupted
-from cnnlab.overrides import for_hydra, value_of, with_value
 from cnnlab.runs import resuming, run_folder
 from cnnlab.speed.threads import wait_briefly
 
 Task = Callable[[DictConfig], Any]
+
+_BEFORE_JOBS = ("-m", "--multirun")  # the flags of Hydra's that do not only ask for an answer
 
 
 def command(config_name: str) -> Callable[[Task], "Command"]:
@@ -47,7 +51,6 @@ class Command:
         conf_dirs = [folder / "conf" for folder in folders[:2]]
         self.conf_dir = next((conf for conf in conf_dirs if (conf / f"{config_name}.yaml").is_file()), conf_dirs[0])
 
-    @console.forgiving()
     def __call__(self) -> None:
         """Do what the command line says, and exit the process if anything goes wrong.
 
@@ -55,18 +58,21 @@ class Command:
         HYDRA_FULL_ERROR=1 shows the stack trace instead of the line.
         """
         wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
-        try:
-            self.start(sys.argv)
-        except (Interrupted, KeyboardInterrupt) as stop:
-            stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
-            with suppress(OSError):  # the terminal may be what was closed
-                print(stop, file=sys.stderr)
-            sys.exit(128 + stop.signum)
-        except Exception as error:
-            if wants_trace or isinstance(error, BrokenPipeError):
-                raise
-            print(f"error: {self.in_one_line(error)}", file=sys.stderr)
-            sys.exit(1)
+        with console.forgiving() as announcement:
+            if not any(argument.startswith("-") and argument not in _BEFORE_JOBS for argument in sys.argv[1:]):
+                announcement.show("PyTorch")  # already while Hydra composes the config
+            try:
+                self.start(sys.argv)
+            except (Interrupted, KeyboardInterrupt) as stop:
+                stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
+                with suppress(OSError):  # the terminal may be what was closed
+                    print(stop, file=sys.stderr)
+                sys.exit(128 + stop.signum)
+            except Exception as error:
+                if wants_trace or isinstance(error, BrokenPipeError):
+                    raise
+                print(f"{coloured('error:', 'red')} {self.in_one_line(error)}", file=sys.stderr)
+                sys.exit(1)
 
     def start(self, argv: list[str]) -> Path:
         """Do what the command line says and return the job's folder; of several jobs the last one's.
@@ -80,6 +86,7 @@ class Command:
         wait_briefly()  # before the task loads torch; the processes that a search starts inherit the setting
         script, *arguments = argv
         self.arguments = arguments
+        refuse_unknown_flags(self.conf_dir, self.config_name, arguments)
         refuse_misplaced_header(self.conf_dir, arguments)
         if is_wanted(arguments):
             print(help_text(self.conf_dir, self.config_name, arguments))
@@ -88,8 +95,11 @@ class Command:
         # With HYDRA_FULL_ERROR Hydra raises errors, which are reported here; without it, it prints them and exits.
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
         command_line = [script, *arguments_for_hydra(arguments)]
-        with signals_raise(), _argv(command_line), lazy_help_allowed(), _environment("HYDRA_FULL_ERROR", "1"):
+        environment = changed_environment("HYDRA_FULL_ERROR", "1")
+        with signals_raise(), changed_argv(command_line), lazy_help_allowed(), environment, grid.announced(arguments):
             hydra_main(_guarded(self.task, jobs))()
+            if table := grid.grid_table(jobs.of_grid, arguments):
+                print(table)
         jobs.raise_failures()
         return jobs.folder
 
@@ -109,13 +119,13 @@ def _guarded(task: Task, jobs: Jobs) -> Task:
     def guarded(config: DictConfig) -> Any:
         settings = HydraConfig.get()
         folder = run_dir()
-        jobs.begin(folder)
+        jobs.begin(folder, config, settings)
         resume = bool(config.get("resume"))
         try:
-            with run_folder.in_use(folder, alone=resume and _is_first_process()):
+            with run_folder.in_use(folder, alone=resume and is_first_process()):
                 if resume:
                     config = resuming.saved_config(folder, config, list(settings.overrides.task))
-                with _environment("HYDRA_FULL_ERROR", None):
+                with changed_environment("HYDRA_FULL_ERROR", None):
                     return task(config)
         except Exception as error:
             if jobs.fail(error, settings):
@@ -126,50 +136,3 @@ def _guarded(task: Task, jobs: Jobs) -> Task:
             raise
 
     return guarded
-
-
-def _is_first_process() -> bool:
-    """Return whether this process started the run. Further ones get its rewritten arguments and share its folder."""
-    return "LOCAL_RANK" not in os.environ
-
-
-def arguments_for_hydra(arguments: list[str]) -> list[str]:
-    """Rewrite the arguments such that Hydra understands them and works in the folder of a run that is continued.
-
-    Raises:
-        UserError: if that run cannot continue, or a new run would use a folder that already holds one.
-    """
-    overrides = for_hydra(arguments)
-    for key in ("run", "resume", "init_from"):
-        if value_of(key, overrides) == run_folder.LATEST:
-            overrides = with_value(key, str(run_folder.find(run_folder.LATEST)), overrides)
-    resume = value_of("resume", overrides)
-    is_rewritten = not _is_first_process() and value_of("hydra.run.dir", overrides) is not None
-    if resume is not None and not is_rewritten:
-        overrides = resuming.arguments_for_resume(Path(resume), overrides)
-    elif _is_first_process():
-        run_folder.refuse_used(overrides)
-    return overrides
-
-
-@contextmanager
-def _argv(argv: list[str]) -> Iterator[None]:
-    """Set sys.argv, from which Hydra reads its arguments and Lightning those of further processes."""
-    given, sys.argv = sys.argv, argv
-    try:
-        yield
-    finally:
-        sys.argv = given
-
-
-@contextmanager
-def _environment(name: str, value: str | None) -> Iterator[None]:
-    previous = os.environ.pop(name, None)
-    if value is not None:
-        os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.pop(name, None)
-        if previous is not None:
-            os.environ[name] = previous

@@ -6,15 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from cnnlab.errors import UserError, did_you_mean
+# only: zoo
+from cnnlab.cli.torchvision_names import torchvision_classifiers
+
+# end only
+from cnnlab.errors import UserError, did_you_mean, nearest
 from cnnlab.overrides import parsed
 
 _MAY_BE_LEFT_OUT = ("callbacks", "logger")
+# Hydra's own flags, which may be shortened.
+_FLAGS = (
+    *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package", "-r", "--run"),
+    *("-m", "--multirun", "-sc", "--shell-completion", "-cp", "--config-path", "-cn", "--config-name", "-cd"),
+    *("--config-dir", "--experimental-rerun", "-i", "--info"),
+)
 
 
 def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: list[str]) -> str:
@@ -24,7 +35,12 @@ def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: l
         conf_dir, config_name, overrides: the config that was being composed, in which the nearest key is looked up.
     """
     if isinstance(error, UserError):
-        return str(error)
+        return f"{error}{_fixed_by_experiment(str(error), conf_dir, overrides)}"
+    if ambiguous := re.search(r"Ambiguous value for argument '(.*)'", str(error)):
+        return (
+            f"{ambiguous[1]} gives several values: with -m there is one run for each of them, as in "
+            f"python {config_name}.py -m {ambiguous[1]}; a list is written with brackets, key=[1,2]"
+        )
     if isinstance(error, MissingConfigException) and error.options:
         return _unknown_choice(error)
     if isinstance(error, ConfigCompositionException):
@@ -70,7 +86,30 @@ def refuse_misplaced_header(conf_dir: Path, overrides: list[str]) -> None:
 def _unknown_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     options = sorted(error.options or [])
-    return f"unknown {group or 'config'} {choice!r}: choose from {', '.join(options)}{did_you_mean(choice, options)}"
+    hint = did_you_mean(choice, options)
+    # only: zoo
+    if group == "model" and "torchvision" in options and choice in torchvision_classifiers():
+        hint = f"; did you mean model=torchvision model.name={choice}?"
+    # end only
+    return f"unknown {group or 'config'} {choice!r}: choose from {', '.join(options)}{hint}"
+
+
+def _fixed_by_experiment(message: str, conf_dir: Path, overrides: list[str]) -> str:
+    """Return what an experiment fixes if an unknown key comes from it, because another class was chosen beside it."""
+    given = parsed(overrides)
+    path = conf_dir / "experiment" / f"{given.get('experiment')}.yaml"
+    unknown = re.match(r"unknown key (\w+)\.", message)
+    if unknown is None or unknown[1] not in given or not path.is_file():
+        return ""
+    group = unknown[1]
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    chosen = {name.removeprefix("override /"): value for entry in recipe["defaults"] for name, value in entry.items()}
+    if group not in chosen or group not in recipe:
+        return ""
+    return (
+        f"; experiment={path.stem} is a recipe for {group}={chosen[group]} and sets "
+        f"{', '.join(f'{group}.{key}' for key in recipe[group])}: leave out {group}={given[group]} or the experiment"
+    )
 
 
 def _no_choice(conf_dir: Path, overrides: list[str]) -> str:
@@ -89,10 +128,35 @@ def _cannot_compose(error: ConfigCompositionException, conf_dir: Path, config_na
     if unknown is None:
         return f"{_first_line(error)} {(error.__cause__ and _first_line(error.__cause__)) or ''}".strip()
     key = unknown[1].partition("@")[0]
-    known = _known_keys(conf_dir, config_name, overrides)
-    same_end = [name for name in known if name.endswith(f".{key}")]  # lr, for which optimizer.lr was meant
-    nearest = f"; did you mean {same_end[0]}?" if len(same_end) == 1 else did_you_mean(key, known)
-    return f"unknown key {key}{nearest} (+{key}=… would add a new one)"
+    meant = _nearest_key(key, _known_keys(conf_dir, config_name, overrides))
+    return f"unknown key {key}" + (f"; did you mean {meant}?" if meant else "; --help lists all keys")
+
+
+def refuse_unknown_flags(conf_dir: Path, config_name: str, arguments: list[str]) -> None:
+    """Raise UserError for a setting that is written like a flag of another program, as in --model tinyvgg."""
+    for flag, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        name, equals, value = flag.partition("=")
+        if not name.startswith("-") or any(known.startswith(name) for known in _FLAGS):
+            continue
+        if not equals and "=" not in following and not following.startswith("-"):
+            value = following
+        key = name.lstrip("-").replace("-", "_")
+        known = _known_keys(conf_dir, config_name, [])
+        key = key if key in known else _nearest_key(key, known) or key
+        raise UserError(f"unknown flag {name}: settings are written without dashes, {key}={value or '…'}")
+
+
+def _nearest_key(key: str, known: list[str]) -> str | None:
+    """Return the key that was meant: one that ends like it, as optimizer.lr for lr, or a similar one."""
+    ends: dict[str, list[str]] = {}
+    for name in known:
+        ends.setdefault(name.rpartition(".")[2], []).append(name)
+    if len(ends.get(key, [])) == 1:
+        return ends[key][0]
+    similar = nearest(key, known)
+    if similar is None and (end := nearest(key, [end for end, names in ends.items() if len(names) == 1])):
+        similar = ends[end][0]
+    return similar
 
 
 def _known_keys(conf_dir: Path, config_name: str, overrides: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Makes output safe on every console: any encoding, control characters in names, and readers that go away."""
+"""Makes output safe on every console, with colours on a terminal, and announces libraries that take long to load."""
 
 import io
 import logging
@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
+from cnnlab import colours
+from cnnlab.cli.loading import Announcement
+from cnnlab.colours import coloured
 from cnnlab.errors import CONTROLS, Interrupted, UserError
 
 # Control characters in a name from an archive or a data set could move the cursor, retitle the window or hide a line.
@@ -21,19 +24,24 @@ _NO_READER = int(getattr(signal, "SIGPIPE", 13))
 
 
 @contextmanager
-def forgiving() -> Iterator[None]:
+def forgiving() -> Iterator[Announcement]:
     """Make a command's output safe, because it contains foreign text: names of classes and files, errors of libraries.
 
     Characters that the console's encoding lacks and control characters are shown as escapes (\\u4e2d, \\x1b). When the
     reader of a pipe is gone (`| head`), logging raises Interrupted, and the process ends with SIGPIPE's status.
+
+    It yields the line that says what is being loaded, for commands that know early what they will load.
     """
     with ExitStack() as stack:
+        stack.enter_context(colours.switched_on(_has_colours()))
+        announcement = Announcement(sys.stderr)
+        stack.enter_context(announcement.listening())
         for stream, escapes in ((sys.stdout, _ESCAPES), (sys.stderr, _KEEPING_BARS)):
-            stack.enter_context(_escaped(stream, escapes))
+            stack.enter_context(_escaped(stream, escapes, announcement))
         stack.enter_context(_logging_notices())
         try:
             try:
-                yield
+                yield announcement
             finally:
                 _flush(sys.stdout)
         except BrokenPipeError:
@@ -52,22 +60,39 @@ def script() -> Iterator[None]:
         except BrokenPipeError:
             raise
         except (UserError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"{coloured('error:', 'red')} {error}", file=sys.stderr)
             sys.exit(1)
         except (Interrupted, KeyboardInterrupt) as stop:
             sys.exit(128 + getattr(stop, "signum", signal.SIGINT))
 
 
+def _has_colours() -> bool:
+    """Whether standard output is a terminal that shows colours, and the user has not refused them (no-color.org)."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout or not sys.stdout.isatty():
+        return False
+    if sys.platform == "win32":
+        import colorama  # tqdm needs it on Windows
+
+        colorama.just_fix_windows_console()
+    return True
+
+
 @contextmanager
-def _escaped(stream: TextIO | None, escapes: dict[int, str]) -> Iterator[None]:
+def _escaped(stream: TextIO | None, escapes: dict[int, str], announcement: Announcement) -> Iterator[None]:
     if not isinstance(stream, io.TextIOWrapper) or "write" in vars(
         stream
     ):  # the stream of a notebook, or one that is already escaped
         yield
         return
     write: Callable[[str], int] = stream.write
+    shown = escapes | (colours.SEQUENCES if stream.isatty() else colours.NOTHING)
+
+    def write_safely(text: str) -> int:
+        announcement.clear()
+        return write(text.translate(shown))
+
     stream.reconfigure(errors="backslashreplace")
-    vars(stream)["write"] = lambda text: write(text.translate(escapes))
+    vars(stream)["write"] = write_safely
     try:
         yield
     finally:

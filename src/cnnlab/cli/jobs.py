@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.types import RunMode
+from omegaconf import DictConfig
 
+from cnnlab.cli.grid import Job
 from cnnlab.errors import UserError
+from cnnlab.overrides import as_typed
 from cnnlab.runs import run_folder
 from cnnlab.runs.commands import short_path
 
@@ -21,18 +24,28 @@ class Jobs:
 
     Attributes:
         folder: the folder of the job that started last.
+        of_grid: the jobs so far, if they belong to a grid of runs.
     """
 
     def __init__(self, in_one_line: Callable[[Exception], str]) -> None:
         self.folder = Path()
         self._in_one_line = in_one_line
         self._num_begun = 0
+        self.of_grid: list[Job] = []
         self._failure: Exception | None = None
         self._failures_of_grid: list[str] = []
 
-    def begin(self, folder: Path) -> None:
+    def begin(self, folder: Path, config: DictConfig, settings: Any) -> None:
+        """Note that a job starts.
+
+        Args:
+            config, settings: the job's config and Hydra's settings of the job.
+        """
         self.folder = folder
         self._num_begun += 1
+        if settings.mode == RunMode.MULTIRUN and run_folder.is_plain_grid(settings):
+            overrides = list(settings.overrides.task)
+            self.of_grid.append(Job(folder, overrides, str(config.get("monitor")), config.get("mode")))
 
     def fail(self, error: Exception, settings: Any) -> bool:
         """Clean up after the job that started last: one that has produced nothing leaves no folder behind.
@@ -62,7 +75,7 @@ class Jobs:
         if has_folder:
             (self.folder / "error.txt").write_text(f"{line}\n", encoding="utf-8")
             line += f" (kept in {short_path(self.folder)})"
-        line = f"job {settings.job.num}, {' '.join(settings.overrides.task)}: {line}"
+        line = f"job {settings.job.num}, {' '.join(as_typed(settings.overrides.task))}: {line}"
         print(f"error: {line}", file=sys.stderr, flush=True)
         self._failures_of_grid.append(line)
         # Other launchers run the job in another process, from which only a raised error returns.

@@ -8,6 +8,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from cnnlab.data.mixing import Mixed
+
 
 @runtime_checkable
 class Augmentation(Protocol):
@@ -17,6 +19,24 @@ class Augmentation(Protocol):
     """
 
     def __call__(self, batch: Tensor, generator: Generator) -> Tensor: ...
+
+
+@runtime_checkable
+class Mixing(Augmentation, Protocol):
+    """An augmentation that may also mix samples, and with them their labels."""
+
+    def mix(self, batch: Tensor, generator: Generator) -> Mixed | None:
+        """Mix the samples of a batch that has been augmented; None: they stay as they are."""
+
+
+def augmented(
+    augment: Augmentation, inputs: Tensor, labels: Tensor, generator: Generator, num_classes: int
+) -> tuple[Tensor, Tensor]:
+    """Return a batch after augmentation. The labels of mixed samples are shares (N, num_classes) of the classes."""
+    inputs = augment(inputs, generator)
+    if isinstance(augment, Mixing) and (mixed := augment.mix(inputs, generator)):
+        return mixed.inputs, mixed.labels(labels, num_classes)
+    return inputs, labels
 
 
 class Unchanged:

@@ -1,8 +1,10 @@
 """The LightningDataModule of every data set."""
 
+import textwrap
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -28,6 +30,7 @@ DEFAULT_BATCH_SIZE = 32
 _STATISTICS_SAMPLES, _STATISTICS_BYTES = 10_000, 2**28
 # The most classes and channels that are shown on a line.
 _NUM_SHOWN, _NUM_CHANNELS_SHOWN = 12, 4
+_LINE, _INDENT, _NO_BREAK = 80, 8, "\xa0"  # characters
 
 _KINDS = {1: "series", 2: "image", 3: "volume"}
 # What the samples of a kind are called in messages and figures.
@@ -72,13 +75,15 @@ class DataModule(LightningDataModule):
             every seed, and validate on this one (from 0) after training on the others; the test split stays as it is.
             None: the data set's own validation split.
         num_folds: into how many.
+        balanced: draw the training samples such that every class comes equally often: with replacement, anew in each
+            epoch, so that samples of a rare class come several times. An epoch stays as long as it is.
         seed: with the epoch, decides the order of the training samples and their augmentation; also the permutation.
 
     Raises:
         UserError: for a size that the data cannot give.
     """
 
-    targets: str = "classes"  # or "values", for regression
+    targets: str = "classes"  # or "multilabel", several labels at once, or "values", for regression
     kind: str | None = None  # image, series, volume, audio, spectrogram or text; None: what the number of dims suggests
     preprocessing = "plain"
     vocabulary: tuple[str, ...] | None = None  # of texts: the words in the order of their numbers
@@ -98,6 +103,7 @@ class DataModule(LightningDataModule):
         shuffle_axis: Axis = "none",
         fold: int | None = None,
         num_folds: int = 10,
+        balanced: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -121,6 +127,7 @@ class DataModule(LightningDataModule):
         self.shuffle_axis = shuffle_axis
         self.fold, self.num_folds = fold, num_folds
         self.check_fold(fold)
+        self.balanced = balanced
         self.seed = seed
         self.accelerator = "cpu"  # of the run: cuda, mps or cpu
         self._splits: Splits | None = None
@@ -169,7 +176,8 @@ class DataModule(LightningDataModule):
         self._example = some.inputs[0].clone()
         for split, samples in found.items():
             split_checks.check_inputs(split, samples, self._example)
-        split_checks.check_augmentation(self.augment, self.kind_of(len(self.input_shape) - 1))
+        split_checks.check_augmentation(self.augment, self.kind_of(len(self.input_shape) - 1), self._example)
+        split_checks.warn_of_mirrored_digits(self.augment, self.preprocessing)
         self.scale = 1 / 255 if some.inputs.dtype == torch.uint8 else 1.0
         self.mean, self.std = self.statistics(some.inputs)
         self._warn_of_splits(found)
@@ -226,18 +234,30 @@ class DataModule(LightningDataModule):
         name = self.dataset if self.fold is None else f"{self.dataset}, fold {self.fold} of 0-{self.num_folds - 1}"
         numbers = f", mean {_short(self.mean)}, std {_short(self.std)}" if self.vocabulary is None else ""
         lines = [
-            f"data   {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
+            f"data    {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
             f"of {shape}{numbers}"
         ]
-        if self.targets == "classes":
-            counts = torch.bincount(self.training.labels, minlength=self.num_classes).tolist()
-            shown = [f"{name} {count:,}" for name, count in zip(self.class_names, counts, strict=True)][:_NUM_SHOWN]
+        if (counts := self.class_counts()) is not None:
+            shown = [
+                f"{name} {count:,}".replace(" ", _NO_BREAK)
+                for name, count in zip(self.class_names, counts, strict=True)
+            ][:_NUM_SHOWN]
             more = f", … {self.num_classes - _NUM_SHOWN} more" if self.num_classes > _NUM_SHOWN else ""
-            largest = f"the largest is {max(counts) / sum(counts):.1%} of them"
-            lines.append(f"       {self.num_classes} classes: {', '.join(shown)}{more}; {largest}")
+            kinds, about = "classes", f"the largest is {max(counts) / sum(counts):.1%} of them"
+            if self.targets == "multilabel":
+                kinds, about = "labels", f"{sum(counts) / len(self.training):.2g} of them in a sample on average"
+            about += ", drawn equally often" if self.balanced else ""
+            lines.append(f"{self.num_classes} {kinds}: {', '.join(shown)}{more}; {about}")
         else:
-            lines.append(f"       values: {', '.join(self.class_names[:_NUM_SHOWN])}")
-        return "\n".join(lines)
+            lines.append(f"values: {', '.join(self.class_names[:_NUM_SHOWN])}")
+        wrapped = [part for line in lines for part in textwrap.wrap(line, _LINE - _INDENT, break_on_hyphens=False)]
+        return f"\n{' ' * _INDENT}".join(wrapped).replace(_NO_BREAK, " ")
+
+    def class_counts(self) -> list[int] | None:
+        """Return how many training samples each class or label has; None for values."""
+        if self.targets == "values":
+            return None
+        return split_checks.class_counts(self.training.labels, self.num_classes).tolist()
 
     def description(self) -> dict[str, Any]:
         """Return what best.ckpt stores of its data, in plain values, so that a prediction needs no data set."""
@@ -258,10 +278,17 @@ class DataModule(LightningDataModule):
             "checksums": dict(self.checksums),
         }
 
+    def sample_paths(self, split: str) -> list[Path] | None:
+        """Return the file of each sample of train, val or test, in their order; None if the samples are no files."""
+        assert self._splits is not None, "call setup first"
+        splits = {"train": self._splits.training, "val": self._splits.validation, "test": self._splits.test}
+        samples, size = splits[split], {"train": self.train_size, "val": self.val_size}.get(split)
+        return samples.first(size).paths() if isinstance(samples, LazySamples) else None
+
     def train_dataloader(self) -> Loader:
         rank, world_size = self._place
         self.check_batch_size(self.batch_size, world_size)
-        order = EpochOrder(len(self.training), self.seed, rank, world_size)
+        order = EpochOrder(len(self.training), self.seed, rank, world_size, self._odds())
         return self._loader(self.training, self.batch_size, order)
 
     def val_dataloader(self) -> Loader:
@@ -281,12 +308,21 @@ class DataModule(LightningDataModule):
         inputs, labels = batch
         return inputs.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
+    def _odds(self) -> Tensor | None:
+        """Return the odds with which each training sample is drawn; None if each comes once."""
+        if not self.balanced:
+            return None
+        counts = split_checks.class_counts(self.training.labels, self.num_classes)
+        return counts.double().clamp(min=1).reciprocal()[self.training.labels]
+
     def _check_classes(self) -> None:
         """Raise UserError for a class without training samples, unless the user has chosen the size of the subset."""
-        if self.targets != "classes" or self.train_size is not None:
+        if self.balanced and self.targets != "classes":
+            raise UserError(f"balanced=true needs samples of one class each, but the data hold {self.targets}")
+        counts = self.class_counts()
+        if counts is None or self.train_size is not None:
             return
-        counts = torch.bincount(self.training.labels, minlength=self.num_classes)
-        if empty := [name for name, count in zip(self.class_names, counts.tolist(), strict=True) if count == 0]:
+        if empty := [name for name, count in zip(self.class_names, counts, strict=True) if count == 0]:
             raise UserError(f"every class needs training samples, got none of {', '.join(empty[:5])}")
 
     def _check_labels(self, split: str, samples: Samples) -> None:
@@ -296,7 +332,7 @@ class DataModule(LightningDataModule):
     def _warn_of_splits(self, found: dict[str, Samples]) -> None:
         """Log warnings of what may be a mistake. A part of the validation samples need not have all classes."""
         others = {split: samples for split, samples in found.items() if split != "training"}
-        if self.targets == "classes":
+        if self.targets != "values":
             whole = {split: s.labels for split, s in others.items() if split == "test" or self.val_size is None}
             split_checks.warn_of_absent_classes(self.training.labels, whole, self.class_names)
         if isinstance(self.training, TensorSamples) and not self.has_known_splits:
@@ -333,10 +369,11 @@ class DataModule(LightningDataModule):
         if self.in_memory and isinstance(data, TensorSamples):
             device = self._home(data)
             data = TensorSamples(data.inputs.to(device), data.labels.to(device))
-            return TensorLoader(data, batch_size, self.mean, self.std, self.scale, order, augment)
+            return TensorLoader(data, batch_size, self.mean, self.std, self.scale, order, augment, self.num_classes)
         device = self._run_device()
         statistics = (self.mean, self.std, self.scale)
-        return WorkerLoader(data, batch_size, *statistics, order, augment, self.num_workers, device, self._example)
+        reading = (self.num_workers, device, self._example)
+        return WorkerLoader(data, batch_size, *statistics, order, augment, *reading, self.num_classes)
 
     def _loaded(self, splits: dict[str, Samples]) -> dict[str, Samples]:
         """Read the splits that belong in memory; the errors of all splits are reported together."""

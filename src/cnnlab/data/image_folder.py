@@ -14,7 +14,8 @@ from tqdm import tqdm
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.files.class_folders import FileKind, LabelledFiles, check_fractions, find_files, whole_splits
 from cnnlab.data.files.file_samples import FileSamples
-from cnnlab.data.files.imaging import Header, read_header, read_image
+from cnnlab.data.files.imaging import Header, Resize, read_header, read_image
+from cnnlab.data.files.label_table import files_in_table
 from cnnlab.data.files.picture_names import is_picture
 from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
@@ -38,10 +39,15 @@ class ImageFolder(DataModule):
     Args:
         root: the folder.
         image_size: resize to n x n, or to [height, width]; None: as they are, if all have one size.
+        resize: what happens to an image whose sides have another ratio: crop cuts off the ends of the longer side, pad
+            adds black bars, squash changes the shape of things. Runs of earlier versions have squashed theirs.
         color: grey or rgb; auto: rgb if any image has colour.
         val_fraction, test_fraction: of the training images, for a split without a folder.
         full_scale: the value that is white in grey images of more than 8 bits; None: 65535 for 16 bits, and images of
             32 bits or floating point, of which it cannot be known, are refused.
+        labels: a CSV file in the folder, or anywhere by its absolute path, for images that may have several labels at
+            once (classifier=multilabel): a column with the names of the image files in the folder, and a column of 0
+            and 1 for each label; a column named split may say train, val or test. None: the folders are the classes.
         unreadable: refuse to start with images that cannot be read, or skip them with a warning.
         **loading: see DataModule.
     """
@@ -55,6 +61,8 @@ class ImageFolder(DataModule):
         test_fraction: float = 0.1,
         full_scale: float | None = None,
         unreadable: Literal["refuse", "skip"] = "refuse",
+        resize: Resize = "squash",
+        labels: str | None = None,
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
@@ -62,11 +70,16 @@ class ImageFolder(DataModule):
         self.root = Path(root).expanduser().absolute()
         self.size = _height_and_width(image_size)
         self.color = color
+        self.resize = resize
+        self._largest_cut: float | None = None  # the largest share of an image that cropping cuts off, where known
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         if full_scale is not None and not 0 < full_scale < math.inf:
             raise UserError(f"full_scale must be greater than 0, the value that is white, got {full_scale}")
         self.full_scale = full_scale
         self.unreadable = unreadable
+        self.labels = labels
+        if labels is not None:
+            self.targets = "multilabel"
 
     def setup(self, stage: str | None = None) -> None:
         is_new = self._splits is None
@@ -81,13 +94,34 @@ class ImageFolder(DataModule):
                 )
 
     def description(self) -> dict[str, Any]:
-        return super().description() | {"full_scale": self.full_scale}
+        return super().description() | {"full_scale": self.full_scale, "resize": self.resize}
+
+    def summary(self) -> str:
+        """See DataModule; also what was done to images whose sides have another ratio, and what else could be done."""
+        if self.size is None or self._largest_cut == 0:
+            return super().summary()
+        most = "" if self._largest_cut is None else f", at most {self._largest_cut:.0%} of an image"
+        done = {
+            "crop": f"the ends of the longer side are cut off{most}",
+            "pad": "black bars fill up the shorter side",
+            "squash": "images are squashed, so that things change their shape",
+        }
+        others = " and ".join(how for how in done if how != self.resize)
+        return f"{super().summary()}\n       resize={self.resize}: {done[self.resize]}; the other ways are {others}"
 
     def read(self) -> Splits:
-        class_names, files = find_files(self.root, _PICTURES)
-        self._settle(self._headers(files) if self.size is None or self.color == "auto" else [])
+        if self.labels is None:
+            class_names, files = find_files(self.root, _PICTURES)
+        else:
+            class_names, files = files_in_table(self.root, self.labels, _PICTURES)
+        headers = self._headers(files) if self.size is None or self.color == "auto" else []
+        self._settle(headers)
+        if self.size is not None and headers:
+            self._largest_cut = max(_share_cut_off(header, self.size) for _, header in headers)
         channels = 1 if self.color == "grey" else 3
-        read = partial(read_image, num_channels=channels, size=self.size, full_scale=self.full_scale)
+        read = partial(
+            read_image, num_channels=channels, size=self.size, full_scale=self.full_scale, resize=self.resize
+        )
         reader = partial(FileSamples, read=read, skip=self.unreadable == "skip")
         fractions = (self.val_fraction, self.test_fraction)
         return whole_splits(self.root, _PICTURES, class_names, files, reader, *fractions)
@@ -141,6 +175,13 @@ def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | Non
     if len(sides) != 2 or any(side < 1 for side in sides):
         raise UserError(f"image_size must be one positive number or [height,width], got {size}")
     return sides[0], sides[1]
+
+
+def _share_cut_off(header: Header, size: tuple[int, int]) -> float:
+    """The share of an image that has to be cut off so that its sides have the ratio of `size`."""
+    ratio = header.width * size[0] / (header.height * size[1])
+    cut = 1 - min(ratio, 1 / ratio)
+    return cut if cut >= 0.005 else 0.0  # less is half a pixel, which is rounded
 
 
 def _try_header(path: Path) -> Header | UserError:

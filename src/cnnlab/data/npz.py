@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.files.channels import Channels, channels_first, find_channels
-from cnnlab.data.files.class_labels import class_names_of, class_numbers, words
+from cnnlab.data.files.class_labels import class_names_of, class_numbers, label_columns, words
 from cnnlab.data.files.memory import require_memory
 from cnnlab.data.files.npz_file import MappedArray, NpzFile
 from cnnlab.data.inputs import as_stored, kind, num_not_finite
@@ -32,8 +32,9 @@ class Npz(DataModule):
     """Arrays x_train, y_train, x_test, y_test; x_val and y_val or else a stratified part of the training samples.
 
     Inputs are (N, *spatial) or have channels first or last; uint8 is taken for images, anything else as it is. Labels
-    are (N,): numbers from 0, or words; an array class_names names the numbers. With targets=values y is (N,) or
-    (N, num_values) of real numbers, and a LightningModule for regression is needed.
+    are (N,): numbers from 0, or words; an array class_names names the numbers. With targets=multilabel y is
+    (N, num_labels) of 0 and 1, for classifier=multilabel; with targets=values (N,) or (N, num_values) of real numbers,
+    for classifier=regression. class_names then names the columns.
 
     Args:
         path: the .npz file. With in_memory=false it must not be compressed.
@@ -47,7 +48,7 @@ class Npz(DataModule):
         self,
         path: str,
         channels: Literal["auto", "first", "last", "none"] = "auto",
-        targets: Literal["classes", "values"] = "classes",
+        targets: Literal["classes", "multilabel", "values"] = "classes",
         val_fraction: float = 0.1,
         **loading: Any,
     ) -> None:
@@ -104,12 +105,8 @@ class Npz(DataModule):
         names: tuple[str, ...] | None = None
         if "class_names" in file.names:
             names = tuple(words(_column("class_names", file.read_text("class_names"))).tolist())
-        if self.targets == "values":
-            values = {split: _values(f"y_{split}", file.read(f"y_{split}")) for split in splits}
-            num_values = values["train"].shape[1]
-            names = names or tuple(f"value_{i}" for i in range(num_values))
-            _check_number("class_names", len(names), "values", num_values)
-            return values, names
+        if self.targets != "classes":
+            return self._read_columns(file, splits, names)
         labels = {split: _column(f"y_{split}", file.read(f"y_{split}", "buifUS")) for split in splits}
         found = class_names_of("y_train", labels["train"])
         if len(found) < 2:
@@ -118,6 +115,21 @@ class Npz(DataModule):
             names = found
         _check_number("class_names", len(names), "labels in y_train", len(found))
         return {split: class_numbers(f"y_{split}", array, names) for split, array in labels.items()}, names
+
+    def _read_columns(
+        self, file: NpzFile, splits: list[str], names: tuple[str, ...] | None
+    ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+        """Return labels or values, (N, number) of each split, and the names of the columns."""
+        are_values = self.targets == "values"
+        convert = _values if are_values else label_columns
+        columns = {split: convert(f"y_{split}", file.read(f"y_{split}")) for split in splits}
+        number = columns["train"].shape[1]
+        for split, found in columns.items():
+            if found.shape[1] != number:
+                raise UserError(f"y_{split} must have {number} columns like y_train, got {found.shape[1]}")
+        names = names or tuple(f"value_{i}" if are_values else str(i) for i in range(number))
+        _check_number("class_names", len(names), "values" if are_values else "labels in y_train", number)
+        return columns, names
 
 
 class _MappedSamples(Dataset[tuple[NDArray[Any]]]):
@@ -134,6 +146,10 @@ def _splits_of(file: NpzFile) -> list[str]:
         missing.append("y_val" if "x_val" in file.names else "x_val")
     if missing:
         hint = next((found for name in missing if (found := did_you_mean(name, file.names))), "")
+        # only: workbench
+        if "train_images" in file.names:  # as MedMNIST calls them
+            hint = f"; python scripts/convert.py {file.path} {file.path.stem}_xy.npz renames its arrays"
+        # end only
         raise UserError(
             f"{file.path} needs x_train, y_train, x_test and y_test (x_val and y_val if you like); "
             f"missing: {', '.join(missing)}; it holds {', '.join(file.names) or 'nothing'}{hint}"
@@ -181,7 +197,11 @@ def _column(name: str, labels: NDArray[Any]) -> NDArray[Any]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         return labels[:, 0]
     if labels.ndim != 1:
-        one_hot = "; for one-hot labels save y.argmax(axis=1)" if labels.ndim == 2 else ""
+        one_hot = (
+            "; for one-hot labels save y.argmax(axis=1), for several labels of a sample give data.targets=multilabel"
+            if labels.ndim == 2
+            else ""
+        )
         raise UserError(f"{name} must be (N,), got {_text(labels.shape)}{one_hot}")
     return labels
 

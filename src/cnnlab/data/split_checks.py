@@ -34,6 +34,15 @@ def check_labels(split: str, labels: Tensor, num_classes: int) -> None:
         raise UserError(f"the labels of the {split} samples must be from 0 to {num_classes - 1}, got {wrong}")
 
 
+def class_counts(labels: Tensor, num_classes: int) -> Tensor:
+    """Return how many samples each class has, or each label of several at once, (num_classes,) int64.
+
+    Args:
+        labels: (N,) class numbers, or (N, num_classes) of 0 and 1.
+    """
+    return labels.sum(dim=0).long() if labels.dim() == 2 else torch.bincount(labels, minlength=num_classes)
+
+
 def check_inputs(split: str, samples: Samples, like: Tensor) -> None:
     """Raise UserError for samples of another shape or type than a training sample, or with NaN or infinity.
 
@@ -47,24 +56,39 @@ def check_inputs(split: str, samples: Samples, like: Tensor) -> None:
         raise UserError(f"{num_bad} of the {split} samples hold NaN or infinity")
 
 
-def check_augmentation(augment: Augmentation | None, kind: str) -> None:
-    """Raise UserError for an augmentation that is not made for this kind of data, see DataModule.kind."""
+def check_augmentation(augment: Augmentation | None, kind: str, sample: Tensor) -> None:
+    """Raise UserError for an augmentation that is not made for this kind of data, see DataModule.kind.
+
+    Args:
+        sample: of training, (C, *spatial); the augmentation's own method `check`, if it has one, judges it.
+    """
     if kind not in (kinds := getattr(augment, "kinds", (kind,))):
         name = type(augment).__name__
         raise UserError(f"augment: {name} is for data of the kind {', '.join(kinds)}, got {kind}; augment=none fits")
+    if augment is not None and hasattr(augment, "check"):
+        augment.check(sample)
+
+
+def warn_of_mirrored_digits(augment: Augmentation | None, preprocessing: str) -> None:
+    """Log a warning for mirror images of digits and letters."""
+    if preprocessing == "digits" and getattr(augment, "mirrors", False):
+        log.warning(
+            "WARNING: digits and letters in a mirror are other signs, and teach the network nothing; "
+            "augment.flip=0 and augment.vertical_flip=0 leave them as they are"
+        )
 
 
 def warn_of_absent_classes(training: Tensor, others: Mapping[str, Tensor], class_names: Sequence[str]) -> None:
     """Log a warning for the classes of which a split has no samples.
 
     Args:
-        training: labels, (N,).
+        training: labels, see class_counts.
         others: labels by split.
     """
-    counts = torch.bincount(training, minlength=len(class_names)).tolist()
+    counts = class_counts(training, len(class_names)).tolist()
     parts = []
     for split, labels in others.items():
-        there = torch.bincount(labels, minlength=len(class_names)).tolist()
+        there = class_counts(labels, len(class_names)).tolist()
         absent = [f"{class_names[i]} ({counts[i]:,} in training)" for i, count in enumerate(there) if count == 0]
         more = f" and {len(absent) - _NUM_NAMED} more" if len(absent) > _NUM_NAMED else ""
         if absent:
@@ -105,11 +129,12 @@ def warn_of_other_scale(training: TensorSamples, others: Mapping[str, Samples]) 
 
 def num_copies(inputs: Tensor, training: Tensor) -> int:
     """Return the number of samples (N, …) that are also training samples, by hashes of 64 bits of all their values."""
-    hashes = set(_hashes(training))
-    return sum(one in hashes for one in _hashes(inputs))
+    known = set(hashes(training))
+    return sum(one in known for one in hashes(inputs))
 
 
-def _hashes(inputs: Tensor) -> Iterator[int]:
+def hashes(inputs: Tensor) -> Iterator[int]:
+    """Return a number for each sample (N, …), the same for samples of which all values are equal."""
     return (hash(sample.tobytes()) for sample in inputs.cpu().flatten(1).contiguous().view(torch.uint8).numpy())
 
 

@@ -1,4 +1,4 @@
-"""Adds pictures to a run's TensorBoard log after the run, in a separate event file."""
+"""Where a run's TensorBoard event files lie, and how pictures are added to them after the run."""
 
 import glob
 import io
@@ -10,11 +10,20 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-
 from torch.utils.tensorboard import FileWriter
 
 
+def events_folder(run_dir: Path) -> Path:
+    """Return the folder of a run's event files: the run folder, or <run_dir>/tensorboard of a run that already has it.
+
+    Earlier versions wrote to the latter, and TensorBoard takes one folder for one run.
+    """
+    earlier = run_dir / "tensorboard"
+    return earlier if earlier.is_dir() else run_dir
+
+
 def add_images(run_dir: Path, name: str, images: Mapping[str, bytes], step: int) -> None:
     """Show PNG files on the run's IMAGES page; they replace those of an earlier call with the same `name`.
 
     Args:
-        run_dir: the run folder; the pictures go to <run_dir>/tensorboard.
+        run_dir: the run folder; the pictures lie beside the run's other event files.
         name: the source of the pictures, for example evaluation-test; the end of the event file's name.
         images: tag, for example evaluation/test/confusion_matrix, to the bytes of a PNG file, kept as they are.
         step: x on the page, for example the epoch of the weights.
@@ -23,7 +32,7 @@ def add_images(run_dir: Path, name: str, images: Mapping[str, bytes], step: int)
         PIL.UnidentifiedImageError: for bytes that are not a picture; then nothing is written.
     """
     values = [Summary.Value(tag=tag, image=_image(png)) for tag, png in images.items()]
-    folder = run_dir / "tensorboard"
+    folder = events_folder(run_dir)
     earlier = list(folder.glob(f"events.out.tfevents.*.{glob.escape(name)}"))
     # SummaryWriter.add_image would decode each picture and encode it anew.
     writer = FileWriter(str(folder), filename_suffix=f".{name}")

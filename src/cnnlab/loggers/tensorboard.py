@@ -1,6 +1,7 @@
-"""A TensorBoard logger without version_0, hp_metric=-1 and outdated points after a resume."""
+"""A TensorBoard logger whose pages open with what a run is judged by."""
 
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,34 @@ from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard.summary import hparams
 
+from cnnlab.loggers.event_files import events_folder
+
+# TensorBoard sorts tags by their names and knows no other order. TIME SERIES opens the first two groups. Digits come
+# first there: the curves. HPARAMS ticks the first five tags. "(" comes before digits there: the result.
+# A name that ends in "/" stands for all that begin with it.
+_TAGS = {
+    "train/loss_step": "2_steps/train/loss",
+    "optimizer/learning_rate": "2_steps/learning_rate",
+    "epoch": "2_steps/epoch",  # which Lightning adds to numbers that are logged in every step
+    "train/": "1_epochs/train/",
+    "val/": "1_epochs/val/",
+    "best/val/": "(best)/val/",
+    "best/epoch": "(end)/best_epoch",
+    "best/": "(end)/",
+    "cost/": "(end)/",
+}
+# HPARAMS ticks the settings that differ among the runs, and of these the first five names.
+_SETTINGS = {"optimizer.lr": "lr"}
+
 # The CUSTOM SCALARS page: category, chart, and what its tags match. The same for all runs, whatever they learn:
 # TensorBoard puts the layouts of all runs together and leaves out only charts that are equal.
 _LAYOUT = {
     "loss": {
-        "training and validation": ["Multiline", ["(train|val)/loss$"]],
-        "training, step by step": ["Multiline", ["train/loss_step$"]],
+        "training and validation": ["Multiline", ["1_epochs/(train|val)/loss$"]],
+        "training, step by step": ["Multiline", ["2_steps/train/loss$"]],
     },
     "accuracy and other metrics": {
-        "training and validation": ["Multiline", ["(train|val)/(?!loss$|loss_step$)"]],
+        "training and validation": ["Multiline", ["1_epochs/(train|val)/(?!loss$)"]],
     },
     "speed": {
         "images per second": ["Multiline", ["throughput/images_per_second$"]],
@@ -26,7 +46,16 @@ _LAYOUT = {
 
 
 class TensorBoardLogger(loggers.TensorBoardLogger):
-    """Write to <save_dir>/tensorboard.
+    """Write to the run folder, so that TensorBoard shows the run under the folder's own name.
+
+    | logged as | shown as |
+    | --- | --- |
+    | train/…, val/… | 1_epochs/train/…, 1_epochs/val/… |
+    | train/loss_step, optimizer/learning_rate | 2_steps/train/loss, 2_steps/learning_rate |
+    | best/val/… | (best)/val/… |
+    | best/epoch, best/test/…, cost/… | (end)/best_epoch, (end)/test/…, (end)/… |
+
+    A run of an earlier version, whose event files lie in <save_dir>/tensorboard, goes on there with its own tags.
 
     Args:
         save_dir: the run folder.
@@ -34,9 +63,15 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
     """
 
     def __init__(self, save_dir: str | Path, purge_step: int | None = None) -> None:
-        super().__init__(save_dir, name="tensorboard", version="", default_hp_metric=False, purge_step=purge_step)
+        folder = events_folder(Path(save_dir))
+        super().__init__(folder, name="", version="", default_hp_metric=False, purge_step=purge_step)
+        self._tags = _TAGS if folder == Path(save_dir) else {}
         self._session_began = purge_step is not None
         self._session_ended = False
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        super().log_metrics({self._tag(name): value for name, value in metrics.items()}, step)
 
     @rank_zero_only
     def log_hyperparams(
@@ -51,7 +86,8 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
             return
         self._session_began = True
         values = vars(params) if isinstance(params, Namespace) else params
-        _, session_start, _ = hparams(values, {})  # type: ignore[no-untyped-call]
+        named = {_SETTINGS.get(name, name): value for name, value in values.items()}
+        _, session_start, _ = hparams(named, {})  # type: ignore[no-untyped-call]
         self.experiment.file_writer.add_summary(session_start)
         self.experiment.add_custom_scalars(_LAYOUT)
 
@@ -68,3 +104,9 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
     @rank_zero_only
     def save(self) -> None:
         """Write no hparams.yaml as Lightning does, because .hydra/config.yaml holds the same settings."""
+
+    def _tag(self, name: str) -> str:
+        for beginning, shown in self._tags.items():
+            if name == beginning or (beginning.endswith("/") and name.startswith(beginning)):
+                return shown + name.removeprefix(beginning)
+        return name

@@ -2,16 +2,19 @@
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import make_grid
+
+from cnnlab.loggers.labelled_grid import labelled_grid
 
 _TAG = "data/training_batch"
-_NUM_VOLUMES, _NUM_SLICES, _SMALLEST_SLICE = 12, 8, 64  # the last in pixels
+_NUM_IMAGES = 30
+_NUM_VOLUMES, _NUM_SLICES = 12, 8
 _NUM_SERIES, _HEIGHT, _SMALLEST_STEP = 16, 48, 3  # pixels of a curve: its height, and the distance of two points
 _NUM_PLAYED = 4
 _WINDOW = 128  # values behind each column of a spectrogram
@@ -20,11 +23,11 @@ _MARKUP, _ESCAPED = re.compile(r"([\\`*_\[\]])"), r"\\\1"
 
 
 def show_samples(writer: SummaryWriter, inputs: Tensor, labels: Tensor, data: Any) -> None:
-    """Write samples as they are fed to the network: images, curves, slices, sounds to play, or words.
+    """Write samples as they are fed to the network: images, curves, slices, sounds or words, with labels.
 
     Args:
         inputs: (N, C, *spatial) on the CPU.
-        labels: (N,), of which texts are shown.
+        labels: (N,) classes or numbers, or (N, num_classes) of which several may be true.
         data: the DataModule; any other object is taken for one of images.
     """
     kind = data.kind_of(inputs.dim() - 2) if hasattr(data, "kind_of") else "image"
@@ -33,7 +36,7 @@ def show_samples(writer: SummaryWriter, inputs: Tensor, labels: Tensor, data: An
 
 def _show_images(writer: SummaryWriter, inputs: Tensor, labels: Tensor, data: Any) -> None:
     if inputs.dim() == 4 and inputs.shape[1] in (1, 3):
-        writer.add_image(_TAG, make_grid(inputs, normalize=True, pad_value=0.5), 0)
+        _add_grid(writer, inputs[:_NUM_IMAGES], labels, data, per_row=5)
 
 
 def _show_volumes(writer: SummaryWriter, inputs: Tensor, labels: Tensor, data: Any) -> None:
@@ -41,10 +44,10 @@ def _show_volumes(writer: SummaryWriter, inputs: Tensor, labels: Tensor, data: A
     volumes = inputs[:_NUM_VOLUMES, 0]
     depth = volumes.shape[1]
     chosen = ((torch.arange(min(_NUM_SLICES, depth)) + 0.5) * depth / min(_NUM_SLICES, depth)).long()
-    slices = volumes[:, chosen].flatten(0, 1).unsqueeze(1)
-    larger = max(1, _SMALLEST_SLICE // min(slices.shape[2:]))
-    slices = slices.repeat_interleave(larger, dim=2).repeat_interleave(larger, dim=3)
-    writer.add_image(_TAG, make_grid(slices, nrow=len(chosen), normalize=True, pad_value=0.5), 0)
+    slices = volumes[:, chosen]
+    slices = functional.pad(slices, (0, 1), value=float(slices.max()))  # a white line between two slices
+    side_by_side = slices.permute(0, 2, 1, 3).flatten(2)
+    _add_grid(writer, side_by_side.unsqueeze(1), labels, data, per_row=1)
 
 
 def _show_series(writer: SummaryWriter, inputs: Tensor, labels: Tensor, data: Any) -> None:
@@ -58,7 +61,7 @@ def _show_series(writer: SummaryWriter, inputs: Tensor, labels: Tensor, data: An
     top, bottom = torch.minimum(levels, before)[:, None], torch.maximum(levels, before)[:, None]
     row = torch.arange(_HEIGHT)[None, :, None]
     drawn = 1 - ((row >= top) & (row <= bottom)).float()  # black on white
-    writer.add_image(_TAG, make_grid(drawn.unsqueeze(1), nrow=4, pad_value=0.5), 0)
+    _add_grid(writer, drawn.unsqueeze(1), labels, data, per_row=4)
 
 
 def _show_audio(writer: SummaryWriter, inputs: Tensor, labels: Tensor, data: Any) -> None:
@@ -80,6 +83,19 @@ def _show_texts(writer: SummaryWriter, inputs: Tensor, labels: Tensor, data: Any
         words = html.escape(" ".join(data.vocabulary[number] for number in numbers if number))
         lines.append(f"- **{html.escape(data.class_names[label])}**: {_MARKUP.sub(_ESCAPED, words)}")
     writer.add_text(_TAG, "\n".join(lines), 0)
+
+
+def _add_grid(writer: SummaryWriter, pictures: Tensor, labels: Tensor, data: Any, per_row: int) -> None:
+    names = [_name(label, getattr(data, "class_names", None)) for label in labels]
+    writer.add_image(_TAG, labelled_grid(pictures, names, per_row), 0, dataformats="HWC")
+
+
+def _name(label: Tensor, class_names: Sequence[str] | None) -> str:
+    if label.dim() == 1 and class_names is not None:  # several classes may be true of one sample
+        return ", ".join(name for name, value in zip(class_names, label.tolist(), strict=True) if value > 0.5)
+    if label.is_floating_point() or class_names is None:
+        return ", ".join(f"{value:.4g}" for value in label.reshape(-1).tolist())
+    return class_names[int(label)]
 
 
 def _spectrograms(waves: Tensor) -> Tensor:

@@ -16,8 +16,13 @@ def python() -> str:
 
 def this_script(arguments: Iterable[str]) -> str:
     """Return a command line that calls the running script with other arguments."""
-    script = short_path(Path(sys.argv[0]).absolute()) if sys.argv[0] else ""
-    return " ".join([python(), shlex.quote(script), *map(shlex.quote, arguments)])
+    return script(Path(sys.argv[0]).name, arguments)
+
+
+def script(name: str, arguments: Iterable[str]) -> str:
+    """Return a command line that calls a script, named as it is found from the folder of the running one."""
+    path = short_path(Path(sys.argv[0]).absolute().parent / name) if name else ""
+    return " ".join([python(), shlex.quote(path), *map(shlex.quote, arguments)])
 
 
 def short_path(path: Path) -> str:

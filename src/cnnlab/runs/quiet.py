@@ -12,6 +12,7 @@ _ON_PURPOSE = (
     "GPU available but not used",  # trainer=cpu is a choice
     "The `srun` command is available",  # Slurm's client is on many machines whose runs have nothing to do with it
     "multi-threaded, use of fork",  # torch's DataLoader workers
+    "will save all targets and predictions in",  # some of torchmetrics need them all
 )
 
 

@@ -81,12 +81,14 @@ def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
     if not (source / "checkpoints" / "last.ckpt").is_file():
         log.info("init_from: %s had not finished an epoch, so this run starts from the beginning", source)
         return None
-    for key, before, now in _differences(_as_written(load_config(source)), _as_written(config)):
-        if key not in _SAME_RESULT and not (before is None and _is_default(config, key, now)):
+    for key, before, now in differences(as_written(load_config(source)), as_written(config)):
+        if key not in _SAME_RESULT and not (before is None and is_default(config, key, now)):
             raise UserError(f"init_from goes on with the same settings, but {key} was {before} and is {now}")
     for part in ("checkpoints", "tensorboard"):
         if (source / part).is_dir():
             shutil.copytree(source / part, run_dir / part, dirs_exist_ok=True)
+    for file in source.glob("events.out.tfevents.*"):
+        shutil.copy2(file, run_dir)
     return run_dir / "checkpoints" / "last.ckpt"
 
 
@@ -130,24 +132,25 @@ def finished(config: DictConfig, run_dir: Path) -> dict[str, Any]:
     return {} if _new_ends(config, load_config(run_dir)) else read_json(run_dir / "metrics.json")
 
 
-def _as_written(config: DictConfig) -> dict[Any, Any]:
+def as_written(config: DictConfig) -> dict[Any, Any]:
     """Return the config as plain containers. Interpolations stay text, so that comparing them calls nothing."""
     content = OmegaConf.to_container(config)
     assert isinstance(content, dict)
     return content
 
 
-def _differences(before: dict[Any, Any], now: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differences(before: dict[Any, Any], now: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield each key by which two configs differ, with its values; None where a config has no such key."""
     for name in [*before, *(name for name in now if name not in before)]:
         key = f"{prefix}{name}"
         old, new = before.get(name), now.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{key}.")
+            yield from differences(old, new, f"{key}.")
         elif old != new:
             yield key, old, new
 
 
-def _is_default(config: DictConfig, key: str, value: Any) -> bool:
+def is_default(config: DictConfig, key: str, value: Any) -> bool:
     """Whether a value is the default of its class: an earlier run, which had no such key yet, did the same."""
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else None

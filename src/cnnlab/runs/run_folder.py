@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import YAMLError, safe_load
 
 from cnnlab.errors import UserError
 from cnnlab.overrides import parsed, quoted, value_of
@@ -24,13 +25,15 @@ RESUMED_SUBDIR = ".hydra/resumed"
 
 LATEST = "latest"
 _MOMENT = 0.02
+_LONGEST_NAME = 40  # characters
 _RUNS = Path("outputs/runs")
 
 
 class ClaimRunFolder(Callback):
     """Hydra callback that makes the run folder before Hydra writes to it, so that no two runs share one.
 
-    If the folder that Hydra chose exists, its name gets -2, -3, …; a folder that the user named is used as it is.
+    If the folder that Hydra chose exists, its name gets -2, -3, …; a folder that the user named is used as it is. A
+    run on data of one's own has their name in its own, as in photos-tinyvgg, in place of the choice data=image_folder.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -39,7 +42,7 @@ class ClaimRunFolder(Callback):
         HydraConfig.instance().set_config(config)  # the folder's name contains the names of the chosen groups
         # Hydra meets the same OSError next, and reports it.
         with contextlib.suppress(OSError), read_write(config.hydra.run):
-            config.hydra.run.dir = str(claim(Path(config.hydra.run.dir)))
+            config.hydra.run.dir = str(claim(_named_after_own_data(Path(config.hydra.run.dir), config)))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         given = list(config.hydra.overrides.hydra)
@@ -51,6 +54,23 @@ class ClaimRunFolder(Callback):
             config.hydra.overrides.hydra.append(
                 f"hydra.sweep.dir={quoted(folder)}"
             )  # every job of the grid is composed again
+
+
+def _named_after_own_data(folder: Path, config: DictConfig) -> Path:
+    """Put the name of the user's own folder or file into the name of a run folder.
+
+    Data are one's own if conf/data/<choice>.yaml says `???` for a key: then the user must name a folder or a file.
+    """
+    choice = config.hydra.runtime.choices.get("data")
+    sources = [source.path for source in config.hydra.runtime.config_sources if source.provider == "main"]
+    files = [file for source in sources if (file := Path(source, "data", f"{choice}.yaml")).is_file()]
+    items = [item for file in files for item in safe_load(file.read_text(encoding="utf-8")).items()]
+    for key in (key for key, value in items if value == "???"):
+        path = Path(str(OmegaConf.select(config, f"data.{key}") or ""))
+        name = re.sub(r"[^\w.-]+", "-", path.stem if path.suffix and not path.is_dir() else path.name).strip("-.")
+        if name:
+            return folder.with_name(folder.name.replace(f"_{choice}-", f"_{name[:_LONGEST_NAME]}-", 1))
+    return folder
 
 
 def is_plain_grid(hydra: Any) -> bool:

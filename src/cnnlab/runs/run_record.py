@@ -1,10 +1,9 @@
-"""Writes the results of a run: its JSON files, its row on the HPARAMS page, and the table at the end."""
+"""Writes the results of a run: its JSON files and its row on the HPARAMS page."""
 
 import importlib.metadata
 import math
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from cnnlab.callbacks.stop_when_learned import StopWhenLearned
 from cnnlab.callbacks.throughput import Throughput
 from cnnlab.data.datamodule import DataModule
 from cnnlab.runs import json_files
-from cnnlab.runs.commands import python, short_path, this_script
+from cnnlab.runs.commands import short_path, this_script
 from cnnlab.speed.diagnosis import StageTimes, diagnose
 from cnnlab.speed.fast_loop import FastLoop
 from cnnlab.speed.hardware import Hardware
@@ -45,15 +44,6 @@ Kind = TypeVar("Kind")
 
 Objective = float | list[float | None] | None
 
-_STAGES = {
-    "data_wait": "data wait",
-    "copy": "copy",
-    "forward_backward": "forward+backward",
-    "optimizer": "optimizer",
-    "overhead": "logging+callbacks",
-    "validation": "validation",
-}
-
 # If the run has several processes, only the first writes.
 write_json = rank_zero_only(json_files.write_json)
 
@@ -76,7 +66,7 @@ def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict[str, str | int | float | bool]:
+def hyperparameters(config: DictConfig, dataset: str) -> dict[str, str | int | float | bool]:
     """Return at most 22 plain values by which runs differ: the class of each group and the settings of two of them."""
     columns: dict[str, str | int | float | bool] = {
         group: config[group]["_target_"].rpartition(".")[2] for group in _GROUPS if config.get(group)
@@ -87,8 +77,6 @@ def hyperparameters(config: DictConfig, dataset: str, machine: Hardware) -> dict
         "optimizer.lr": config.optimizer.get("lr", 0.0),
         "trainer.max_epochs": config.trainer.max_epochs,
         "seed": config.seed,
-        "precision": machine.precision,
-        "device": machine.device,
     }
     for group in ("model", "optimizer"):
         for name, value in config[group].items():
@@ -166,8 +154,8 @@ def log_outcome(trainer: Trainer, metrics: dict[str, Any]) -> None:
     | best/val/…, best/test/… | the scores of best.ckpt; the loss only if there is no other |
     | cost/num_parameters, cost/train_seconds | the size of the network and the time of its training |
 
-    TensorBoard's HPARAMS page shows a tag's last value, and before one ticks more only the five tags that come first
-    in the alphabet: hence best/, where val/accuracy would be the last epoch's, and names that come before all others.
+    They have names of their own because tables of runs show the last value of each, which for val/accuracy is the last
+    epoch's and not the best.
     """
     of_splits = {name: value for name, value in metrics.items() if name.startswith(("val/", "test/"))}
     chosen = {name: value for name, value in of_splits.items() if not name.endswith("/loss")} or of_splits
@@ -208,67 +196,6 @@ def _of_splits(metrics: dict[str, float], *splits: str) -> dict[str, float | Non
 def rounded(value: float) -> float | None:
     """Round to six decimals, the precision of float32 sums. NaN and infinities become None, for JSON lacks them."""
     return round(float(value), 6) if math.isfinite(value) else None
-
-
-def table(metrics: dict[str, Any], run_dir: Path) -> str:
-    """Return the lines at the end of a run: its results, its data and device, and its folder."""
-    noun = json_files.noun_of(run_dir)
-    rows = [(split, numbers) for split in ("test", "val") if (numbers := _numbers(metrics, f"{split}/"))]
-    if "learnt_after" in metrics:
-        rows.append(("learnt", _learnt(metrics)))
-    rows += [
-        ("best epoch", _best_epoch(metrics)),
-        ("data", str(metrics["dataset"])),
-        ("parameters", f"{metrics['num_parameters']:,}"),
-        ("training", f"{metrics['train_seconds']:.1f} s, {metrics['images_per_second']:,.0f} {noun}/s"),
-        ("device", f"{metrics['device']}, {metrics['precision']}"),
-        *_time_rows(run_dir / "time.json"),
-        ("run folder", short_path(run_dir)),
-        ("TensorBoard", tensorboard_command(run_dir.parent)),
-    ]
-    return "\n".join(f"  {name:<12} {value}" for name, value in rows)
-
-
-def _numbers(metrics: dict[str, Any], prefix: str) -> str:
-    """Return all numbers of a split in one line, accuracy first."""
-    values = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
-    accuracy = values.pop("accuracy", None)
-    shown = [] if accuracy is None else [f"{accuracy:.2%} accuracy"]
-    return ", ".join([*shown, *(f"{name} {_shown(value)}" for name, value in values.items() if value is not None)])
-
-
-def _shown(value: float) -> str:
-    """Write a score with four decimals, enough for one image in 5,000, or four digits if it is very large or small."""
-    if 1e4 <= abs(value) < 1e12:
-        return f"{value:,.0f}"
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
-
-
-def _best_epoch(metrics: dict[str, Any]) -> str:
-    if metrics["best_epoch"] is None:
-        return f"none of {metrics['epochs']}: no validation; the weights are the last ones"
-    return f"{metrics['best_epoch']} of {metrics['epochs']}"
-
-
-def _learnt(metrics: dict[str, Any]) -> str:
-    if metrics["learnt_after"] is None:
-        return f"no, not after {metrics['epochs']} epochs: check the model, the labels and optimizer.lr"
-    return f"yes, completely after {metrics['learnt_after']} epochs"
-
-
-def _time_rows(path: Path) -> list[tuple[str, str]]:
-    time = json_files.read_json(path)
-    if not time:
-        return []
-    shares = ", ".join(f"{words} {time[stage]:.0%}" for stage, words in _STAGES.items())
-    return [("time", shares), ("", time["diagnosis"])]
-
-
-def tensorboard_command(logdir: Path) -> str:
-    found = shutil.which("tensorboard")
-    is_ours = found is not None and Path(found).parent == Path(sys.executable).parent
-    program = "tensorboard" if is_ours else f"{python()} -m tensorboard.main"
-    return f"{program} --logdir {shlex.quote(short_path(logdir))}"
 
 
 def resume_command(run_dir: Path) -> str:

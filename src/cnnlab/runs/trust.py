@@ -44,6 +44,13 @@ _ROLES_OF_EACH = {
     "callbacks": _Role("lightning.pytorch.Callback", (_OURS, "lightning.pytorch.callbacks.")),
     "logger": _Role("lightning.pytorch.loggers.Logger", (_OURS, "lightning.pytorch.loggers.")),
 }
+# Objects inside the classifier's node.
+_ROLES_INSIDE = {
+    ("classifier", "loss"): _Role("torch.nn.Module", (_OURS, "torch.nn.")),
+    ("classifier", "metrics"): _Role(
+        "torchmetrics.Metric", (_OURS, "torchmetrics.classification.", "torchmetrics.regression.")
+    ),
+}
 # It deletes any file that the checkpoint's state names. This project's own callback only deletes in the run folder.
 _REMOVES_ANYTHING = "lightning.pytorch.callbacks.ModelCheckpoint"
 
@@ -122,7 +129,7 @@ def _walk(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
 
 
 def _check_node(key: Key, node: dict[Any, Any], source: str) -> None:
-    role = _ROLES.get(key[0]) if len(key) == 1 else _ROLES_OF_EACH.get(key[0]) if len(key) == 2 else None
+    role = _role(key)
     allowed: set[str] = set()
     if role is not None:
         allowed = _HARMLESS_WORDS | ({"_partial_"} if role.is_factory else set())
@@ -139,6 +146,12 @@ def _check_node(key: Key, node: dict[Any, Any], source: str) -> None:
     for word in _WORDS - allowed:
         if word in node:
             raise UserError(f"{source} holds {_dotted((*key, word))}, which has no place there; expected plain values")
+
+
+def _role(key: Key) -> _Role | None:
+    if inside := _ROLES_INSIDE.get(key[:2]):  # the loss itself, or a metric in the list of metrics
+        return inside if len(key) == (3 if key[1] == "metrics" else 2) else None
+    return _ROLES.get(key[0]) if len(key) == 1 else _ROLES_OF_EACH.get(key[0]) if len(key) == 2 else None
 
 
 def _check_place(key: Key, value: Any, source: str) -> None:

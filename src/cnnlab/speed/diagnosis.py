@@ -44,7 +44,8 @@ class StageTimes:
 def diagnose(run: StageTimes) -> str:
     """The largest share of the time that can be avoided with what to try, else what the network's own share means."""
     if run.num_steps < _FEWEST_STEPS:
-        return f"{run.num_steps} steps are too few to say where the time goes"
+        steps = "1 step is" if run.num_steps == 1 else f"{run.num_steps} steps are"
+        return f"{steps} too few to say where the time goes"
     if run.device_busy is not None and run.device_busy >= _BUSY:
         return f"the GPU computed {run.device_busy:.0%} of the time: only a smaller network would be faster"
     if busy := _other_programs(run):

@@ -7,6 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cnnlab.errors import printable
+from cnnlab.notation import (
+    aligned as aligned,
+    shown_metric as shown_metric,
+    shown_number as shown_number,
+    shown_seconds as shown_seconds,
+    shown_value as shown_value,
+)
 
 ABSENT = math.nan  # in tables of parameters: the trial's branch of the space does not have this one
 
@@ -52,27 +59,6 @@ def typed(text: str) -> Any:
     return {"null": None, "true": True, "false": False}.get(text, text)
 
 
-def shown_number(value: float) -> str:
-    """Four significant digits without padding, integers below a million in full: 0.004, 64, 10000, 1e-5."""
-    if abs(value) < 1e6 and value == round(value):
-        return str(round(value))
-    mantissa, e, exponent = f"{value:.4g}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if e else mantissa
-
-
-def shown_value(value: float) -> str:
-    """A metric, with four decimals (5,000 validation images resolve 0.0002) where that suits its size."""
-    if is_absent(value):
-        return ""
-    if 1e4 <= abs(value) < 1e12:
-        return f"{value:,.0f}"
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else shown_number(value)
-
-
-def shown_seconds(value: float) -> str:
-    return "" if is_absent(value) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
-
-
 def decimals_of(deviations: Iterable[float]) -> int:
     """How many decimals give the median of these standard deviations two significant digits."""
     known = sorted(d for d in deviations if math.isfinite(d) and d > 0)
@@ -96,23 +82,6 @@ def shortened(text: str, length: int) -> str:
     return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
 
 
-def aligned(rows: list[list[str]], num_names: int = 0) -> str:
-    """Rows of cells, the first being the header, as a table of plain text: numbers to the right, words to the left.
-
-    The first `num_names` columns are words even where all begin with a digit, as names of files may.
-    """
-    columns = list(zip(*rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    right = [i >= num_names and all(_is_number(cell) for cell in column[1:]) for i, column in enumerate(columns)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if r else cell.ljust(width) for cell, width, r in zip(row, widths, right, strict=True)
-        )
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
-
-
 def markdown(rows: Iterable[Iterable[Any]]) -> str:
     """The same as a Markdown table, with a final newline; missing numbers leave their cells empty."""
     texts = [["" if is_absent(cell) else str(cell) for cell in row] for row in rows]
@@ -126,7 +95,3 @@ def csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode(errors="backslashreplace")
-
-
-def _is_number(cell: str) -> bool:
-    return cell == "" or cell[0].isdigit() or cell[0] == "-"

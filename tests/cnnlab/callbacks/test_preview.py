@@ -31,13 +31,14 @@ def test_training_is_the_same_with_and_without(smoke: Callable[..., Finished]) -
 def test_the_grid_shows_the_batch(smoke: Callable[..., Finished]) -> None:
     run = smoke("test=false", "data.batch_size=16")
     assert run.folder is not None
-    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events = EventAccumulator(str(run.folder))
     events.Reload()
     (picture,) = events.Images("data/training_batch")
     pixels = np.asarray(Image.open(io.BytesIO(picture.encoded_image_string)))
-    assert pixels.shape[:2] == (2 * 30 + 2, 8 * 30 + 2)
-    assert pixels.min() == 0
-    assert pixels.max() == 255
+    rows, columns, side, line, gap = 4, 5, 3 * 28, 21, 6
+    assert pixels.shape == (rows * (side + line + gap) + gap, columns * (side + gap) + gap, 3)
+    assert pixels[: gap + side, :, 0].min() == 0
+    assert pixels[gap + side : gap + side + line].min() < 100, "labels"
 
 
 def test_a_graph_that_cannot_be_drawn_stops_nothing(
@@ -61,7 +62,10 @@ def test_a_graph_that_cannot_be_drawn_stops_nothing(
 
 @pytest.mark.parametrize(
     ("shape", "size"),
-    [((2, 40), (4 * (48 + 2) + 2, 4 * (3 * 40 + 2) + 2)), ((1, 10, 8, 8), (12 * (64 + 2) + 2, 8 * (64 + 2) + 2))],
+    [
+        ((2, 40), (4 * (2 * 48 + 45 + 6) + 6, 4 * (2 * 3 * 40 + 6) + 6)),
+        ((1, 10, 8, 8), (12 * (9 * 8 + 29 + 6) + 6, 8 * 9 * (8 + 1) + 12)),
+    ],
     ids=["series", "volume"],
 )
 def test_signals_are_curves_and_volumes_rows_of_slices(
@@ -71,7 +75,7 @@ def test_signals_are_curves_and_volumes_rows_of_slices(
     np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
     run = smoke("data=npz", f"data.path={tmp_path / 'own.npz'}", "data.train_size=null", "model=linear", "test=false")
     assert run.folder is not None, run.err
-    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events = EventAccumulator(str(run.folder))
     events.Reload()
     (picture,) = events.Images("data/training_batch")
     pixels = np.asarray(Image.open(io.BytesIO(picture.encoded_image_string)))

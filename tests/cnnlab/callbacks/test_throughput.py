@@ -45,7 +45,7 @@ def test_the_shares_are_logged_and_end_in_a_sentence(train: Callable[..., Finish
     assert shares["forward_backward"] > shares["copy"]
     assert f"time         data wait {shares['data_wait']:.0%}, copy" in run.out
     assert time["diagnosis"] in run.out
-    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events = EventAccumulator(str(run.folder))
     events.Reload()
     for epoch in range(2):
         logged = [events.Scalars(f"throughput/{name}")[epoch] for name in shares]

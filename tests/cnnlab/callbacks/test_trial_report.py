@@ -37,9 +37,9 @@ def test_a_pruned_run_keeps_its_metrics_a_closed_log_and_the_reason(smoke: Calla
     assert running.pruned == "seen enough"
     assert run.metrics["epochs"] == 2
     assert "pruned: seen enough" in (run.folder / "train.log").read_text()
-    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events = EventAccumulator(str(run.folder))
     events.Reload()
-    assert [event.step for event in events.Scalars("val/accuracy")] == [1, 2]
+    assert [event.step for event in events.Scalars("1_epochs/val/accuracy")] == [1, 2]
     assert "_hparams_/session_end_info" in events.summary_metadata
 
 

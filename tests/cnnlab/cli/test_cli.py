@@ -14,7 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import fork_server
 from cnnlab import training
-from cnnlab.cli.command import arguments_for_hydra, command as command_of
+from cnnlab.cli.arguments import arguments_for_hydra
+from cnnlab.cli.command import command as command_of
 from cnnlab.cli.config_errors import refuse_misplaced_header
 from cnnlab.errors import UserError
 from conftest import PROJECT, SMOKE, Finished
@@ -118,9 +119,9 @@ def test_two_processes_are_one_run_with_the_numbers_of_one_process(
         assert counts[0] == counts[1]
     curves = []
     for name in ("one", "two"):
-        events = EventAccumulator(str(tmp_path / name / "tensorboard"))
+        events = EventAccumulator(str(tmp_path / name))
         events.Reload()
-        curves.append([event.value for event in events.Scalars("train/loss_step")])
+        curves.append([event.value for event in events.Scalars("2_steps/train/loss")])
     assert curves[1] == pytest.approx(curves[0], abs=2e-5)
     assert [path.name for path in (tmp_path / "two").glob("*.log")] == ["train.log"]
 

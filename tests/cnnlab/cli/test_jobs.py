@@ -30,7 +30,7 @@ def test_a_failure_among_several_jobs(
     settings = OmegaConf.create(content)
     jobs, folder = Jobs(str), tmp_path / "7"
     (folder / ".hydra").mkdir(parents=True)
-    jobs.begin(folder)
+    jobs.begin(folder, OmegaConf.create({"monitor": "val/accuracy"}), settings)
     assert jobs.fail(UserError("refused"), settings) == is_kept
     assert folder.is_dir() == leaves_folder
     assert ("error: job 7, a=1: refused" in capsys.readouterr().err) == leaves_folder

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cnnlab.data.files.imaging import read_image
 from cnnlab.data.image_folder import ImageFolder
 from cnnlab.data.samples import TensorSamples
 from cnnlab.errors import UserError
@@ -349,3 +350,50 @@ def test_bad_folders(shapes: Path, tmp_path: Path) -> None:
     fill(root / "train", {"blob": 8, "frame": 8})
     fill(root / "test", {"blob": 2, "farme": 2})
     refused(root, "holds classes without training images: farme")
+
+
+def test_images_of_another_ratio_are_cropped_padded_or_squashed(tmp_path: Path) -> None:
+    pixels = np.full((20, 40, 3), 200, np.uint8)
+    pixels[:, :10] = pixels[:, 30:] = 30  # what lies outside of the middle square
+    pixels[6:14, 16:24] = 90
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(15):
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+
+    def first(**settings: str) -> tuple[np.ndarray[Any, Any], str]:
+        data = ready(tmp_path, image_size=20, **settings)
+        return data.training.inputs[0, 0].numpy(), data.summary()  # type: ignore[union-attr]
+
+    cropped, summary = first(resize="crop")
+    assert cropped[10, 10] == 90
+    assert cropped[0].min() == cropped[:, 0].min() == 200
+    assert (
+        "the ends of the longer side are cut off, at most 50% of an image; the other ways are pad and squash" in summary
+    )
+    padded, summary = first(resize="pad")
+    assert padded[:5].max() == padded[15:].max() == 0
+    assert (padded[10, 1], padded[6, 10]) == (30, 200)
+    assert "resize=pad: black bars" in summary
+    squashed, _ = first(resize="squash")
+    assert (squashed[10, 2], squashed[2, 10], squashed[10, 10]) == (30, 200, 90)
+    as_before, _ = first()  # a config saved by an earlier version names no way
+    assert np.array_equal(as_before, squashed)
+    assert "resize" not in ready(tmp_path).summary()
+
+
+def test_a_line_of_pixels_is_resized_too(tmp_path: Path) -> None:
+    Image.new("L", (900, 1), 255).save(tmp_path / "line.png")
+    for resize in ("crop", "pad", "squash"):
+        assert read_image(tmp_path / "line.png", 1, (8, 8), resize=resize).max() == 255  # type: ignore[arg-type]
+
+
+def test_a_test_folder_without_classes_is_left_for_predictions(shapes: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = shapes.parent / "kaggle"
+    root.mkdir()
+    shapes.rename(root / "train")
+    (root / "test").mkdir()
+    draw("blob", np.random.default_rng(0)).save(root / "test/1.png")
+    data = ready(root)
+    assert len(data.training) == 81
+    assert "test has no folders of classes, so it cannot be the test split: a part of the training" in caplog.text

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import pytest
 from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger as LightningsLogger
 from PIL import Image, UnidentifiedImageError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer.event_file_writer import AtomicCounter
@@ -74,7 +75,7 @@ def loaded(ask: Callable[..., Any], run: str, plugin: str, tag: str) -> bool:
 
 def events(run_dir: Path | None) -> EventAccumulator:
     assert run_dir is not None
-    read = EventAccumulator(str(run_dir / "tensorboard"))
+    read = EventAccumulator(str(run_dir))
     read.Reload()
     return read
 
@@ -95,24 +96,24 @@ def test_a_running_server_shows_runs_of_every_kind(
     failed.log_hyperparams({"model": "ResNet", "model.widths": "8"})
     failed.finalize("failed")
 
-    name = f"runs/{run.folder.name}/tensorboard"
-    other = "sweeps/values/0/tensorboard"
+    name = f"runs/{run.folder.name}"
+    other = "sweeps/values/0"
     numbers = {
-        "best/epoch": run.metrics["best_epoch"],
-        "best/test/accuracy": run.metrics["test/accuracy"],
-        "best/val/accuracy": run.metrics["val/accuracy"],
-        "cost/num_parameters": run.metrics["num_parameters"],
-        "cost/train_seconds": run.metrics["train_seconds"],
+        "(best)/val/accuracy": run.metrics["val/accuracy"],
+        "(end)/best_epoch": run.metrics["best_epoch"],
+        "(end)/num_parameters": run.metrics["num_parameters"],
+        "(end)/test/accuracy": run.metrics["test/accuracy"],
+        "(end)/train_seconds": run.metrics["train_seconds"],
     }
     with server(tmp_path / "outputs", "--load_fast", load_fast) as ask:
         eventually(lambda: loaded(ask, name, "images", "evaluation/test/confusion_matrix"))
-        eventually(lambda: loaded(ask, name, "scalars", "cost/train_seconds"))
-        eventually(lambda: loaded(ask, other, "scalars", "val/mse"))
-        eventually(lambda: set(ask("runs")) == {name, other, "multiruns/grid/0/tensorboard"})
+        eventually(lambda: loaded(ask, name, "scalars", "(end)/train_seconds"))
+        eventually(lambda: loaded(ask, other, "scalars", "1_epochs/val/mse"))
+        eventually(lambda: set(ask("runs")) == {name, other, "multiruns/grid/0"})
         for tag, number in numbers.items():
             ((_, step, value),) = ask("plugin/scalars/scalars", run=name, tag=tag)
             assert (step, value) == (2, pytest.approx(number, rel=1e-6)), tag
-        points = ask("plugin/scalars/scalars", run=name, tag="val/accuracy")
+        points = ask("plugin/scalars/scalars", run=name, tag="1_epochs/val/accuracy")
         assert [step for _, step, _ in points] == [1, 2]
         assert points[run.metrics["best_epoch"] - 1][2] == pytest.approx(run.metrics["val/accuracy"], abs=1e-6)
 
@@ -125,15 +126,16 @@ def test_a_running_server_shows_runs_of_every_kind(
         Image.open(io.BytesIO(pictures["data/training_batch"])).verify()
 
         experiment = ask("plugin/hparams/experiment", {"experimentName": "", "includeMetrics": True})
-        # The page ticks the first five of its metrics.
+        # The page ticks the first five of its metrics, and colours by the first.
         columns = [info["name"]["tag"] for info in experiment["metricInfos"]]
         assert columns[:5] == [*numbers]
-        assert {"val/mse", "train/mse"} <= set(columns)
-        settings = {info["name"] for info in experiment["hparamInfos"]}
-        assert {"model", "model.num_layers", "model.widths", "optimizer.lr"} <= settings
+        assert {"1_epochs/val/mse", "1_epochs/train/mse"} <= set(columns)
+        settings = [info["name"] for info in experiment["hparamInfos"]]
+        assert settings[:5] == ["model", "augment", "data.batch_size", "dataset", "lr"]  # what differs, then the rest
+        assert {"model.num_layers", "model.widths"} <= set(settings)
         request = {"allowedStatuses": _STATUSES, "sliceSize": 100, "startIndex": 0, "includeMetrics": True}
         groups = {group["name"]: group for group in ask("plugin/hparams/session_groups", request)["sessionGroups"]}
-        assert groups.keys() == {name, other, "multiruns/grid/0/tensorboard"}
+        assert groups.keys() == {name, other, "multiruns/grid/0"}
         shown = {metric["name"]["tag"]: metric["value"] for metric in groups[name]["metricValues"]}
         assert {tag: shown[tag] for tag in numbers} == pytest.approx(numbers, rel=1e-6)
         assert groups[name]["hparams"]["model"] == "Linear"
@@ -154,11 +156,11 @@ def test_a_running_server_shows_runs_of_every_kind(
             ]
             for run_name in (name, other)
         }
-        assert drawn[other] == [[], [], ["train/mse", "val/mse"], [], []]
+        assert drawn[other] == [[], [], ["1_epochs/train/mse", "1_epochs/val/mse"], [], []]
         assert drawn[name] == [
-            ["train/loss", "val/loss"],
-            ["train/loss_step"],
-            ["train/accuracy", "val/accuracy"],
+            ["1_epochs/train/loss", "1_epochs/val/loss"],
+            ["2_steps/train/loss"],
+            ["1_epochs/train/accuracy", "1_epochs/val/accuracy"],
             ["throughput/images_per_second"],
             [f"throughput/{stage}" for stage in sorted([*Stopwatch().seconds, "overhead", "validation"])],
         ]
@@ -172,10 +174,10 @@ def test_an_extended_run_has_one_row_one_layout_and_the_numbers_of_its_new_end(
     assert run.folder is not None
     assert train(f"resume={run.folder}", "trainer.max_epochs=2").status == 0
     read = events(run.folder)
-    for tag, name in (("cost/train_seconds", "train_seconds"), ("best/val/accuracy", "val/accuracy")):
+    for tag, name in (("(end)/train_seconds", "train_seconds"), ("(best)/val/accuracy", "val/accuracy")):
         points = [(point.step, point.value) for point in read.Scalars(tag)]
         assert points == [(1, pytest.approx(first[name])), (2, pytest.approx(run.metrics[name]))]
-    written = b"".join(file.read_bytes() for file in (run.folder / "tensorboard").iterdir())
+    written = b"".join(file.read_bytes() for file in run.folder.glob("events.*"))
     assert written.count(b"custom_scalars__config__") == 1
     assert written.count(b"_hparams_/session_start_info") == 1
 
@@ -183,9 +185,9 @@ def test_an_extended_run_has_one_row_one_layout_and_the_numbers_of_its_new_end(
 @pytest.mark.parametrize(
     ("scores", "tags"),
     [
-        ({"val/accuracy": 0.5, "val/loss": 1.0, "train/accuracy": 0.6}, {"best/val/accuracy"}),
-        ({"val/mse": 0.5, "test/mse": 0.25}, {"best/val/mse", "best/test/mse"}),
-        ({"val/loss": 1.0, "test/loss": 2.0}, {"best/val/loss", "best/test/loss"}),
+        ({"val/accuracy": 0.5, "val/loss": 1.0, "train/accuracy": 0.6}, {"(best)/val/accuracy"}),
+        ({"val/mse": 0.5, "test/mse": 0.25}, {"(best)/val/mse", "(end)/test/mse"}),
+        ({"val/loss": 1.0, "test/loss": 2.0}, {"(best)/val/loss", "(end)/test/loss"}),
         ({"val/accuracy": None, "val/loss": None}, set()),
     ],
 )
@@ -195,7 +197,9 @@ def test_runs_are_compared_by_what_they_measure(
     metrics = {**scores, "best_epoch": 1, "epochs": 3, "num_parameters": 7740, "train_seconds": 1.5}
     trainer = cast(Trainer, SimpleNamespace(loggers=[TensorBoardLogger(tmp_path)]))
     run_record.log_outcome(trainer, metrics)
-    assert set(events(tmp_path).Tags()["scalars"]) == tags | {"best/epoch", "cost/num_parameters", "cost/train_seconds"}
+    assert set(events(tmp_path).Tags()["scalars"]) == tags | {
+        f"(end)/{name}" for name in ("best_epoch", "num_parameters", "train_seconds")
+    }
 
 
 def test_pictures_of_one_name_replace_those_before_and_leave_all_else(tmp_path: Path) -> None:
@@ -209,20 +213,36 @@ def test_pictures_of_one_name_replace_those_before_and_leave_all_else(tmp_path: 
     earlier.rename(earlier.with_name("events.out.tfevents.1700000000.evaluation-test"))
     add_images(tmp_path, "evaluation-test", {"evaluation/test/mistakes": png("blue")}, step=2)
 
-    assert len(list((tmp_path / "tensorboard").iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 3
     read = events(tmp_path)
-    assert [point.step for point in read.Scalars("val/loss")] == [1, 2, 30]
+    assert [point.step for point in read.Scalars("1_epochs/val/loss")] == [1, 2, 30]
     assert set(read.Tags()["images"]) == {"evaluation/val/mistakes", "evaluation/test/mistakes"}
     (picture,) = read.Images("evaluation/test/mistakes")
     assert picture.encoded_image_string == png("blue")
     assert (picture.step, picture.width, picture.height) == (2, 30, 20)
 
 
+def test_a_run_of_an_earlier_version_goes_on_in_its_own_folder_with_its_own_tags(tmp_path: Path) -> None:
+    earlier = LightningsLogger(tmp_path, name="tensorboard", version="")
+    for step in (1, 2, 3):
+        earlier.log_metrics({"val/loss": 1 / step}, step)
+    earlier.finalize("success")
+    resumed = TensorBoardLogger(tmp_path, purge_step=3)
+    resumed.log_metrics({"val/loss": 7.0}, 3)
+    resumed.finalize("success")
+    add_images(tmp_path, "evaluation-test", {"mistakes": png("red")}, step=3)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["tensorboard"]
+    read = events(tmp_path / "tensorboard")
+    assert [(point.step, point.value) for point in read.Scalars("val/loss")] == [(1, 1), (2, 0.5), (3, 7)]
+    assert read.Tags()["images"] == ["mistakes"]
+
+
 def test_bytes_that_are_no_picture_leave_what_is_there(tmp_path: Path) -> None:
     add_images(tmp_path, "evaluation-test", {"mistakes": png("red")}, step=1)
     with pytest.raises(UnidentifiedImageError):
         add_images(tmp_path, "evaluation-test", {"mistakes": b"no picture"}, step=1)
-    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
+    assert len(list(tmp_path.iterdir())) == 1
     assert events(tmp_path).Images("mistakes")[0].encoded_image_string == png("red")
 
 

@@ -74,7 +74,7 @@ def test_a_killed_run_ends_with_the_same_bits(
     again = train(*SETTINGS, f"init_from={moved}", "hydra.run.dir=outputs/runs/again")
     assert again.status == 0, again.err
     assert all(torch.equal(value, weights(again.folder)[name]) for name, value in weights(whole.folder).items())
-    assert len(scalars(again.folder, "val/accuracy")) == 4
+    assert len(scalars(again.folder, "1_epochs/val/accuracy")) == 4
     assert not (moved / "metrics.json").exists()
 
     resumed = train(f"resume={moved}")
@@ -90,15 +90,15 @@ def test_a_killed_run_ends_with_the_same_bits(
     assert {k: v for k, v in resumed.metrics.items() if k not in times} == {
         k: v for k, v in whole.metrics.items() if k not in times
     }
-    epochs = [(event.step, event.value) for event in scalars(moved, "val/accuracy")]
-    assert dict(epochs) == {event.step: event.value for event in scalars(whole.folder, "val/accuracy")}
-    steps = [event.step for event in scalars(moved, "train/loss_step")]
+    epochs = [(event.step, event.value) for event in scalars(moved, "1_epochs/val/accuracy")]
+    assert dict(epochs) == {event.step: event.value for event in scalars(whole.folder, "1_epochs/val/accuracy")}
+    steps = [event.step for event in scalars(moved, "2_steps/train/loss")]
     assert steps == sorted(set(steps))
 
 
 def scalars(folder: Path | None, tag: str) -> list[object]:
     assert folder is not None
-    events = EventAccumulator(str(folder / "tensorboard"))
+    events = EventAccumulator(str(folder))
     events.Reload()
     return list(events.Scalars(tag))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cnnlab.runs import run_record
+from cnnlab.runs import end_table, run_record
 from cnnlab.speed import hardware
 
 
@@ -44,13 +44,4 @@ def test_commands_to_copy_survive_odd_folders(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["my train.py"])
     assert run_record.resume_command(tmp_path / "a b").endswith("'my train.py' 'resume=a b'")
-    assert run_record.tensorboard_command(tmp_path / "a b").endswith("--logdir 'a b'")
-
-
-def test_the_table_shows_every_number_of_a_split(tmp_path: Path) -> None:
-    metrics = {"val/mse": 0.25, "val/mae": 12345.6, "val/none": None, "test/accuracy": 0.975, "test/loss": 0.1}
-    metrics |= {"best_epoch": 2, "epochs": 3, "dataset": "values", "num_parameters": 7, "train_seconds": 1.0}
-    metrics |= {"images_per_second": 10.0, "device": "CPU", "precision": "32-true"}
-    lines = run_record.table(metrics, tmp_path).splitlines()
-    assert lines[0] == "  test         97.50% accuracy, loss 0.1000"
-    assert lines[1] == "  val          mse 0.2500, mae 12,346"
+    assert end_table.tensorboard_command(tmp_path / "a b").endswith("--logdir 'a b'")

@@ -135,12 +135,12 @@ def test_the_validation_split_with_every_figure(
 
 
 def test_figures_are_in_tensorboard_and_once_only(evaluated: Path) -> None:
-    events = EventAccumulator(str(evaluated / "tensorboard"), size_guidance={"images": 0})
+    events = EventAccumulator(str(evaluated), size_guidance={"images": 0})
     events.Reload()
     tags = events.Tags()
     assert {f"evaluation/test/{name.removesuffix('.png')}" for name in DEFAULT} <= set(tags["images"])
     assert len(events.Images("evaluation/test/confusion_matrix")) == 1
-    assert "val/accuracy" in tags["scalars"]
+    assert "1_epochs/val/accuracy" in tags["scalars"]
 
 
 def test_another_seed_draws_other_lots(evaluate: Callable[..., Finished], evaluated: Path, trained: Path) -> None:

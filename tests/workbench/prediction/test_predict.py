@@ -328,3 +328,35 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing(
     (line,) = done.err.splitlines()
     assert words in line
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_several_digits_are_read_one_by_one(predict: Callable[..., Finished], trained: Path, tmp_path: Path) -> None:
+    pixels, labels = embedded_digits()
+    chosen = [int(np.flatnonzero(labels == label)[20]) for label in (1, 9, 8, 4)]
+    row = np.concatenate([pixels[number, :, 4:24] for number in chosen], axis=1)
+    larger = np.pad(np.asarray(Image.fromarray(row).resize((320, 112), Image.Resampling.BICUBIC)), 30)
+    folder = tmp_path / "numbers"
+    folder.mkdir()
+    Image.fromarray(255 - larger).save(folder / "1984.png")
+    Image.fromarray(np.pad(pixels[chosen[1]], 10)).save(folder / "nine.png")
+    upper, lower = larger[:, :190], np.pad(larger[30:-30, 120:180], 30, constant_values=0)
+    Image.fromarray(np.concatenate([upper, np.pad(lower, ((0, 0), (0, 70)))])).save(folder / "two rows.png")
+    done = predict(f"images={folder}", "out=answers")
+    assert (done.status, done.err) == (0, "")
+    assert "1984.png [2]" in done.out
+    assert "1984.png: 4 beside each other, read as 1984 (all of them right: " in done.out
+    assert "WARNING: two rows.png: 1 more in it that was not read" in done.out
+    answers = rows(tmp_path / "answers")
+    assert list(answers[0]) == ["file", "label", "probability", "runner-up", "runner-up probability", "digit", "part"]
+    of_file = [(row["file"], row["digit"], row["part"]) for row in answers]
+    assert of_file[:5] == [
+        *(("1984.png", digit, str(part)) for part, digit in enumerate("1984", 1)),
+        ("nine.png", "9", "1"),
+    ]
+    written = json.loads((tmp_path / "answers/predictions.json").read_text(encoding="utf-8"))
+    assert [entry.get("part") for entry in written["predictions"]][:5] == [1, 2, 3, 4, None]
+    (number, _) = written["rows"]
+    shares = [float(row["probability"]) for row in answers[:4]]
+    assert (number["file"], number["label"]) == ("1984.png", "1984")
+    assert number["probability"] == pytest.approx(np.prod(shares), abs=1e-5)
+    assert written["warnings"] == ["two rows.png: 1 more in it that was not read"]

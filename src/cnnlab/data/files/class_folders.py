@@ -9,6 +9,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from cnnlab.data.files.npz_file import convert_command  # only: workbench
 from cnnlab.data.files.picture_names import counted, files_below, is_hidden
 from cnnlab.data.lazy_samples import LazySamples
 from cnnlab.data.splits import Splits
@@ -39,16 +40,16 @@ class FileKind:
 
 @dataclass(frozen=True)
 class LabelledFiles:
-    """The files of a split, each in the folder of its class.
+    """The files of a split.
 
     Attributes:
-        labels: the class number of each path.
+        labels: the class number of each path; or 0 or 1 for each of several labels.
         sizes: the size of each file in bytes.
     """
 
     root: Path
     paths: list[Path]
-    labels: list[int]
+    labels: list[int] | list[list[float]]
     sizes: list[int]
 
     @classmethod
@@ -98,10 +99,13 @@ class LabelledFiles:
         return LabelledFiles(self.root, *lists)  # type: ignore[arg-type]
 
     def fingerprint(self) -> str:
-        """One md5 of the names and sizes of all files, which is quick even where reading every file would be slow."""
+        """One md5 of the names and sizes of all files, which is quick even where reading every file would be slow.
+
+        Labels that do not stand in the names are part of it too.
+        """
         lines = [
-            f"{path.relative_to(self.root).as_posix()} {size}"
-            for path, size in zip(self.paths, self.sizes, strict=True)
+            f"{path.relative_to(self.root).as_posix()} {size}{f' {label}' if isinstance(label, list) else ''}"
+            for path, size, label in zip(self.paths, self.sizes, self.labels, strict=True)
         ]
         content = "\n".join(lines).encode(errors="backslashreplace")  # a file name may be bytes that are not valid text
         return hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -160,6 +164,13 @@ def whole_splits(
 
 def _folders_of_splits(root: Path, kind: FileKind) -> dict[str, Path]:
     """The folder of each split, or only the root if it holds the class folders itself."""
+    # only: workbench
+    if root.is_file():
+        raise UserError(
+            f"{root} is a file, and data.root= names a folder with a sub-folder of {kind.samples} for each class; "
+            f"{convert_command(root)} makes arrays of it for data=npz"
+        )
+    # end only
     if not root.is_dir():
         raise UserError(
             f"there is no folder {root}; data.root= names one with a sub-folder of {kind.samples} for each class"
@@ -174,6 +185,15 @@ def _folders_of_splits(root: Path, kind: FileKind) -> dict[str, Path]:
         if any(name in present for name in names)
     }
     others = sorted(entry.name for entry in present.values() if entry not in found.values())
+    for split in ("val", "test"):
+        if split in found and not _visible_folders(found[split]) and any(files_below(found[split])):
+            log.warning(
+                "WARNING: %s has no folders of classes, so it cannot be the %s split: a part of the training %s is "
+                "taken instead",
+                found.pop(split),
+                split,
+                kind.samples,
+            )
     if others:
         log.warning("WARNING: %s has splits, so these folders are not used: %s", root, ", ".join(others))
     return found
@@ -184,7 +204,11 @@ def _names_of_classes(folder: Path, kind: FileKind) -> tuple[str, ...]:
     names = [entry.name for entry in _visible_folders(folder)]
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none"
-        raise UserError(f"expected at least two class folders in {folder}, each with {kind.samples}, got {found}")
+        hint = ""
+        # only: workbench
+        hint = "; if a table or the files' names tell the classes, python scripts/convert.py makes such folders"
+        # end only
+        raise UserError(f"expected at least two class folders in {folder}, each with {kind.samples}, got {found}{hint}")
     for name in names:
         if next(files_below(folder / name), None) is None:
             raise UserError(f"class folder {folder / name} is empty; fill it or remove it")

@@ -51,6 +51,22 @@ def class_numbers(name: str, labels: NDArray[Any], class_names: Sequence[str]) -
     return torch.from_numpy(numbers)
 
 
+def label_columns(name: str, labels: NDArray[Any]) -> Tensor:
+    """Return which labels each sample has, (N, num_labels) float32 of 0 and 1.
+
+    Raises:
+        UserError: for an array of another shape or with other numbers.
+    """
+    if labels.ndim != 2 or labels.shape[1] < 2:
+        raise UserError(
+            f"{name} must be (N, num_labels), a column of 0 and 1 for each of at least two labels, got {labels.shape}"
+        )
+    others = labels[(labels != 0) & (labels != 1)]
+    if len(others):
+        raise UserError(f"{name} must hold 0 and 1 only, where a label is missing or there, got {others[0]}")
+    return torch.from_numpy(labels.astype(np.float32))
+
+
 def words(labels: NDArray[Any]) -> NDArray[np.str_]:
     """Return labels as text. Bytes are read as UTF-8, and invalid ones become escapes: caf\\xe9."""
     return np.char.decode(labels, "utf-8", "backslashreplace") if labels.dtype.kind == "S" else labels

@@ -11,12 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnnlab.errors import UserError, printable
+
+# How a picture gets another ratio of its sides, see resized.
+Resize = Literal["crop", "pad", "squash"]
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _EXIF_ORIENTATION = 0x0112
@@ -70,6 +74,7 @@ def read_image(
     size: tuple[int, int] | None = None,
     name: str | None = None,
     full_scale: float | None = None,
+    resize: Resize = "squash",
 ) -> NDArray[np.uint8]:
     """Return a picture as (num_channels, height, width), turned upright and with white behind transparent pixels.
 
@@ -79,10 +84,11 @@ def read_image(
     Args:
         source: where the picture lies, or the whole content of its file.
         num_channels: 1 for grey, 3 for RGB.
-        size: height and width to resize to, without regard to the sides' ratio, smoothed when it gets smaller.
+        size: height and width to resize to.
         name: what errors call the picture; None: its path.
         full_scale: the value that is white in grey pictures of more than 8 bits, and above which all is; None: 65535
             for 16 bits.
+        resize: what happens to a picture whose sides have another ratio than `size`, see resized.
 
     Raises:
         UserError: if it is no picture, damaged, or too large to be one (Pillow's limit against decompression bombs),
@@ -93,10 +99,32 @@ def read_image(
             image.draft(None, (2 * max(size), 2 * max(size)))  # JPEG: decode no finer than needed
         upright = ImageOps.exif_transpose(image)
         plain = _on_white(_to_8_bits(upright, image.format, full_scale)).convert("L" if num_channels == 1 else "RGB")
-        if size is not None and plain.size != size[::-1]:
-            plain = plain.resize(size[::-1], Image.Resampling.BILINEAR)
+        if size is not None:
+            plain = resized(plain, size, resize)
         pixels = np.array(plain)  # a copy: Pillow's own memory is read-only
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
+
+
+def resized(image: Image.Image, size: tuple[int, int], how: Resize) -> Image.Image:
+    """Resize to height and width, smoothed when it gets smaller.
+
+    crop cuts off what is too much at both ends of the longer side, so that things keep their shape. pad keeps the whole
+    picture and adds black bars. squash keeps the whole picture without bars, and circles become ellipses.
+    """
+    width_and_height = size[::-1]
+    if image.size == width_and_height:
+        return image
+    if how == "crop":
+        return ImageOps.fit(image, width_and_height, Image.Resampling.BILINEAR)
+    if how == "pad":
+        scale = min(size[0] / image.height, size[1] / image.width)
+        # At least one pixel, where ImageOps.pad leaves nothing of a line.
+        width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        page = Image.new(image.mode, width_and_height)
+        inside = image.resize((width, height), Image.Resampling.BILINEAR)
+        page.paste(inside, ((size[1] - width) // 2, (size[0] - height) // 2))
+        return page
+    return image.resize(width_and_height, Image.Resampling.BILINEAR)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Reads NumPy's .npz files: names, shapes and types without reading the arrays, and never by unpickling."""
 
 import math
+import shlex  # only: workbench
 import struct
 import zipfile
 import zlib
@@ -20,6 +21,13 @@ _NUMBERS, _TEXT = "buif", "US"
 _LOCAL_HEADER = struct.Struct("<26xHH")  # the last two fields: lengths of name and extra field
 
 
+# only: workbench
+def convert_command(path: Path) -> str:
+    """The command that makes an npz file for data=npz of a file of another kind."""
+    return f"python scripts/convert.py {shlex.quote(str(path))} {shlex.quote(path.name.partition('.')[0])}.npz"
+
+
+# end only
 class NpzFile:
     """An .npz file with its arrays by name.
 
@@ -35,7 +43,12 @@ class NpzFile:
             with zipfile.ZipFile(path) as archive:
                 members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
         except (zipfile.BadZipFile, OSError) as error:
-            raise UserError(f"{path} is not an npz file, or is damaged ({error})") from error
+            hint = ""
+            # only: workbench
+            if path.suffix != ".npz":
+                hint = f"; {convert_command(path)} makes one of it"
+            # end only
+            raise UserError(f"{path} is not an npz file, or is damaged ({error}){hint}") from error
         self._members = {info.filename.removesuffix(".npy"): info for info in members}
         self.names = list(self._members)
 

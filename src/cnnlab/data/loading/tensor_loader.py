@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from cnnlab.data.augment import Augmentation
+from cnnlab.data.augment import Augmentation, augmented
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.data.samples import TensorSamples
 
@@ -24,11 +24,18 @@ class EpochOrder:
     """The order of the samples in each epoch: a pure function of (seed, epoch), whatever ran before.
 
     Lightning calls set_epoch on a loader's `sampler` before every epoch.
+
+    Args:
+        weights: (num_samples,); each of the epoch's samples is then drawn anew with these odds, so that some come
+            several times and others not at all, as with torch's WeightedRandomSampler. None: each sample comes once.
     """
 
-    def __init__(self, num_samples: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, num_samples: int, seed: int, rank: int = 0, world_size: int = 1, weights: Tensor | None = None
+    ) -> None:
         self.num_samples = num_samples // world_size
         self.total = num_samples
+        self.weights = weights
         self.seed, self.rank, self.world_size = seed, rank, world_size
         self.epoch = 0
 
@@ -41,12 +48,17 @@ class EpochOrder:
 
     def indices(self) -> Tensor:
         generator = torch.Generator().manual_seed(seed_for(self.seed, self.epoch))
-        order = torch.randperm(self.total, generator=generator)
+        if self.weights is None:
+            order = torch.randperm(self.total, generator=generator)
+        else:
+            order = torch.multinomial(self.weights, self.total, replacement=True, generator=generator)
         return order[self.rank :: self.world_size][: self.num_samples]
 
 
 class TensorLoader:
     """Iterates (inputs, labels): float32 (batch_size, C, *spatial) and int64 (batch_size,).
+
+    An augmentation that mixes samples makes the labels float32 (batch_size, num_classes), see augment.augmented.
 
     Args:
         data: all samples, on the device where the batches are wanted.
@@ -54,6 +66,7 @@ class TensorLoader:
         scale: factor from stored to physical values, 1 / 255 for uint8 images.
         sampler: for training: shuffles, and drops the last batch if it is not full; None keeps order and all samples.
         augment: applied before normalisation, so that zero is still the background.
+        num_classes: of the labels; needed only where samples are mixed.
     """
 
     def __init__(
@@ -65,12 +78,14 @@ class TensorLoader:
         scale: float = 1.0,
         sampler: EpochOrder | None = None,
         augment: Augmentation | None = None,
+        num_classes: int = -1,
     ) -> None:
         self.data = data
         self.batch_size = batch_size
         self.sampler = sampler
         self.batch_sampler = None  # Lightning reads it where there is a sampler
         self.augment = augment
+        self.num_classes = num_classes
         self._normalise = Normalise(mean, std, scale, data.inputs.dim() - 2, data.inputs.device)
 
     def __len__(self) -> int:
@@ -93,7 +108,7 @@ class TensorLoader:
                 indices = order[start : start + chunk]
                 inputs, labels = self.data.inputs[indices], self.data.labels[indices]
             if self.augment is not None and generator is not None:
-                inputs = self.augment(inputs, generator)
+                inputs, labels = augmented(self.augment, inputs, labels, generator, self.num_classes)
             inputs = self._normalise(inputs)
             yield from zip(torch.split(inputs, self.batch_size), torch.split(labels, self.batch_size), strict=True)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from cnnlab.data.augment import Augmentation
+from cnnlab.data.augment import Augmentation, augmented
 from cnnlab.data.lazy_samples import Batch, LazySamples, collate, difference, reader_arguments
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.data.loading.tensor_loader import EpochOrder
@@ -41,12 +41,14 @@ class WorkerLoader:
         num_workers: int = 0,
         device: torch.device | None = None,
         like: Tensor | None = None,
+        num_classes: int = -1,
     ) -> None:
         self.data = data
         self.batch_size = batch_size
         self.sampler = sampler
         self.batch_sampler = None  # Lightning reads it where there is a sampler
         self.augment = augment
+        self.num_classes = num_classes
         self.num_workers = num_workers
         self.device = device or torch.device("cpu")
         self.like = like
@@ -71,7 +73,7 @@ class WorkerLoader:
                 raise UserError(str(problem))
             inputs, labels = (tensor.to(self.device, non_blocking=True) for tensor in batch)
             if self.augment is not None and generator is not None:
-                inputs = self.augment(inputs, generator)
+                inputs, labels = augmented(self.augment, inputs, labels, generator, self.num_classes)
             if normalise is None:
                 normalise = Normalise(*self._normalisation, inputs.dim() - 2, self.device)
             yield normalise(inputs), labels

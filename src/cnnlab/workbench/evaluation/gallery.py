@@ -10,7 +10,7 @@ from cnnlab.workbench.canvas import BLACK, GREEN, VERMILION, WIDTH, figure, png,
 from cnnlab.workbench.inspection.sample import PLAIN, Appearance, Sample, show
 
 _MOST_COLUMNS = 6
-_LETTER = 0.055  # inches: as wide as an average letter of a caption
+_LETTER = 0.062  # inches: as wide as an average letter of a caption
 _ROW_HEIGHT = 1.62  # inches, of six columns
 
 
@@ -21,12 +21,12 @@ class Answered:
     Attributes:
         sample: (C, *spatial), see sample.show.
         caption: up to three short lines; the mark stands behind the first.
-        is_right: colours and marks the caption.
+        is_right: colours and marks the caption; None: an estimate, which is neither right nor wrong.
     """
 
     sample: Sample
     caption: str
-    is_right: bool
+    is_right: bool | None
 
 
 def draw(gallery: Sequence[Answered], title: str, explanation: str, appearance: Appearance = PLAIN) -> bytes:
@@ -39,15 +39,18 @@ def draw(gallery: Sequence[Answered], title: str, explanation: str, appearance: 
     longest = max(len(line) for answered in gallery for line in answered.caption.split("\n"))
     columns = max(1, min(_MOST_COLUMNS, int(WIDTH / (_LETTER * longest + 0.1))))
     rows = math.ceil(len(gallery) / columns)
-    row_height = _ROW_HEIGHT + WIDTH / columns - WIDTH / _MOST_COLUMNS
+    shape = gallery[0].sample.shape
+    is_image = len(shape) == 3 and appearance.kind in (None, "image")
+    ratio = min(1.0, shape[1] / shape[2]) if is_image else 1.0  # wide images need less height
+    row_height = _ROW_HEIGHT + ratio * WIDTH / columns - WIDTH / _MOST_COLUMNS
     with project_style():
         drawn = figure(0.75 + rows * row_height)
         panels = drawn.subplots(rows, columns, squeeze=False)
         for axes, answered in zip(panels.flat, gallery, strict=False):
             show(axes, answered.sample, appearance)
-            mark, colour = ("✓", GREEN) if answered.is_right else ("✗", VERMILION)
+            mark, colour = {True: (" ✓", GREEN), False: (" ✗", VERMILION), None: ("", BLACK)}[answered.is_right]
             first, *others = answered.caption.split("\n")
-            caption = "\n".join([f"{first} {mark}", *others])
+            caption = "\n".join([f"{first}{mark}", *others])
             # Unlike a title, a text of the axes is given its room: it is neither cut off nor written over.
             axes.annotate(
                 caption,

@@ -22,7 +22,7 @@ class Agreement:
     Attributes:
         num_samples: that were compared.
         max_difference: largest absolute difference of an output; NaN if any output is.
-        num_differing: samples whose largest output is another one.
+        num_differing: samples whose largest output is another one; of several labels those with another set of labels.
     """
 
     num_samples: int
@@ -37,11 +37,11 @@ def compare(saved: SavedModel, exported: Callable[[Tensor], Tensor], inputs: Ten
     arrange = ShuffledAxis.of(data) or (lambda batch: batch)
     expected = _outputs(lambda batch: saved.model(normalise(arrange(batch))), inputs)
     found = _outputs(exported, inputs)
-    return Agreement(
-        num_samples=len(inputs),
-        max_difference=(found - expected).abs().max().item(),
-        num_differing=int((found.argmax(dim=1) != expected.argmax(dim=1)).sum()),
-    )
+    if saved.targets == "multilabel":
+        differs = ((found > 0) != (expected > 0)).any(dim=1)
+    else:
+        differs = found.argmax(dim=1) != expected.argmax(dim=1)
+    return Agreement(len(inputs), (found - expected).abs().max().item(), int(differs.sum()))
 
 
 def known_samples(datamodule: DataModule) -> Tensor:

@@ -14,11 +14,15 @@ from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import load_model
 from cnnlab.workbench.prediction import contact_sheet, sources
+from cnnlab.workbench.prediction.label_sets import LabelSets
 from cnnlab.workbench.prediction.predictor import Predictor
 from cnnlab.workbench.prediction.reader import Prepared
 from cnnlab.workbench.prediction.tables import Answers, Estimates
 
 _MOST_EXPLAINED = 20
+
+Table = Answers | LabelSets | Estimates
+_TABLES: dict[str, type[Table]] = {"classes": Answers, "multilabel": LabelSets, "values": Estimates}
 
 
 class Prediction(NamedTuple):
@@ -30,7 +34,7 @@ class Prediction(NamedTuple):
         folder: where the files lie.
     """
 
-    answers: Answers | Estimates
+    answers: Table
     text: str
     folder: Path
 
@@ -43,7 +47,7 @@ def predict(
     out: str | None = None,
     accelerator: str = "auto",
 ) -> Prediction:
-    """Say what class files are of, or their values; write predictions.csv, predictions.json and contact sheets.
+    """Say what classes, labels or values files have; write predictions.csv, predictions.json and contact sheets.
 
     Args:
         run: a run folder, or latest.
@@ -66,8 +70,10 @@ def predict(
     predictor = Predictor(saved, accelerator)
     if not named:
         raise UserError(predictor.reader.request)
-    if explain and not predictor.learns_classes:
-        raise UserError(f"explain=true draws the way to a class, but {short_path(saved.folder)} learns values")
+    if explain and not saved.learns_classes:
+        raise UserError(
+            f"explain=true draws the way to a class, but {short_path(saved.folder)} learns {saved.targets_in_words}"
+        )
     reader, key = predictor.reader, "images" if images else "inputs"
     found = reader.find(named, key)
     answers, sheets = _answered(predictor, found)
@@ -90,18 +96,16 @@ def predict(
     parts = [answers.as_text()]
     if found.num_others:
         kinds = found.kinds_of_others
-        parts.append(
-            f"{found.num_others:,} files that are no {predictor.reader.what} by their names were passed over: {kinds}"
-        )
+        parts.append(f"passed over, because by their names they are no {predictor.reader.what}: {kinds}")
     if explain and len(answers.given) > _MOST_EXPLAINED:
         parts.append(f"explained the first {_MOST_EXPLAINED} of {len(answers.given):,}")
     parts.append("\n  ".join(["Written", *_listed(folder, list(files))]))
     return Prediction(answers, "\n\n".join(parts), folder)
 
 
-def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | Estimates, list[bytes]]:
+def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Table, list[bytes]]:
     """Answers and contact sheets: a page at a time, so that memory holds the samples of one."""
-    answers = (Answers if predictor.learns_classes else Estimates)(predictor.class_names, named=predictor.reader.entry)
+    answers = _TABLES[predictor.targets](predictor.class_names, named=predictor.reader.entry)
     sheets: list[bytes] = []
     page: dict[str, Prepared] = {}
 
@@ -112,6 +116,10 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | E
             given = predictor.answers(shown)
             answers.given.update(zip(page, given, strict=True))
             captions = [(answer.label, answer.probability) for answer in given]
+        elif isinstance(answers, LabelSets):
+            found_labels = predictor.label_sets(shown)
+            answers.given.update(zip(page, found_labels, strict=True))
+            captions = [(answers.in_words(labels), None) for labels in found_labels]
         else:
             estimates = predictor.estimates(shown)
             answers.given.update(zip(page, estimates, strict=True))
@@ -122,7 +130,7 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | E
             if seen.picture is not None and seen.seen is not None
         ]
         if entries:
-            sheets.append(contact_sheet.draw(entries))
+            sheets.append(contact_sheet.draw(entries, f"{found.folder.name}: the answers of {predictor.name}"))
         page.clear()
 
     what = predictor.reader.what
@@ -133,6 +141,10 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Answers | E
                 raise source
             for sample_name, prepared in predictor.reader.read_all(source, name):
                 page[sample_name] = prepared
+                if isinstance(answers, Answers) and prepared.part:
+                    answers.parts[sample_name] = prepared.part
+                if prepared.warning and prepared.warning not in answers.warnings:
+                    answers.warnings.append(prepared.warning)
                 if len(page) == contact_sheet.MOST_ENTRIES:
                     turn_page()
         except UserError as error:

@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 from cnnlab.workbench.prediction import sources
 
 
+class Part(NamedTuple):
+    """One of several digits in a picture.
+
+    Attributes:
+        file: the picture's name.
+        number: its place from the left, from 1.
+    """
+
+    file: str
+    number: int
+
+
 class Prepared(NamedTuple):
     """The content of a file, and the sample that the network is shown of it.
 
@@ -18,11 +30,15 @@ class Prepared(NamedTuple):
         picture: what a person sees in the file, small and in colour, (3, H, W) uint8; None: nothing to draw.
         sample: (C, *spatial), of the shape and stored type that the network was trained on.
         seen: the sample as a person would look at it, grey or in colour, (1 or 3, H, W) uint8; or None.
+        part: if the file holds several digits, which of them this is.
+        warning: what a person should know of the file, if anything.
     """
 
     picture: NDArray[np.uint8] | None
     sample: NDArray[Any]
     seen: NDArray[np.uint8] | None
+    part: Part | None = None
+    warning: str | None = None
 
 
 class Reader(ABC):

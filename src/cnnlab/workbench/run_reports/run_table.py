@@ -23,6 +23,7 @@ STATES = ("finished", "interrupted", "failed", "running")
 _ACCURACY = "val/accuracy"
 _NARROWEST_NOTE = 40  # characters
 _LOG_TAIL = 65536  # bytes, in which the line of the last epoch is looked for
+_OF_LATER_COMMANDS = ("evaluation", "export")  # folders of a run to which evaluate.py and export.py write
 _UNITS = {"d": 86400, "h": 3600, "min": 60}  # in seconds
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast as the one in Python
 
@@ -243,11 +244,13 @@ def _logged_epochs(folder: Path) -> int | None:
 
 
 def _size_and_change(folder: Path) -> tuple[int, float]:
-    """Bytes of all files, and when the last of them changed."""
+    """Bytes of all files, and when the training last changed one: an evaluation does not make a run younger."""
     size, changed = 0, 0.0
+    later = tuple(os.path.join(folder, name) for name in _OF_LATER_COMMANDS)
     for root, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):  # it may vanish while a run works
                 status = os.lstat(os.path.join(root, name))
-                size, changed = size + status.st_size, max(changed, status.st_mtime)
+                size += status.st_size
+                changed = changed if root.startswith(later) else max(changed, status.st_mtime)
     return size, changed

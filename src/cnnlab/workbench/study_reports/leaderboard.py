@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from cnnlab.workbench.notation import aligned, is_absent, markdown, short_names, shown, shown_seconds, shown_value
+from cnnlab.workbench.notation import aligned, is_absent, markdown, short_names, shown, shown_metric, shown_seconds
 from cnnlab.workbench.study_reports.sweep_folder import Sweep
 from cnnlab.workbench.study_reports.trial_table import value_columns
 
@@ -30,7 +30,7 @@ def leaderboard_rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, re
                 _whole(row["rank"]) + ("*" if row.get("pareto") else ""),
                 f"{number} (defaults)" if row["source"] == "defaults" else str(number),
                 row["state"],
-                *(shown_value(row[column]) for column in values),
+                *(shown_metric(metric, row[column]) for metric, column in zip(sweep.metrics, values, strict=True)),
                 _whole(row["best_epoch"]),
                 shown_seconds(float(row["seconds"])),
                 *(shown(params.at[number, name]) for name in params),

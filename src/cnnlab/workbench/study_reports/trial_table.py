@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from cnnlab.workbench.notation import ABSENT, shown_value, typed
+from cnnlab.workbench.notation import ABSENT, shown_metric, typed
 from cnnlab.workbench.study_reports.sweep_folder import Sweep, run_metrics, state
 
 _RANKING = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")  # the others are not ranked
@@ -85,8 +85,10 @@ def counts(table: pd.DataFrame) -> dict[str, int]:
 
 
 def scores(sweep: Sweep, trial: FrozenTrial) -> str:
-    """A complete trial's values by name, as in `val/accuracy 0.9876`."""
-    return ", ".join(f"{name} {shown_value(value)}" for name, value in zip(sweep.metrics, trial.values, strict=True))
+    """A complete trial's values by name, as in `val/accuracy 98.76%`."""
+    return ", ".join(
+        f"{name} {shown_metric(name, value)}" for name, value in zip(sweep.metrics, trial.values, strict=True)
+    )
 
 
 def best_reported(trial: FrozenTrial, maximize: bool) -> tuple[int, float] | None:

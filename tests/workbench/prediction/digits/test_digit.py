@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from cnnlab.errors import UserError
-from cnnlab.workbench.prediction.digits.digit import extract_digit, normalise_digit
+from cnnlab.workbench.prediction.digits.digit import extract_digit, extract_digits, normalise_digit
 
 Grey = NDArray[np.uint8]
 
@@ -201,3 +201,63 @@ def empty_pictures() -> dict[str, Grey]:
 def test_where_there_is_no_digit_none_is_made_up(name: str) -> None:
     with pytest.raises(UserError, match="no digit in it: "):
         normalise_digit(empty_pictures()[name])
+
+
+def in_a_row(digits: list[Grey], gap: int, fall: int = 0) -> Grey:
+    """Digits without their margins beside each other on paper, each a little lower than the one before."""
+    tight = []
+    for digit in digits:
+        large = enlarged(digit, 3)
+        rows, columns = (np.flatnonzero((large > 60).any(axis=axis)) for axis in (1, 0))
+        tight.append(large[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    height = max(map(len, tight)) + fall * len(tight)
+    page = np.zeros((height, sum(part.shape[1] + gap for part in tight)))
+    left = 0
+    for number, part in enumerate(tight):
+        page[fall * number : fall * number + len(part), left : left + part.shape[1]] = part
+        left += part.shape[1] + gap
+    return with_noise(230 - 190 * np.pad(page, 25) / 255)
+
+
+def test_digits_beside_each_other_are_told_apart(digits: Grey) -> None:
+    chosen = [digits[number] for number in (8, 55, 50, 26)]
+    alone = [normalise_digit(with_noise(on_paper(digit, 3))) for digit in chosen]
+    for gap, fall in ((6, 0), (12, 4), (40, 0)):
+        row, num_others = extract_digits(in_a_row(chosen, gap, fall))
+        assert (len(row), num_others) == (4, 0)
+        for found, expected in zip(row, alone, strict=True):
+            assert difference(found.pixels, expected) < 6
+        assert [found.box.left for found in row] == sorted(found.box.left for found in row)
+
+
+def test_a_single_digit_is_never_split(digits: Grey) -> None:
+    for digit in digits:
+        for picture in (enlarged(digit, 4), with_noise(on_paper(digit, 5))):
+            (found,), num_others = extract_digits(picture)
+            assert (difference(found.pixels, normalise_digit(picture)), num_others) == (0, 0)
+
+
+def test_parts_of_one_digit_are_no_digits() -> None:
+    five = Image.new("L", (200, 200), 255)
+    pen = ImageDraw.Draw(five)
+    pen.line([(70, 60), (65, 100), (110, 95), (125, 130), (90, 160), (60, 150)], fill=0, width=12)
+    pen.line([(88, 48), (130, 44)], fill=0, width=12)  # its bar, apart
+    zero = Image.new("L", (200, 200), 255)
+    pen = ImageDraw.Draw(zero)
+    pen.arc((60, 40, 140, 160), 92, 268, fill=0, width=10)
+    pen.arc((62, 40, 142, 160), 272, 88, fill=0, width=10)
+    specks = np.array(zero)
+    specks[30:33, 20:23] = specks[150:154, 180:183] = 0
+    for picture in (np.asarray(five), np.asarray(zero), specks):
+        (_,), num_others = extract_digits(picture)
+        assert num_others == 0
+
+
+def test_what_stands_in_another_row_is_counted(digits: Grey) -> None:
+    upper, lower = in_a_row([digits[8], digits[50]], 15), in_a_row([digits[26]], 15)
+    page = np.full((len(upper) + len(lower), upper.shape[1]), 230, np.uint8)
+    page[: len(upper)] = upper
+    page[len(upper) :, : lower.shape[1]] = lower
+    row, num_others = extract_digits(page)
+    assert len(row) + num_others == 3
+    assert num_others > 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from cnnlab.workbench.prediction.digits.box import Box
@@ -21,6 +22,12 @@ class Cutout:
 
     def light(self, are_dark: bool) -> Map:
         return 255 - self.pixels if are_dark else self.pixels
+
+    def same_part(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Of a mask of the whole picture, or a larger one, what was cut out here."""
+        height, width = self.pixels.shape
+        cut = Image.fromarray(mask[self.part.slices]).resize((width, height), Image.Resampling.NEAREST)
+        return np.asarray(cut)
 
     def to_picture(self, box: Box) -> Box:
         size = (self.part.height, self.part.width)

@@ -52,7 +52,7 @@ def ground_of(light: Map) -> Ground:
     energy = _edge_energy(coarse)
 
     def lost(share: float, mode: str) -> float:
-        return energy - _edge_energy(_ground(coarse, Ground(share * longest, mode)))
+        return energy - _edge_energy(level_of(coarse, Ground(share * longest, mode)))
 
     for stroke, share in _STROKES_AND_GROUNDS:
         wide = lost(share, "nearest")
@@ -62,7 +62,7 @@ def ground_of(light: Map) -> Ground:
     return Ground(_WIDEST_GROUND * max(light.shape), "constant")
 
 
-def _ground(light: Map, ground: Ground) -> Map:
+def level_of(light: Map, ground: Ground) -> Map:
     """An opening: it levels all that is light and holds no such square, but leaves straight edges where they are."""
     sides = [min(max(3, round(ground.side)), length) for length in light.shape]
     lowest = ndimage.minimum_filter(light, sides, mode=ground.mode, cval=0.0)
@@ -80,7 +80,7 @@ def stroke_contrast(light: Map, ground: Ground) -> Map:
 
     Of an inverted picture of ink on paper this is the share of light that the ink swallows, in a shadow or outside.
     """
-    level = _ground(light, ground)
+    level = level_of(light, ground)
     contrast: Map = (light - level) * (255.0 / np.maximum(255.0 - level, _DARKEST_PAPER))
     return contrast
 

@@ -1,5 +1,6 @@
 """Connected pieces of ink, and which of them are one digit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ _BORDER = 0.06
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value
-class _Piece:
+class Piece:
     """Pixels that are connected.
 
     Attributes:
@@ -39,7 +40,7 @@ class _Piece:
     is_line: bool
 
 
-def pieces_of(contrast: Map, mask: NDArray[np.bool_]) -> list[_Piece]:
+def pieces_of(contrast: Map, mask: NDArray[np.bool_]) -> list[Piece]:
     """The pieces of the mask with the most ink."""
     labels, num_labels = ndimage.label(mask, np.ones((3, 3)))
     ink = np.bincount(labels.ravel(), contrast.ravel(), num_labels + 1)[1:]
@@ -56,29 +57,32 @@ def pieces_of(contrast: Map, mask: NDArray[np.bool_]) -> list[_Piece]:
         is_frame = bool(near_border[index] > 0.6 * areas[index]) and touches(box, labels.shape)
         amount, strength = float(ink[index]), float(ink[index] / areas[index])
         reaches_border = touches(box, labels.shape)
-        pieces.append(_Piece(labels, int(index) + 1, box, amount, strength, reaches_border, is_frame, is_line))
+        pieces.append(Piece(labels, int(index) + 1, box, amount, strength, reaches_border, is_frame, is_line))
     return pieces
 
 
-def belonging_together(pieces: list[_Piece]) -> list[_Piece]:
-    """The piece with the most ink, and those near enough for their size to be of the same digit."""
-    candidates = [piece for piece in pieces if not (piece.is_frame or piece.is_line)] or pieces
+def without_frames_and_shadows(pieces: Sequence[Piece]) -> list[Piece]:
+    """What may be strokes; all of them if none may."""
+    candidates = [piece for piece in pieces if not (piece.is_frame or piece.is_line)] or list(pieces)
     strongest = max(piece.strength for piece in candidates if piece.ink >= 0.1 * candidates[0].ink)
-    candidates = [
-        piece for piece in candidates if not piece.touches or piece.strength > _FAINT * strongest
-    ] or candidates
-    largest, *others = candidates
+    return [piece for piece in candidates if not piece.touches or piece.strength > _FAINT * strongest] or candidates
+
+
+def belonging_together(pieces: list[Piece]) -> list[Piece]:
+    """The piece with the most ink, and those near enough for their size to be of the same digit."""
+    largest, *others = without_frames_and_shadows(pieces)
     chosen = [largest]
     while True:
         box = surrounding([piece.box for piece in chosen])
-        near = [piece for piece in others if _is_part_of(piece, box, largest.ink)]
+        near = [piece for piece in others if is_part_of(piece, box, largest.ink)]
         if not near:
             return chosen
         chosen += near
         others = [piece for piece in others if piece not in near]
 
 
-def _is_part_of(piece: _Piece, box: Box, ink: float) -> bool:
+def is_part_of(piece: Piece, box: Box, ink: float) -> bool:
+    """Whether a piece is near enough, for its size, to a digit in that box whose largest piece has so much ink."""
     share = piece.ink / ink
     return share >= _MIN_PIECE and gap(piece.box, box) <= min(_MAX_GAP, 0.05 + share) * box.longest
 

@@ -19,7 +19,7 @@ from cnnlab.workbench.prediction.digits.ground import (
     stroke_contrast,
 )
 from cnnlab.workbench.prediction.digits.measures import Grey, Map
-from cnnlab.workbench.prediction.digits.pieces import belonging_together, pieces_of
+from cnnlab.workbench.prediction.digits.pieces import Piece, belonging_together, pieces_of
 
 # Around a digit, as a share of its longest side: paper enough to tell dark from light strokes.
 _WIDE_MARGIN = 0.5
@@ -31,12 +31,21 @@ _NARROWEST_GROUND = 0.15  # a share of the picture's longest side
 
 
 @dataclass(frozen=True)
-class _Strokes:
-    """A part of the picture that may be the digit."""
+class Strokes:
+    """A part of the picture that may be the digit.
+
+    Attributes:
+        box: that part.
+        ground: what the strokes are told from.
+        are_dark: or else light.
+        pieces: all that stands out from the picture, shrunk by `factor`.
+    """
 
     box: Box
     ground: Ground
     are_dark: bool
+    pieces: list[Piece]
+    factor: int
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class ShrunkPicture:
     def light(self, are_dark: bool) -> Map:
         return 255 - self.picture if are_dark else self.picture
 
-    def find(self, are_dark: bool, ground: Ground, shape: tuple[int, ...]) -> _Strokes | None:
+    def find(self, are_dark: bool, ground: Ground, shape: tuple[int, ...]) -> Strokes | None:
         contrast = stroke_contrast(self.light(are_dark), ground)
         peak = peak_of(contrast)
         if peak < max(_MIN_CONTRAST, _MIN_CONTRAST_TO_NOISE * self.noise):
@@ -66,10 +75,10 @@ class ShrunkPicture:
         box = surrounding([piece.box for piece in belonging_together(pieces)])
         if all(piece.is_frame for piece in pieces) or box.longest < _MIN_EXTENT * max(contrast.shape):
             return None
-        return _Strokes(box.scaled(self.factor, shape), ground.scaled(self.factor), are_dark)
+        return Strokes(box.scaled(self.factor, shape), ground.scaled(self.factor), are_dark, pieces, self.factor)
 
 
-def candidates(shrunk: ShrunkPicture, picture: Grey) -> Iterator[_Strokes]:
+def candidates(shrunk: ShrunkPicture, picture: Grey) -> Iterator[Strokes]:
     """Strokes that may be the digit, the most likely first."""
     found = {}
     for are_dark in (True, False):

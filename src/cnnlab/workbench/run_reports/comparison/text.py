@@ -109,7 +109,7 @@ def _scores(table: pd.DataFrame, split: str) -> list[str]:
     for metric, rows in table.groupby("metric"):
         factor = 100 if metric == "accuracy" else 1
         means, sds = rows[f"{split}_mean"] * factor, rows[f"{split}_sd"] * factor
-        decimals = decimals_of(sds) if (sds > 0).any() else 2 if metric == "accuracy" else None
+        decimals = 2 if metric == "accuracy" else decimals_of(sds) if (sds > 0).any() else None
         for i in rows.index:
             texts[i] = shown_value(means[i]) if decimals is None else shown_spread(means[i], sds[i], decimals)
     if split == "test":

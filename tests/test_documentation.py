@@ -1,5 +1,6 @@
-"""The README is true: every command in it runs, and the tree lists the files that are there."""
+"""README and the pages in docs are true: every command in them runs, links lead somewhere, and the tree is the tree."""
 
+import json
 import re
 import shlex
 import shutil
@@ -18,25 +19,38 @@ import fork_server
 from conftest import PROJECT, SMOKE, Finished, embedded_digits
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+# These have tests of their own.
+ELSEWHERE = ("async_optuna.md", "dimensions.md")
+PAGES = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+}
 
 
 def commands() -> list[str]:
-    blocks = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
-    lines = [re.sub(r"\s+#.*", "", line).strip() for block in blocks for line in block.splitlines()]
-    rows = [line for line in README.splitlines() if line.startswith("|")]
-    lines += [command for row in rows for command in re.findall(r"`(python [^`]*)`", row)]
+    """The commands of all pages, each once: the lines of the blocks in bash, and those in the cells of tables."""
+    lines: list[str] = []
+    for name, text in PAGES.items():
+        if name in ELSEWHERE:
+            continue
+        blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+        lines += [re.sub(r"(^|\s+)#.*", "", line).strip() for block in blocks for line in block.splitlines()]
+        rows = [line for line in text.splitlines() if line.startswith("|")]
+        lines += [command for row in rows for command in re.findall(r"`(python [^`]*\.py[^`]*)`", row)]
     return [line for line in dict.fromkeys(lines) if line]
 
 
-TRAIN = [line for line in commands() if line.startswith("python train.py")]
+def calls_of(*scripts: str) -> list[str]:
+    return [line for line in commands() if line.split()[:1] == ["python"] and line.split()[1] in scripts]
+
+
+TRAIN = calls_of("train.py")
 MAKE = [line for line in commands() if line.startswith("make")]
 TRIED = {*TRAIN, *MAKE, 'eval "$(python train.py -sc install=bash)"'}
 # only: workbench
-MEASURED = [line for line in commands() if line.startswith("python scripts/seeds.py")]
-EXPLAINED = [line for line in commands() if re.match(r"python scripts/(inspect_model|show_convolution).py", line)]
-OF_A_RUN = [
-    line for line in commands() if re.match(r"python (evaluate|predict|scripts/(runs|compare|export)).py", line)
-]
+MEASURED = calls_of("scripts/seeds.py")
+EXPLAINED = calls_of("scripts/inspect_model.py", "scripts/show_convolution.py")
+OF_A_RUN = calls_of("evaluate.py", "predict.py", "scripts/runs.py", "scripts/compare.py", "scripts/export.py")
 TRIED |= {*MEASURED, *EXPLAINED, *OF_A_RUN}
 # end only
 # only: sweep
@@ -47,6 +61,21 @@ TRIED |= {OF_A_SEARCH}
 
 def test_every_command_is_tried_below() -> None:
     assert set(commands()) == TRIED
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Files and headings of this project; addresses of others are not opened."""
+    folder = PROJECT / "docs" if (PROJECT / "docs" / page).is_file() else PROJECT
+    for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        path, _, heading = link.partition("#")
+        if re.match(r"\w+:", link):
+            continue
+        target = folder / path if path else folder / page
+        assert target.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.*)", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles], link
 
 
 @pytest.mark.usefixtures("white_figures")
@@ -125,6 +154,13 @@ def make_data(folder: Path) -> None:
     x, y = rng.random((60, 1, 12, 12, 12), dtype=np.float32), np.arange(60) % 3
     for name in ("scans.npz", "a=b, (1) é.npz"):
         np.savez(folder / name, x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
+    (folder / "photos/labels.csv").write_text(
+        "file,young,white\n"
+        + "".join(f"{kind}/{n}.png,{n % 2},{n % 3 // 2}\n" for kind in ("cats", "dogs") for n in range(30))
+    )
+    tags = rng.integers(0, 2, (60, 3))
+    for name, targets in (("tags.npz", tags), ("heights.npz", tags.sum(axis=1) / 2)):
+        np.savez(folder / name, x_train=x[:, 0, 0], y_train=targets, x_test=x[:9, 0, 0], y_test=targets[:9])
 
 
 # only: workbench
@@ -166,7 +202,7 @@ def test_what_can_be_made_of_a_run(line: str, trained: Path, command: Callable[.
 
 
 def test_from_a_notebook(tmp_path: Path, without_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", PAGES["installation.md"], flags=re.DOTALL)
     assert len([line for line in block.splitlines() if line]) <= 4
     small = ", ".join(f'"{argument}"' for argument in SMOKE)
     monkeypatch.chdir(tmp_path)
@@ -179,8 +215,25 @@ def test_from_a_notebook(tmp_path: Path, without_data: None, monkeypatch: pytest
     assert found["config"].trainer.max_epochs == 1
 
 
+# only: never
+def test_the_notebook(tmp_path: Path, without_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All cells, on fewer images; lines for Jupyter and the shell are left out."""
+    notebook = json.loads((PROJECT / "docs/first_run.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code = re.sub(r"^( *)[!%].*", r"\1pass", "\n".join(cells), flags=re.MULTILINE)
+    small = ", ".join(f'"{argument}"' for argument in SMOKE)
+    assert code.count('"data.train_size=2000", "trainer.max_epochs=2"') == 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    found: dict[str, Any] = {}
+    exec(code.replace('"data.train_size=2000", "trainer.max_epochs=2"', small), found)
+    assert found["wider"]["num_parameters"] > found["metrics"]["num_parameters"]
+    assert len([axis for axis in found["axes"].flat if axis.get_title()]) == 16
+
+
+# end only
 def test_a_read_only_checkout_stays_as_it_is(tmp_path: Path, environment: dict[str, str]) -> None:
-    assert "`PYTHONPATH=/opt/cnnlab/src python /opt/cnnlab/train.py`" in README
+    assert "`PYTHONPATH=/opt/cnnlab/src python /opt/cnnlab/train.py`" in PAGES["installation.md"]
     checkout, elsewhere = tmp_path / "opt/cnnlab", tmp_path / "work"
     elsewhere.mkdir()
     for name in ("src", "conf", "train.py"):
@@ -205,16 +258,17 @@ def test_a_read_only_checkout_stays_as_it_is(tmp_path: Path, environment: dict[s
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 @pytest.mark.parametrize("line", MAKE)
-def test_make(line: str, environment: dict[str, str]) -> None:
+def test_make(line: str, environment: dict[str, str], tmp_path: Path) -> None:
     """The targets call this interpreter on the right things; `make test` itself would never end here."""
-    command = [*shlex.split(line), "--dry-run", f"RUN={sys.executable}", f"-C{PROJECT}"]
+    command = [*shlex.split(line), "--dry-run", f"RUN={sys.executable}", f"VENV={tmp_path}", f"-C{PROJECT}"]
     plan = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert plan.returncode == 0, plan.stderr
-    calls = {"train": "train.py", "test": "pytest", "tensorboard": "tensorboard.main --logdir outputs"}
+    calls = {"train": "train.py", "test": "pytest", "tensorboard": 'tensorboard.main --logdir "outputs/runs"'}
     calls |= {"clean-runs": "runs.py --delete", "demo": "scripts/demo.py"}  # only: workbench
     calls |= {"sweep": "sweep=tinyvgg"}  # only: sweep
     calls |= {"bench": "scripts/benchmark.py"}  # only: workbench and zoo
     calls |= {"new": "scripts/new_project.py"}  # only: never
+    calls |= {"setup": "download.pytorch.org/whl/cpu" if "TORCH=cpu" in line else "--editable"}
     assert calls[line.split()[1]] in plan.stdout
 
 
@@ -225,16 +279,24 @@ def test_the_tab_completion_installs_itself(train: Callable[..., Finished]) -> N
 
 
 def test_the_tree_is_the_tree() -> None:
-    tree = re.search(r"## The code\n\n```\n(.*?)```", README, flags=re.DOTALL)
+    """Each line is a file that is there; what src/cnnlab and the workbench hold is listed in full."""
+    tree = re.search(r"```\n(train\.py .*?)```", PAGES["architecture.md"], flags=re.DOTALL)
     assert tree is not None
-    for folder in filter(tree[1].__contains__, ("src/cnnlab/", "src/cnnlab/workbench/")):
-        lines = re.search(rf"^{folder} .*\n((?:  .*\n)+)", tree[1], flags=re.MULTILINE)
-        assert lines is not None
-        named = re.findall(r"^  ([^\s,]+(?:, [^\s,]+)*)", lines[1], flags=re.MULTILINE)
-        inside = [name for names in named for name in names.split(", ")]
-        own = [path for path in (PROJECT / folder).iterdir() if path.name not in ("__pycache__", "__init__.py")]
-        present = [f"{path.name}/" if path.is_dir() else path.name for path in own]
-        assert sorted(inside) == sorted(name for name in present if f"{folder}{name}" not in tree[1])
-    for pattern in re.findall(r"^([^\s,]+)", tree[1], flags=re.MULTILINE):
-        assert list(PROJECT.glob(pattern)), pattern
-    assert len([line for line in README.splitlines() if not line.startswith("<!-- ")]) <= 250  # what a reader sees
+    listed: set[str] = set()
+    above = [(-1, "")]
+    for line in tree[1].splitlines():
+        indent = len(line) - len(line.lstrip())
+        while above[-1][0] >= indent:
+            above.pop()
+        path = above[-1][1] + line.split()[0]
+        above.append((indent, path))
+        assert (PROJECT / path).exists(), path
+        listed.add(path.rstrip("/"))
+    for folder in {"src/cnnlab", "src/cnnlab/workbench"} & listed:
+        for path in (PROJECT / folder).iterdir():
+            if path.name not in ("__pycache__", "__init__.py"):
+                assert path.relative_to(PROJECT).as_posix() in listed
+
+
+def test_the_readme_is_short() -> None:
+    assert len([line for line in README.splitlines() if not line.startswith("<!-- ")]) <= 180  # what a reader sees

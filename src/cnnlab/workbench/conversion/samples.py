@@ -1,0 +1,124 @@
+"""Samples as they were found, before they are split and written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnlab.errors import UserError
+
+Array = NDArray[Any]
+
+# What the splits are called in the names of files, arrays and columns.
+_SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "publictest")}
+_SPLITS |= {"test": ("test", "testing", "t10k", "privatetest")}
+_SMALLEST_SIDE = 8  # of images that arrive as rows of pixels: shorter rows are measurements
+_WHITE = 255
+
+
+@dataclass(frozen=True)
+class Found:
+    """The samples of one split.
+
+    Attributes:
+        x: (N, …).
+        y: (N,) classes as numbers or words, (N, K) zeros and ones, or real values; None: without labels.
+        names: of the classes, in the order of their numbers, or of the K columns; None: not known.
+    """
+
+    x: Array
+    y: Array | None
+    names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def split_called(name: str) -> str | None:
+    """The split that a name tells: train, val or test; None: it tells none."""
+    words = words_in(name)
+    return next((split for split, called in _SPLITS.items() if any(word in called for word in words)), None)
+
+
+def words_in(name: str) -> list[str]:
+    """train_32x32.mat and x-train have the words train, 32x32, mat, x, train."""
+    return "".join(letter if letter.isalnum() else " " for letter in name.lower()).split()
+
+
+def shaped(found: Found, shape: tuple[int, ...] | None) -> Found:
+    """Give samples the shape that was asked for, or that of the images whose rows of pixels they seem to be.
+
+    Rows of 784 or 3,072 whole numbers from 0 to 255, for example, are images of 28x28 or 32x32x3.
+
+    Raises:
+        UserError: for a shape that does not fit.
+    """
+    x = found.x
+    if shape is not None:
+        if x[0].size != int(np.prod(shape)):
+            raise UserError(f"--shape {'x'.join(map(str, shape))} does not fit: a sample has {x[0].size:,} numbers")
+        x = x.reshape(len(x), *shape)
+    elif x.ndim == 2 and _are_pixels(x) and (sides := _sides(x.shape[1])):
+        x = x.reshape(len(x), *sides)
+    return replace(found, x=x.astype(np.uint8) if x.ndim > 2 and _are_pixels(x) else _as_floats(x))
+
+
+def _sides(num_values: int) -> tuple[int, ...] | None:
+    for channels in ((), (3,)):
+        side = round((num_values / int(np.prod(channels, dtype=int))) ** 0.5)
+        if side >= _SMALLEST_SIDE and side**2 * int(np.prod(channels, dtype=int)) == num_values:
+            return (side, side, *channels)
+    return None
+
+
+def _are_pixels(x: Array) -> bool:
+    """Whether all values are whole numbers from 0 to 255, and some are more than 1."""
+    if x.dtype == np.uint8:
+        return True
+    return bool(x.dtype.kind in "iuf" and x.min() >= 0 and 1 < x.max() <= _WHITE and (x == np.round(x)).all())
+
+
+def _as_floats(x: Array) -> Array:
+    return x if x.dtype == np.uint8 else x.astype(np.float32)
+
+
+def with_classes(splits: Mapping[str, Found]) -> tuple[dict[str, Found], bool]:
+    """Number the classes of all splits alike, and tell whether the labels are classes; otherwise they are values.
+
+    Words, and numbers with gaps or a start other than 0, become numbers with names.
+    """
+    labelled = {split: found for split, found in splits.items() if found.y is not None}
+    targets = [found.y if found.y.ndim == 1 else found.y.reshape(len(found), -1) for found in labelled.values()]  # type: ignore[union-attr]
+    if any(y.ndim == 2 and y.shape[1] > 1 for y in targets):  # several columns: zeros and ones, or values
+        return {split: replace(found, y=_small(found.y)) for split, found in labelled.items()}, False
+    columns = [y.reshape(-1) for y in targets]
+    if any(y.dtype.kind == "f" and not (y == np.round(y)).all() for y in columns):
+        kept = {
+            split: replace(f, y=y.astype(np.float32)) for (split, f), y in zip(labelled.items(), columns, strict=True)
+        }
+        return kept, False
+    values = np.unique(
+        np.concatenate([y.astype(str) if y.dtype.kind in "OUS" else y.astype(np.int64) for y in columns])
+    )
+    if values.dtype.kind == "U":
+        values = np.array(
+            sorted(values, key=lambda word: (not word.isdecimal(), int(word) if word.isdecimal() else 0, word))
+        )
+    names = next((found.names for found in labelled.values() if found.names), None)
+    if names is None and not np.array_equal(values, np.arange(len(values))):
+        names = tuple(map(str, values))
+    elif names is not None:
+        values = np.arange(len(names))
+    position = {value: number for number, value in enumerate(values.tolist())}
+    numbered = {}
+    for (split, found), y in zip(labelled.items(), columns, strict=True):
+        column = y.astype(values.dtype).tolist()
+        numbered[split] = replace(found, y=np.array([position[value] for value in column], np.int64), names=names)
+    return numbered, True
+
+
+def _small(y: Array | None) -> Array:
+    assert y is not None
+    return y.astype(np.uint8) if np.isin(y, (0, 1)).all() else y.astype(np.float32)
