@@ -29,7 +29,7 @@ from seeds import SMALL, check_earlier, seed_list
 DATA = ("mnist", "fashion_mnist")
 NETWORK = ["model=torchvision", "model.name=shufflenet_v2_x0_5", "logger=none"]
 SOURCE = ["data.train_size=5000", "trainer.max_epochs=4", "data.val_size=1000", "test=false"]
-IMAGES, EPOCHS, FROZEN_EPOCHS = 300, 15, 3
+IMAGES, EPOCHS, FROZEN_EPOCHS = 300, 10, 2
 TARGET = [f"data.train_size={IMAGES}", f"trainer.max_epochs={EPOCHS}", "data.val_size=500"]
 TARGET += ["trainer.check_val_every_n_epoch=5", "trainer.limit_test_batches=4"]
 BEGIN, END = "<!-- finetune study: begin -->", "<!-- finetune study: end -->"

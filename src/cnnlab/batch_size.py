@@ -45,10 +45,10 @@ def settle_batch_size(
         size = _found(config, machine, classifier, datamodule)
         scaled = scaled_rate(config, size / DEFAULT_BATCH_SIZE)
         advice = f"; if optimizer.lr={config.optimizer.lr:g} is good for {DEFAULT_BATCH_SIZE}, try {scaled}"
-        log.info("batch  %d samples a step fit into the GPU's memory%s", size, advice if scaled else "")
+        log.info("batch   %d samples a step fit into the GPU's memory%s", size, advice if scaled else "")
     else:
         size = datamodule.batch_size
-        log.info("batch  %d samples a step, the default: memory is no limit on the %s", size, machine.accelerator)
+        log.info("batch   %d samples a step, the default: memory is no limit on the %s", size, machine.accelerator)
     datamodule.batch_size = config.data.batch_size = size
     saved = run_dir / ".hydra/config.yaml"
     if saved.is_file():
@@ -86,7 +86,7 @@ def largest_that_fits(step: Callable[[int], None], largest: int) -> int:
                 raise UserError(
                     "not even one sample fits into the GPU's memory; try a smaller network or smaller samples"
                 ) from error
-            log.info("batch  %d samples a step do not fit into the GPU's memory", size)
+            log.info("batch   %d samples a step do not fit into the GPU's memory", size)
         # After the except clause, which would keep the step's tensors alive.
         _free_memory()
         size //= 2

@@ -66,8 +66,8 @@ def test_a_device_with_little_memory(
         machine = Hardware("cpu", "32-true", "a CPU")
         settle_batch_size(config, tmp_path, machine, build_classifier(config, model, data), data)
     assert data.batch_size == config.data.batch_size == OmegaConf.load(saved).data.batch_size == 64
-    assert "batch  256 samples a step do not fit" in caplog.text
-    assert "batch  64 samples a step fit into the GPU's memory; if optimizer.lr=0.005 is good for 32" in caplog.text
+    assert "batch   256 samples a step do not fit" in caplog.text
+    assert "batch   64 samples a step fit into the GPU's memory; if optimizer.lr=0.005 is good for 32" in caplog.text
     assert "try optimizer.lr=0.0071" in caplog.text
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert torch.equal(random_state, torch.get_rng_state())
@@ -76,7 +76,7 @@ def test_a_device_with_little_memory(
 def test_a_run_keeps_its_size(smoke: Callable[..., Finished]) -> None:
     run = smoke("model=linear", "data.batch_size=auto", "logger=none", "test=false", "scheduler=none")
     assert run.status == 0, run.err
-    assert "batch  32 samples a step, the default: memory is no limit on the cpu" in run.out
+    assert "batch   32 samples a step, the default: memory is no limit on the cpu" in run.out
     assert run.metrics["batch_size"] == 32
     assert OmegaConf.load(f"{run.folder}/.hydra/config.yaml").data.batch_size == 32
     assert smoke("data.batch_size=auto", "trainer.devices=2").err == (

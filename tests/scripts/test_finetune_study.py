@@ -23,8 +23,8 @@ def test_the_ways_differ_in_weights_and_freezing_only(study: ModuleType) -> None
     ways = study.ways(Path("out/best.ckpt"))
     assert ways["scratch"] == []
     assert set(ways["frozen"]) ^ set(ways["finetuned"]) == {
-        "callbacks.finetune.frozen_epochs=15",
-        "callbacks.finetune.frozen_epochs=3",
+        "callbacks.finetune.frozen_epochs=10",
+        "callbacks.finetune.frozen_epochs=2",
     }
 
 

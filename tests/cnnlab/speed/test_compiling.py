@@ -15,7 +15,7 @@ def test_a_compiled_run_is_an_ordinary_run(smoke: Callable[..., Finished], train
     """torch's backend "eager" traces the network and runs it as it is: the numbers must be the same bits."""
     small = ["logger=none", "trainer.fast_loop=true", "scheduler=none"]
     plain, compiled = smoke(*small), smoke(*small, "trainer.compile=eager")
-    assert "compile TinyVGG with eager" in compiled.out
+    assert "compile  TinyVGG with eager" in compiled.out
     checkpoints = [torch.load(f"{run.folder}/checkpoints/last.ckpt") for run in (plain, compiled)]
     first, second = (checkpoint["state_dict"] for checkpoint in checkpoints)
     assert list(first) == list(second)
