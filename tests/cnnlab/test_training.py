@@ -305,7 +305,8 @@ def test_out_of_memory_suggests_a_batch_size(smoke: Callable[..., Finished], mon
 
     monkeypatch.setattr("cnnlab.classifier.Classifier.training_step", out_of_memory)
     run = smoke("data.batch_size=64")
-    assert run.err == "error: out of GPU memory with data.batch_size=64; try data.batch_size=32\n"
+    expected = "error: out of GPU memory with data.batch_size=64; try data.batch_size=32 optimizer.lr=0.0035\n"
+    assert run.err == expected
     assert run.status == 1
 
 
