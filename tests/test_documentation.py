@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -153,8 +154,13 @@ def make_data(folder: Path) -> None:
                 pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / root / name / f"{number}.png")
     x, y = rng.random((60, 1, 12, 12, 12), dtype=np.float32), np.arange(60) % 3
-    for name in ("scans.npz", "a=b, (1) é.npz"):
+    y_of = {"scans.npz": y, "a=b, (1) é.npz": y}
+    y_of |= {"heights.npz": rng.normal(size=60), "tags.npz": np.eye(4)[np.arange(60) % 4]}
+    for name, y in y_of.items():
         np.savez(folder / name, x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
+    files = [f"{animal}/{number}.png" for animal in ("cats", "dogs") for number in range(30)]
+    labels = pd.DataFrame({"file": files, "indoors": np.arange(60) % 2, "young": np.arange(60) % 3 == 0})
+    labels.astype({"young": int}).to_csv(folder / "photos/labels.csv", index=False)
     (folder / "photos/labels.csv").write_text(
         "file,young,white\n"
         + "".join(f"{kind}/{n}.png,{n % 2},{n % 3 // 2}\n" for kind in ("cats", "dogs") for n in range(30))
@@ -176,9 +182,27 @@ def test_measured(line: str, command: Callable[..., Finished], monkeypatch: pyte
 
 @pytest.mark.parametrize("line", EXPLAINED)
 def test_explained(line: str, command: Callable[..., Finished], tmp_path: Path) -> None:
-    shown = command(*shlex.split(line)[1:])
+    make_data(tmp_path)
+    small = ["steps=20", "data.train_size=2000", "data.allow_subset=true"] if "find_lr" in line else []
+    shown = command(*shlex.split(line)[1:], *small)
     assert shown.status == 0, shown.err
-    assert list(tmp_path.glob("outputs/*/*.png"))
+    assert list(tmp_path.rglob("outputs/**/*.png"))
+
+
+@pytest.mark.parametrize("line", CONVERTED)
+def test_converted(line: str, command: Callable[..., Finished], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = pd.DataFrame(rng.integers(0, 256, (40, 784)), columns=[f"pixel{i}" for i in range(784)])
+    pixels.to_csv(tmp_path / "test.csv", index=False)
+    pixels.assign(label=np.arange(40) % 10).to_csv(tmp_path / "train.csv", index=False)
+    (tmp_path / "images").mkdir()
+    names = [f"{number}.png" for number in range(8)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(tmp_path / "images" / name)
+    pd.DataFrame({"id": names, "breed": ["beagle", "boxer"] * 4}).to_csv(tmp_path / "labels.csv", index=False)
+    done = command(*shlex.split(line)[1:])
+    assert done.status == 0, done.err
+    assert (tmp_path / line.split()[-1]).exists()
 
 
 @pytest.mark.usefixtures("white_figures")
