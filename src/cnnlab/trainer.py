@@ -31,7 +31,7 @@ _OURS = ("channels_last", "num_threads", "precision", "accelerator", "lean", "fa
 
 # Arguments of Lightning's Trainer for which this project has other keys.
 _INSTEAD = {
-    "logger": "logger=none, csv, tensorboard or another file of conf/logger chooses the loggers",
+    "logger": "logger=none, csv or tensorboard, among others, chooses the loggers",
     "callbacks": "conf/callbacks lists them; +callbacks.<name>._target_=<class> adds one",
     "enable_checkpointing": "~callbacks.checkpoint leaves best.ckpt and last.ckpt out",
     "enable_progress_bar": "~callbacks.progress leaves bar and lines out",
