@@ -49,7 +49,7 @@ MAKE = [line for line in commands() if line.startswith("make")]
 TRIED = {*TRAIN, *MAKE, 'eval "$(python train.py -sc install=bash)"'}
 # only: workbench
 MEASURED = calls_of("scripts/seeds.py")
-EXPLAINED = calls_of("scripts/inspect_model.py", "scripts/show_convolution.py")
+EXPLAINED = calls_of("scripts/inspect_model.py", "scripts/show_convolution.py", "scripts/find_lr.py")
 OF_A_RUN = calls_of("evaluate.py", "predict.py", "scripts/runs.py", "scripts/compare.py", "scripts/export.py")
 OF_DATA = calls_of("scripts/inspect_data.py", "scripts/convert.py")
 TRIED |= {*MEASURED, *EXPLAINED, *OF_A_RUN, *OF_DATA}

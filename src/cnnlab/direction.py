@@ -11,8 +11,8 @@ Direction = Literal["min", "max"]
 # Words in the names of metrics of which less is better, and of which more is better: fewer train_seconds, but more
 # images_per_second.
 _SMALLER = """
-    loss error errors mse rmse mae mape nll crossentropy perplexity divergence deviance distance brier ece eer wer cer
-    seconds parameters
+    loss error errors mse rmse mae mape nll crossentropy perplexity divergence deviance distance brier crps ece eer wer
+    cer seconds parameters
 """
 _LARGER = """
     accuracy acc f1 fbeta auroc auc precision recall specificity sensitivity predictive match mcc iou miou dice jaccard

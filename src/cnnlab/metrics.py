@@ -12,6 +12,7 @@ from cnnlab.errors import did_you_mean
 _HOMES = {"classes": (classification, "Multiclass"), "multilabel": (classification, "Multilabel")}
 _SHORT = {
     "Accuracy": "balanced_accuracy",  # the mean of the classes' recalls
+    "ContinuousRankedProbabilityScore": "crps",
     "FBetaScore": "fbeta",
     "JaccardIndex": "jaccard",
     "MatthewsCorrCoef": "mcc",

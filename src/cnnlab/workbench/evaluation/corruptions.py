@@ -104,9 +104,14 @@ def severities(batch: Tensor, name: str, seed: int) -> Iterator[Tensor]:
 
 
 def _transformed(batch: Tensor, matrices: Tensor, offsets: Tensor) -> Tensor:
-    """Sample where output coordinates, from -1 to 1, are mapped to by (N, 2, 2) matrices and (N, 2) offsets."""
+    """Sample where output coordinates, from -1 to 1, are mapped to by (N, 2, 2) matrices and (N, 2) offsets.
+
+    What comes in from outside is background, or of photographs, which have none, what is at their border.
+    """
+    border = torch.cat([batch[..., [0, -1], :].flatten(), batch[..., [0, -1]].flatten()])
+    outside = "zeros" if border.median() == 0 else "border"
     grid = functional.affine_grid(torch.cat([matrices, offsets[:, :, None]], 2), list(batch.shape), align_corners=False)
-    return functional.grid_sample(batch, grid, padding_mode="border", align_corners=False)
+    return functional.grid_sample(batch, grid, padding_mode=outside, align_corners=False)
 
 
 def _uniform(batch: Tensor, generator: Generator) -> Tensor:

@@ -153,7 +153,6 @@ def _scored(
     classifier = build_classifier(config, saved.model, datamodule)
     trainer = build_trainer(_alone(config, seed), saved.folder, machine, classifier)
     if split == "train":  # in their order and without augmentation, as a validation takes its samples
-        datamodule.setup()
         datamodule.validation = datamodule.training
     score = trainer.test if split == "test" else trainer.validate
     try:

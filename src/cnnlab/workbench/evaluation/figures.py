@@ -171,8 +171,8 @@ def robustness(subject: Subject) -> Files:
             accuracies[name].append(_accuracy(subject, spoilt, labels))
             examples[name].append(spoilt[example].numpy().copy())  # a view would keep all of them
     strengths = {name: corruption.in_words for name, corruption in CORRUPTIONS.items()}
-    chosen_how = "all" if len(labels) == len(scores.labels) else f"at random, seed {subject.seed}:"
-    title = f"{subject.name}: accuracy on worse images ({chosen_how} {len(labels):,})"
+    which = "all of them" if len(labels) == len(scores.labels) else f"{len(labels):,} at random, seed {subject.seed}"
+    title = f"{subject.name}: accuracy on worse images ({which})"
     rows: list[list[Any]] = [["corruption", "severity", "strength", "unit", "accuracy"]]
     for name, values in accuracies.items():
         corruption = CORRUPTIONS[name]

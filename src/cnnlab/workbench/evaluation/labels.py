@@ -21,7 +21,8 @@ def suspicious(scores: Scores) -> Tensor:
     labels, predicted, probabilities = scores.labels, scores.predicted, scores.probabilities
     of_label = probabilities.gather(1, labels[:, None])[:, 0]
     counts = torch.bincount(labels, minlength=probabilities.shape[1])
-    usual = torch.zeros(probabilities.shape[1]).index_add(0, labels, of_label) / counts.clamp(min=1)
+    sums = torch.zeros(len(counts), dtype=of_label.dtype).index_add(0, labels, of_label)
+    usual = sums / counts.clamp(min=1)
     usual[counts == 0] = float("inf")
     sure = probabilities.gather(1, predicted[:, None])[:, 0]
     doubtful = torch.nonzero((predicted != labels) & (sure >= usual[predicted]))[:, 0]

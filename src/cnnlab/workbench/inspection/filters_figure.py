@@ -14,8 +14,8 @@ _MOST_LAYERS = 6
 _MOST_OUTPUTS, _MOST_INPUTS = 24, 16
 _PER_ROW = 12  # kernels of a layer with a single input channel, which stand in several rows
 _SIGNED = "PuOr"  # white at 0
-_HIGHEST, _LARGEST_PIXEL = 2.2, 0.13  # inches, of a panel and of one weight in it
-_HEADING, _GAP, _TOP = 0.52, 0.25, 0.62  # inches: above a panel, between panels, above all of them
+_HIGHEST, _LARGEST_PIXEL = 2.05, 0.13  # inches, of a panel and of one weight in it
+_HEADING, _GAP, _TOP = 0.42, 0.25, 0.58  # inches: above a panel, between panels, above all of them
 
 
 class _Panel(NamedTuple):
@@ -58,8 +58,8 @@ def _placed(layers: Sequence[Weights]) -> list[_Panel]:
         rows, columns = values.shape
         pixel = min(_LARGEST_PIXEL, _HIGHEST / rows, (WIDTH - 0.2) / columns)
         width, height = columns * pixel, rows * pixel
-        room = max(width, 2.1)  # the heading's
-        if left > 0.1 and left + room > WIDTH:
+        room = max(width, 1.9)  # the heading's
+        if left > 0.1 and left + room > WIDTH - 0.05:
             left, top = 0.1, lowest + _GAP + _HEADING
         panels.append(_Panel(layer, values, left, top, width, height))
         left, lowest = left + room + _GAP, max(lowest, top + height)

@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
 from cnnlab.workbench.canvas import GREY, ORANGE, PALE, SKY, WIDTH, figure, png, project_style
 from cnnlab.workbench.inspection.activations import is_beside
 from cnnlab.workbench.inspection.layers import Inspection, Layer, joined_sizes
-from cnnlab.workbench.notation import shortened
+from cnnlab.workbench.notation import shortened, times
 
 _MOST_PER_ROW = 6
 _ABOVE, _BELOW, _LINE, _SKIP = 0.78, 0.55, 0.125, 0.3  # inches: around a box, of a line of text, of an arc over boxes
@@ -53,7 +53,7 @@ def draw(inspection: Inspection, title: str) -> bytes:
         axes = drawn.subplots()
         axes.set(xlim=(0, WIDTH), ylim=(0, height))
         axes.axis("off")
-        axes.text(0.15, height - 0.15, title, va="top", fontweight="bold")
+        axes.text(0.15, height - 0.15, times(title), va="top", fontweight="bold")
         if any(box.is_beside for box in boxes):
             axes.text(
                 0.15, 0.1, "without an arrow: works beside the layers before it, on an earlier output", fontsize=7
@@ -66,7 +66,7 @@ def draw(inspection: Inspection, title: str) -> bytes:
             axes.text(
                 x,
                 y + 0.47,
-                joined_sizes(box.shape).replace("x", "×"),
+                times(joined_sizes(box.shape)),
                 ha="center",
                 va="bottom",
                 fontsize=8.5,
@@ -124,7 +124,7 @@ def _merged(inspection: Inspection, by_space: bool) -> list[_Box]:
 
 
 def _words(layer: Layer) -> str:
-    return f"{layer.layer} {layer.kernel_size}".strip().replace("x", "×")
+    return times(f"{layer.layer} {layer.kernel_size}".strip())
 
 
 def _on_a_skip(layers: list[Layer], earlier: list[tuple[int, ...]]) -> list[Layer]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cnnlab.workbench.canvas import BLUE, GREY, PALE, figure, png, project_style
 from cnnlab.workbench.inspection.activations import Activation, Values
 from cnnlab.workbench.inspection.sample import PLAIN, Appearance
-from cnnlab.workbench.notation import shortened
+from cnnlab.workbench.notation import shortened, times
 
 _MOST_MAPS = 10  # rows
 _COLUMN, _MAP = 0.98, 0.56  # inches: a column's width, the side of the largest map
@@ -128,7 +128,7 @@ def chosen_channels(number: int) -> NDArray[np.int_]:
 def _label(stage: Activation) -> str:
     name, _, size = stage.layer.partition(" ")
     shown = stage.values.shape[0]
-    lines = [shortened(name, 12), size.replace("x", "×")]
+    lines = [shortened(name, 12), times(size)]
     if stage.values.ndim > 1 and shown > _MOST_MAPS:
         lines.append(f"{'first ' if stage.layer == _WORDS else ''}{_MOST_MAPS} of {shown}")
     return "\n".join(line for line in lines if line)

@@ -217,3 +217,18 @@ def test_batches_of_data_on_a_gpu_are_those_of_the_cpu() -> None:
     for augment in (Shift(2), Affine()):
         batches = [next(iter(loader(on_gpu, 16, EpochOrder(64, 0), augment=augment)))[0] for _ in range(2)]
         assert torch.equal(*batches)
+
+
+def test_weighted_samples_are_drawn_anew_in_each_epoch() -> None:
+    """A class of 10 samples comes as often as one of 90; seed and epoch decide the draw, which processes share."""
+    labels = (torch.arange(2_000) < 200).long()
+    odds = torch.where(labels == 1, 0.9, 0.1)
+    order = EpochOrder(2_000, seed=3, weights=odds)
+    first = order.indices()
+    assert len(first) == 2_000
+    assert labels[first].float().mean() == pytest.approx(0.5, abs=0.04)
+    assert torch.equal(first, EpochOrder(2_000, seed=3, weights=odds).indices())
+    order.set_epoch(1)
+    assert not torch.equal(first, order.indices())
+    parts = [EpochOrder(2_000, 3, rank, 2, odds).indices() for rank in (0, 1)]
+    assert torch.equal(torch.stack(parts, dim=1).flatten(), first)
