@@ -14,6 +14,7 @@ MISTAKES = {
     "trainer=gpuu": "unknown trainer 'gpuu': choose from .*did you mean gpu",
     "augment=flop": "unknown augment 'flop': choose from affine, .*did you mean flip",
     "augment=photo augment.mixupp=1": "unknown key augment.mixupp: Photo has no such argument; did you mean mixup",
+    "augment=mixup classifier.loss=MultiMarginLoss": "augment: mixup and cutmix mix labels, .* MultiMarginLoss",
     "modle=tinyvgg": "unknown key modle; did you mean model",
     "model.hiden_units=20": "unknown key model.hiden_units; did you mean model.hidden_units",
     "model=lenet5 model.hidden_units=20": "unknown key model.hidden_units",  # only: zoo

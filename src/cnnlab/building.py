@@ -124,6 +124,19 @@ def words_argument(config: DictConfig, vocabulary: Sequence[str] | None) -> dict
     return {"vocabulary_size": len(vocabulary)}
 
 
+def _check_loss_of_mixtures(classifier: LightningModule, num_classes: int) -> None:
+    """Raise UserError for a loss that takes no shares of the classes, (N, num_classes), as targets."""
+    loss = getattr(classifier, "loss", None)
+    try:
+        if loss is not None:
+            loss(torch.zeros(2, num_classes), torch.full((2, num_classes), 1 / num_classes))
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise UserError(
+            f"augment: mixup and cutmix mix labels, which the loss {type(loss).__name__} does not take; "
+            "augment.mixup=0 augment.cutmix=0 leave them out"
+        ) from error
+
+
 def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModule) -> LightningModule:
     """Put the model into its LightningModule, and check the settings of optimizer, scheduler and monitor.
 
@@ -149,6 +162,8 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModul
     config = _with_filled_metrics(config, datamodule.num_classes)
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, **wanted}
     classifier: LightningModule = build(config, "classifier", **parts)
+    if getattr(datamodule.augment, "mixes", False):
+        _check_loss_of_mixtures(classifier, datamodule.num_classes)
     monitorable = getattr(classifier, "monitorable", [config.monitor])
     if config.monitor not in monitorable:
         choices = ", ".join(monitorable)

@@ -75,6 +75,11 @@ class Photo:
         """Whether images may be exchanged for their mirror images, which is wrong for digits and letters."""
         return self.flip > 0 or self.vertical_flip > 0
 
+    @property
+    def mixes(self) -> bool:
+        """Whether labels become shares of several classes."""
+        return self.mixup > 0 or self.cutmix > 0
+
     def check(self, sample: Tensor) -> None:
         """Raise UserError for a change that images (C, H, W) like this one cannot have."""
         used = [name for name in ("randaugment", "color") if getattr(self, name)]
@@ -101,7 +106,7 @@ class Photo:
 
     def mix(self, batch: Tensor, generator: Generator) -> mixing.Mixed | None:
         """See augment.Mixing."""
-        if self.mixup or self.cutmix:
+        if self.mixes:
             return mixing.mixed(batch, self.mixup, self.cutmix, generator)
         return None
 

@@ -86,13 +86,15 @@ def _show_texts(writer: SummaryWriter, inputs: Tensor, labels: Tensor, data: Any
 
 
 def _add_grid(writer: SummaryWriter, pictures: Tensor, labels: Tensor, data: Any, per_row: int) -> None:
-    names = [_name(label, getattr(data, "class_names", None)) for label in labels]
+    class_names = None if getattr(data, "targets", None) == "values" else getattr(data, "class_names", None)
+    names = [_name(label, class_names) for label in labels]
     writer.add_image(_TAG, labelled_grid(pictures, names, per_row), 0, dataformats="HWC")
 
 
 def _name(label: Tensor, class_names: Sequence[str] | None) -> str:
-    if label.dim() == 1 and class_names is not None:  # several classes may be true of one sample
-        return ", ".join(name for name, value in zip(class_names, label.tolist(), strict=True) if value > 0.5)
+    if label.dim() == 1 and class_names is not None:  # several classes may be true of one sample, or each in part
+        found = {name: value for name, value in zip(class_names, label.tolist(), strict=True) if value >= 0.005}
+        return ", ".join(name if value > 0.995 else f"{value:.0%} {name}" for name, value in found.items())
     if label.is_floating_point() or class_names is None:
         return ", ".join(f"{value:.4g}" for value in label.reshape(-1).tolist())
     return class_names[int(label)]

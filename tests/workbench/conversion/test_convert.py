@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.io import savemat, wavfile  # only: zoo
+from scipy.io import savemat
 
 from cnnlab.data.image_folder import ImageFolder
 from cnnlab.data.npz import Npz
@@ -280,6 +280,8 @@ def test_a_table_beside_pictures(
 def test_recordings_named_by_their_label(
     convert: Callable[..., Finished], train: Callable[..., Finished], tmp_path: Path
 ) -> None:
+    from scipy.io import wavfile
+
     (tmp_path / "wavs").mkdir()
     rng = np.random.default_rng(0)
     for number in range(40):
