@@ -1,7 +1,8 @@
 """Test a trained run and show what it gets right and wrong: python evaluate.py run=latest
 
-run= a run folder or latest; split= test or val; plots=all adds filters, one sample's way through the network (index=
-chooses it) and robustness. Everything is written to <run>/evaluation/<split>.
+run= a run folder or latest; split= test, val or train; plots=all adds filters, one sample's way through the network
+(index= chooses it) and robustness; format=svg or pdf adds figures for papers. Everything is written to
+<run>/evaluation/<split>, and together on one page to <run>/report.html.
 """
 
 from omegaconf import DictConfig

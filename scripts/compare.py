@@ -27,7 +27,7 @@ REPORTS = Path("outputs/reports")
 @console.script()
 def main() -> None:
     arguments = parse_arguments()
-    write(arguments.runs, arguments.out, arguments.figures)
+    write(arguments.runs, arguments.out, arguments.figures, arguments.format)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -43,10 +43,13 @@ def parse_arguments() -> argparse.Namespace:
         "--out", type=Path, metavar="DIR", help=f"folder of the files (default {REPORTS}/comparison-<date>_<time>)"
     )
     parser.add_argument("--no-figures", dest="figures", action="store_false", help="tables only")
+    parser.add_argument(
+        "--format", choices=("png", "svg", "pdf"), default="png", help="svg or pdf: figures in that format too"
+    )
     return parser.parse_args()
 
 
-def write(runs: list[Path], out: Path | None, figures: bool) -> None:
+def write(runs: list[Path], out: Path | None, figures: bool, format: str = "png") -> None:
     """Print the table and write the files.
 
     Raises:
@@ -55,6 +58,7 @@ def write(runs: list[Path], out: Path | None, figures: bool) -> None:
     from cnnlab.runs import run_folder
     from cnnlab.runs.atomic import write_atomically
     from cnnlab.runs.commands import short_path
+    from cnnlab.workbench.canvas import also_saved_as, with_vectors
     from cnnlab.workbench.run_reports.comparison import panels, text
     from cnnlab.workbench.run_reports.comparison.compare import compare
 
@@ -73,8 +77,9 @@ def write(runs: list[Path], out: Path | None, figures: bool) -> None:
         "comparison.md": text.as_markdown(compared).encode(),
     }
     if figures:
-        drawn, why_not = panels.figures(compared)
-        files |= drawn
+        with also_saved_as(format) as vectors:
+            drawn, why_not = panels.figures(compared)
+        files |= with_vectors(drawn, vectors, format)
         remarks += why_not
     if out is None:
         out = run_folder.claim(REPORTS / f"comparison-{datetime.now():%Y-%m-%d_%H-%M-%S}")

@@ -29,10 +29,12 @@ def main(config: DictConfig) -> None:
     from cnnlab.building import words_argument
     from cnnlab.instantiation import build
     from cnnlab.runs.commands import short_path
+    from cnnlab.workbench.canvas import also_saved_as, check_format, with_vectors
     from cnnlab.workbench.inspection import layers as inspection
     from cnnlab.workbench.inspection.shapes_figure import draw
     from cnnlab.workbench.notation import aligned
 
+    check_format(config.format)
     input_shape, num_classes, vocabulary = sizes(config)
     words = words_argument(config, vocabulary)
     model = build(config, "model", input_shape=input_shape, num_classes=num_classes, **words)
@@ -45,8 +47,11 @@ def main(config: DictConfig) -> None:
     title = f"{name} on data of {inspection.joined_sizes(input_shape)}"
     folder = Path(config.out).expanduser()
     try:
-        write_atomically(folder / f"{name}.csv", as_csv(inspected.layers).encode())
-        write_atomically(folder / f"{name}.png", draw(inspected, title))
+        with also_saved_as(config.format) as vectors:
+            files = {f"{name}.csv": as_csv(inspected.layers).encode(), f"{name}.png": draw(inspected, title)}
+        files = with_vectors(files, vectors, config.format)
+        for file, content in files.items():
+            write_atomically(folder / file, content)
     except OSError as error:
         raise UserError(f"out: cannot write to {folder} ({error.strerror}); name another folder") from error
     print(f"{title}\n\n{aligned(table)}\n")
@@ -55,7 +60,7 @@ def main(config: DictConfig) -> None:
         print(inspected.fully_connected)
     print("receptive field: values of the input, in each dim, that one output value sees, padding included")
     print(f"\n{short_path(folder)}:")
-    print(f"  {name}.csv, {name}.png")
+    print(f"  {', '.join(files)}")
 
 
 def sizes(config: DictConfig) -> tuple[tuple[int, ...], int, Sequence[str] | None]:

@@ -25,20 +25,32 @@ def main(config: DictConfig) -> None:
     """Print the comparison and draw it."""
     from cnnlab.instantiation import check_value
     from cnnlab.runs.commands import short_path
+    from cnnlab.workbench.canvas import also_saved_as, check_format, with_vectors
     from cnnlab.workbench.inspection.cross_correlation import compare
     from cnnlab.workbench.inspection.cross_correlation_figure import draw
 
-    hints = {"image": str | None, "index": int, "stride": int, "padding": int | str, "dilation": int, "out": str}
+    hints = {
+        "image": str | None,
+        "index": int,
+        "stride": int,
+        "padding": int | str,
+        "dilation": int,
+        "out": str,
+        "format": str,
+    }
     for key, hint in hints.items():
         check_value(key, config[key], hint)
+    check_format(config.format)
     image, image_name = read_picture(Path(config.image).expanduser()) if config.image else read_digit(config.index)
     kernel, kernel_name = read_kernel(config.kernel)
     compared = compare(image, kernel, config.stride, config.padding, config.dilation)
     print(report(compared, image_name, kernel_name))
     folder = Path(config.out).expanduser()
     try:
-        picture = draw(compared, f"kernel {kernel_name} on {image_name}", is_ink=not config.image)
-        write_atomically(folder / f"{kernel_name}.png", picture)
+        with also_saved_as(config.format) as vectors:
+            picture = draw(compared, f"kernel {kernel_name} on {image_name}", is_ink=not config.image)
+        for name, content in with_vectors({f"{kernel_name}.png": picture}, vectors, config.format).items():
+            write_atomically(folder / name, content)
     except OSError as error:
         raise UserError(f"out: cannot write to {folder} ({error.strerror}); name another folder") from error
     print(f"\npicture: {short_path(folder / f'{kernel_name}.png')}")

@@ -116,12 +116,12 @@ def watch(command: list[str], screen: Screen, after: float | None) -> None:
     end = float("inf") if after is None else time.monotonic() + after
     process, terminal = pty.fork()
     if process == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, screen.width, 0, 0))
         try:
             os.execvp(command[0], command)
         except OSError as error:
             print(error, file=sys.stderr)
         os._exit(127)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, screen.width, 0, 0))
     output = b""
     while time.monotonic() < end:
         if not select.select([terminal], [], [], 0.1)[0]:

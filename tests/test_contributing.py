@@ -117,7 +117,7 @@ def test_another_task_stops_and_goes_on(
     settings += ["trainer.max_epochs=3", "classifier.metrics=[f1]"]
     first = run_command(line, copy, environment, *settings)
     assert first.returncode == 0, first.stderr
-    lines = re.findall(r"epoch (\d)/3 .* val .*distance ([\d.]+)", first.stdout)
+    lines = re.findall(r"epoch (\d)/3 .*val .*distance ([\d.]+)", first.stdout)
     errors = {int(epoch): float(error) for epoch, error in lines}
     metrics = json.loads((copy / "run/metrics.json").read_text())
     assert metrics["best_epoch"] == min(errors, key=lambda epoch: errors[epoch])

@@ -49,9 +49,10 @@ MAKE = [line for line in commands() if line.startswith("make")]
 TRIED = {*TRAIN, *MAKE, 'eval "$(python train.py -sc install=bash)"'}
 # only: workbench
 MEASURED = calls_of("scripts/seeds.py")
-EXPLAINED = calls_of("scripts/inspect_model.py", "scripts/show_convolution.py")
+EXPLAINED = calls_of("scripts/inspect_model.py", "scripts/show_convolution.py", "scripts/find_lr.py")
 OF_A_RUN = calls_of("evaluate.py", "predict.py", "scripts/runs.py", "scripts/compare.py", "scripts/export.py")
-TRIED |= {*MEASURED, *EXPLAINED, *OF_A_RUN}
+OF_DATA = calls_of("scripts/inspect_data.py", "scripts/convert.py")
+TRIED |= {*MEASURED, *EXPLAINED, *OF_A_RUN, *OF_DATA}
 # end only
 # only: sweep
 OF_A_SEARCH = "python scripts/report.py outputs/sweeps/tinyvgg"
@@ -178,6 +179,25 @@ def test_explained(line: str, command: Callable[..., Finished], tmp_path: Path) 
     shown = command(*shlex.split(line)[1:])
     assert shown.status == 0, shown.err
     assert list(tmp_path.glob("outputs/*/*.png"))
+
+
+@pytest.mark.usefixtures("white_figures")
+@pytest.mark.parametrize("line", OF_DATA)
+def test_data_are_looked_at_and_converted(line: str, command: Callable[..., Finished], tmp_path: Path) -> None:
+    make_data(tmp_path)
+    rng = np.random.default_rng(0)
+    rows = [",".join(map(str, [n % 2, *rng.integers(0, 256, 784)])) for n in range(60)]
+    pixels = ",".join(f"pixel{i}" for i in range(784))
+    (tmp_path / "train.csv").write_text("\n".join([f"label,{pixels}", *rows]))
+    (tmp_path / "test.csv").write_text("\n".join([pixels, *(row[2:] for row in rows[:3])]))
+    (tmp_path / "images").mkdir()
+    for path in (tmp_path / "photos").glob("*/*.png"):
+        shutil.copy(path, tmp_path / f"images/{path.parent.name}{path.name}")
+    names = [f"{kind}{n},{kind}" for kind in ("cats", "dogs") for n in range(25)]
+    (tmp_path / "labels.csv").write_text("\n".join(["id,breed", *names]))
+    done = command(*shlex.split(line)[1:])
+    assert done.status == 0, done.err
+    assert "\nwritten " in done.out or list(tmp_path.glob("outputs/inspection/*/inspect_data.png"))
 
 
 @pytest.mark.usefixtures("white_figures")

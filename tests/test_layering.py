@@ -75,7 +75,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "cnnlab": ({"cnnlab"}, {"optuna", "matplotlib"}),
     # only: sweep or workbench
     "cnnlab.workbench": ({"cnnlab"}, set()),
-    "cnnlab.workbench.canvas": ({"cnnlab.workbench.notation"}, _HEAVY),
+    "cnnlab.workbench.canvas": ({"cnnlab.errors", "cnnlab.workbench.notation"}, _HEAVY),
     "cnnlab.workbench.notation": ({"cnnlab.errors", "cnnlab.notation"}, _HEAVY),
     # end only
     # only: workbench

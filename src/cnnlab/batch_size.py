@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # Larger batches hardly train faster, and an epoch of few steps learns less.
 LARGEST = 512
+# Devices with a memory of their own.
+LIMITED = ("cuda",)
 
 
 def settle_batch_size(
@@ -39,14 +41,14 @@ def settle_batch_size(
         return
     if config.trainer.get("devices", 1) not in (1, "1") or config.trainer.get("num_nodes", 1) != 1:
         raise UserError("data.batch_size=auto needs a single device; give a number")
-    if machine.accelerator == "cuda":
+    if machine.accelerator in LIMITED:
         size = _found(config, machine, classifier, datamodule)
         scaled = scaled_rate(config, size / DEFAULT_BATCH_SIZE)
         advice = f"; if optimizer.lr={config.optimizer.lr:g} is good for {DEFAULT_BATCH_SIZE}, try {scaled}"
-        log.info("batch  %d samples a step fit into the GPU's memory%s", size, advice if scaled else "")
+        log.info("batch   %d samples a step fit into the GPU's memory%s", size, advice if scaled else "")
     else:
         size = datamodule.batch_size
-        log.info("batch  %d samples a step, the default: memory is no limit on the %s", size, machine.accelerator)
+        log.info("batch   %d samples a step, the default: memory is no limit on the %s", size, machine.accelerator)
     datamodule.batch_size = config.data.batch_size = size
     saved = run_dir / ".hydra/config.yaml"
     if saved.is_file():
@@ -84,7 +86,7 @@ def largest_that_fits(step: Callable[[int], None], largest: int) -> int:
                 raise UserError(
                     "not even one sample fits into the GPU's memory; try a smaller network or smaller samples"
                 ) from error
-            log.info("batch  %d samples a step do not fit into the GPU's memory", size)
+            log.info("batch   %d samples a step do not fit into the GPU's memory", size)
         # After the except clause, which would keep the step's tensors alive.
         _free_memory()
         size //= 2

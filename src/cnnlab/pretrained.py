@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cnnlab.blocks.library_network import Published
 from cnnlab.blocks.pretrained import first_convolution, load_fitting
+from cnnlab.colours import labelled
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.files.download import DownloadFailed, fetch
 from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
@@ -76,7 +77,7 @@ def load_pretrained(model: nn.Module, datamodule: DataModule) -> None:
     known = content.get("data", {}) if is_run else {}
     statistics = (known["mean"], known["std"]) if {"mean", "std"} <= known.keys() else model.normalisation
     classes = "; the last layer starts anew, for other classes" if head_is_new else ""
-    log.info("weights %s%s", short_path(path), classes)
+    log.info(labelled(f"weights  {short_path(path)}{classes}"))
     _normalise(datamodule, statistics)
 
 
@@ -106,7 +107,7 @@ def _downloaded(published: Published) -> Path:
     of_torch = Path(torch.hub.get_dir()) / "checkpoints"
     found = next((folder / name for folder in [*folders, of_torch] if (folder / name).is_file()), None)
     if found is None:
-        log.info("weights downloading %s to %s", url, folders[-1])
+        log.info(labelled(f"weights  downloading {url} to {folders[-1]}"))
         try:
             fetch([url], lambda folder: _download(url, folder / name), folders[-1])
         except DownloadFailed as error:
@@ -139,11 +140,11 @@ def _normalise(datamodule: DataModule, statistics: Statistics) -> None:
     mean, std = (_for_channels(values, channels) for values in statistics)
     # Pictures hold values from 0 to 1. Other values, as of a spectrogram, keep their own mean and deviation.
     if not all(0 <= value <= 1 for value in datamodule.mean):
-        log.info("        the data are not pictures with values from 0 to 1 and keep their own mean and deviation")
+        log.info("         the data are not pictures with values from 0 to 1 and keep their own mean and deviation")
         return
     datamodule.normalise_by(mean, std)
     shown = [" ".join(f"{value:.3g}" for value in values[:4]) for values in (mean, std)]
-    log.info("        the data are normalised as these weights expect: mean %s, std %s", *shown)
+    log.info("         the data are normalised as these weights expect: mean %s, std %s", *shown)
 
 
 def _for_channels(values: Sequence[float], channels: int) -> list[float]:

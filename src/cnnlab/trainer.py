@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from cnnlab.direction import direction_of_part
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.instantiation import build, check_arguments, takes_argument, target
+from cnnlab.runs import tracking
 from cnnlab.runs.checkpoint_io import AtomicCheckpointIO
 from cnnlab.runs.commands import short_path
 from cnnlab.speed import compiling, fast_loop, lean, lightning_internals
@@ -30,7 +31,7 @@ _OURS = ("channels_last", "num_threads", "precision", "accelerator", "lean", "fa
 
 # Arguments of Lightning's Trainer for which this project has other keys.
 _INSTEAD = {
-    "logger": "logger=none, csv or tensorboard chooses the loggers",
+    "logger": "logger=none, csv, tensorboard or another file of conf/logger chooses the loggers",
     "callbacks": "conf/callbacks lists them; +callbacks.<name>._target_=<class> adds one",
     "enable_checkpointing": "~callbacks.checkpoint leaves best.ckpt and last.ckpt out",
     "enable_progress_bar": "~callbacks.progress leaves bar and lines out",
@@ -149,8 +150,12 @@ def _build_profiler(name: str | None, run_dir: Path) -> Profiler:
 def _build_loggers(config: DictConfig, run_dir: Path, steps_done: int) -> list[Logger]:
     loggers = []
     for name, node in (config.get("logger") or {}).items():
-        given: dict[str, Any] = {"save_dir": str(run_dir)}
+        kind = target(config, f"logger.{name}")
+        given: dict[str, Any] = dict(tracking.arguments(name, kind, run_dir))
         if steps_done and node["_target_"].endswith("TensorBoardLogger"):
             given["purge_step"] = steps_done + 1
-        loggers.append(build(config, f"logger.{name}", **given))
+        try:
+            loggers.append(build(config, f"logger.{name}", **{key: given[key] for key in given if key not in node}))
+        except ModuleNotFoundError as error:
+            raise tracking.missing_package(name, kind, error) from error
     return loggers

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch import LightningModule, seed_everything
 from omegaconf import DictConfig
 
 from cnnlab.batch_size import scaled_rate, settle_batch_size
@@ -12,14 +12,13 @@ from cnnlab.callbacks.checkpoint import load_scored_weights
 from cnnlab.colours import labelled
 from cnnlab.data.datamodule import DataModule
 from cnnlab.pretrained import load_pretrained  # only: zoo
-from cnnlab.runs import failures, resuming, run_record
+from cnnlab.runs import failures, resuming, run_record, tracking
 from cnnlab.runs.checkpoint_io import load_checkpoint
 from cnnlab.runs.commands import short_path
 from cnnlab.runs.end_table import end_table
 from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.schedules import length_argument
 from cnnlab.speed import hardware
-from cnnlab.speed.hardware import Hardware
 from cnnlab.trainer import build_trainer
 
 log = logging.getLogger(__name__)
@@ -58,18 +57,22 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     datamodule.check_processes(trainer.world_size)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     log.info(labelled(f"model   {type(model).__name__}, {num_parameters:,} parameters"), extra={"in_grid": "once"})
-    _record_the_start(config, run_dir, machine, datamodule, trainer)
-    with failures.explained(run_dir, datamodule.batch_size, scaled_rate(config, 0.5)):
+    run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
+    log.info(labelled(f"device  {machine.device}, {machine.precision}"), extra={"in_grid": "once"})
+    loggers = dict(zip(config.get("logger") or {}, trainer.loggers, strict=True))
+    settings = run_record.hyperparameters(config, datamodule.dataset)
+    explained = failures.explained(run_dir, datamodule.batch_size, scaled_rate(config, 0.5))
+    with tracking.recorded(loggers, settings, run_dir), explained:
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)
         scores = run_record.scores(trainer)
         if config.test:
             load_scored_weights(trainer)
             trainer.test(classifier, datamodule=datamodule, verbose=False)
             scores |= run_record.scores_of("test", trainer)
-    metrics = {"dataset": datamodule.dataset, "model": type(model).__name__, **scores, "num_parameters": num_parameters}
-    metrics |= {"batch_size": datamodule.batch_size * trainer.world_size, "seed": config.seed}
-    metrics |= {"device": machine.device, "precision": machine.precision}
-    run_record.log_outcome(trainer, metrics)
+        metrics = {"dataset": datamodule.dataset, "model": type(model).__name__, **scores}
+        metrics |= {"num_parameters": num_parameters, "batch_size": datamodule.batch_size * trainer.world_size}
+        metrics |= {"seed": config.seed, "device": machine.device, "precision": machine.precision}
+        run_record.log_outcome(trainer, metrics)
     run_record.write_time(trainer, datamodule, run_dir)
     run_record.write_json(run_dir / "metrics.json", metrics)
     log.info(end_table(metrics, run_dir, config), extra={"in_grid": "never"})
@@ -91,13 +94,3 @@ def _where_to_go_on(
     end = f" of {config.trainer.max_epochs}" if config.trainer.max_epochs > 0 else ""
     log.info("going on after epoch %d%s", saved["epoch"] + 1, end)
     return last, saved["global_step"]
-
-
-def _record_the_start(
-    config: DictConfig, run_dir: Path, machine: Hardware, datamodule: DataModule, trainer: Trainer
-) -> None:
-    """Write environment.json and the loggers' table of hyperparameters before the training begins."""
-    run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
-    log.info(labelled(f"device  {machine.device}, {machine.precision}"), extra={"in_grid": "once"})
-    for logger in trainer.loggers:
-        logger.log_hyperparams(run_record.hyperparameters(config, datamodule.dataset))

@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from cnnlab.overrides import for_hydra, parsed, value_of
+from cnnlab.overrides import as_typed, for_hydra, parsed, value_of
 
 PATHS = [
     "plain",
@@ -50,6 +50,12 @@ def test_arguments_of_other_libraries_need_no_plus() -> None:
         "-m",
         "+trainer.x=1",
     ]
+
+
+def test_what_was_rewritten_is_shown_as_it_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.chdir(str(tmp_path))
+    typed = ["data.root=my, photos", "data.path=/else/x=1.npz", "trainer.max_time=1", "model.pool=avg", "+a=1", "word"]
+    assert as_typed(for_hydra(typed)) == typed
 
 
 def test_parsed_overrides_are_keys_and_values_as_typed() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,17 +177,17 @@ def test_one_batch_is_learnt_completely(train: Callable[..., Finished]) -> None:
     assert run.metrics["epochs"] < 200
     assert "test/accuracy" not in run.metrics
     assert run.metrics["learnt_after"] == run.metrics["epochs"]
-    assert f"learnt       yes, completely after {run.metrics['epochs']} epochs" in run.out
+    assert f"learned      yes: the batch of 32 is learned by heart after {run.metrics['epochs']} epochs" in run.out
     again = train("trainer=overfit", "trainer.accelerator=cpu", "logger=none", "trainer.max_epochs=2")
     assert again.metrics["learnt_after"] is None
-    assert "learnt       no, not after 2 epochs" in again.out
+    assert "learned      NO: the batch of 32 is not learned after 2 epochs" in again.out
 
 
 def test_the_direction_follows_from_the_monitor(smoke: Callable[..., Finished]) -> None:
     """Learning far too fast, the loss is at its worst in some epoch: best.ckpt is of the one where it is lowest."""
     fast = ["model=linear", "optimizer.lr=1", "scheduler=none", "test=false", "logger=none", "trainer.max_epochs=4"]
     run = smoke(*fast, "monitor=val/loss")
-    losses = [float(line.partition("val/loss")[2].split()[0]) for line in run.out.splitlines() if "epoch " in line[:6]]
+    losses = [float(loss) for loss in re.findall(r"^epoch .* val .* loss ([\d.]+)", run.out, re.MULTILINE)]
     assert len(losses) == 4
     assert max(losses) > 1.1 * min(losses)
     assert run.metrics["best_epoch"] == 1 + losses.index(min(losses))
@@ -304,7 +305,8 @@ def test_out_of_memory_suggests_a_batch_size(smoke: Callable[..., Finished], mon
 
     monkeypatch.setattr("cnnlab.classifier.Classifier.training_step", out_of_memory)
     run = smoke("data.batch_size=64")
-    assert run.err == "error: out of GPU memory with data.batch_size=64; try data.batch_size=32\n"
+    expected = "error: out of GPU memory with data.batch_size=64; try data.batch_size=32 optimizer.lr=0.0035\n"
+    assert run.err == expected
     assert run.status == 1
 
 

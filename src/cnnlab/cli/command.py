@@ -4,8 +4,8 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from cnnlab.cli import console, grid
+from cnnlab.cli.arguments import arguments_for_hydra, is_first_process
 from cnnlab.cli.config_errors import in_one_line, refuse_misplaced_header, refuse_unknown_flags
 from cnnlab.cli.help import help_text, is_wanted
 from cnnlab.cli.jobs import Jobs
 from cnnlab.cli.lazy_help import lazy_help_allowed
+from cnnlab.cli.process_state import changed_argv, changed_environment
 from cnnlab.cli.signals import signals_raise
 from cnnlab.colours import coloured
 from cnnlab.errors import Interrupted
-from cnnlab.overrides import for_hydra, value_of, with_value
 from cnnlab.runs import resuming, run_folder
 from cnnlab.speed.threads import wait_briefly
 
@@ -94,8 +95,8 @@ class Command:
         # With HYDRA_FULL_ERROR Hydra raises errors, which are reported here; without it, it prints them and exits.
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
         command_line = [script, *arguments_for_hydra(arguments)]
-        environment = _environment("HYDRA_FULL_ERROR", "1")
-        with signals_raise(), _argv(command_line), lazy_help_allowed(), environment, grid.announced(arguments):
+        environment = changed_environment("HYDRA_FULL_ERROR", "1")
+        with signals_raise(), changed_argv(command_line), lazy_help_allowed(), environment, grid.announced(arguments):
             hydra_main(_guarded(self.task, jobs))()
             if table := grid.grid_table(jobs.of_grid, arguments):
                 print(table)
@@ -121,10 +122,10 @@ def _guarded(task: Task, jobs: Jobs) -> Task:
         jobs.begin(folder, config, settings)
         resume = bool(config.get("resume"))
         try:
-            with run_folder.in_use(folder, alone=resume and _is_first_process()):
+            with run_folder.in_use(folder, alone=resume and is_first_process()):
                 if resume:
                     config = resuming.saved_config(folder, config, list(settings.overrides.task))
-                with _environment("HYDRA_FULL_ERROR", None):
+                with changed_environment("HYDRA_FULL_ERROR", None):
                     return task(config)
         except Exception as error:
             if jobs.fail(error, settings):
@@ -135,50 +136,3 @@ def _guarded(task: Task, jobs: Jobs) -> Task:
             raise
 
     return guarded
-
-
-def _is_first_process() -> bool:
-    """Return whether this process started the run. Further ones get its rewritten arguments and share its folder."""
-    return "LOCAL_RANK" not in os.environ
-
-
-def arguments_for_hydra(arguments: list[str]) -> list[str]:
-    """Rewrite the arguments such that Hydra understands them and works in the folder of a run that is continued.
-
-    Raises:
-        UserError: if that run cannot continue, or a new run would use a folder that already holds one.
-    """
-    overrides = for_hydra(arguments)
-    for key in ("run", "resume", "init_from"):
-        if value_of(key, overrides) == run_folder.LATEST:
-            overrides = with_value(key, str(run_folder.find(run_folder.LATEST)), overrides)
-    resume = value_of("resume", overrides)
-    is_rewritten = not _is_first_process() and value_of("hydra.run.dir", overrides) is not None
-    if resume is not None and not is_rewritten:
-        overrides = resuming.arguments_for_resume(Path(resume), overrides)
-    elif _is_first_process():
-        run_folder.refuse_used(overrides)
-    return overrides
-
-
-@contextmanager
-def _argv(argv: list[str]) -> Iterator[None]:
-    """Set sys.argv, from which Hydra reads its arguments and Lightning those of further processes."""
-    given, sys.argv = sys.argv, argv
-    try:
-        yield
-    finally:
-        sys.argv = given
-
-
-@contextmanager
-def _environment(name: str, value: str | None) -> Iterator[None]:
-    previous = os.environ.pop(name, None)
-    if value is not None:
-        os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.pop(name, None)
-        if previous is not None:
-            os.environ[name] = previous

@@ -109,7 +109,8 @@ def grid_table(jobs: Sequence[Job], arguments: Sequence[str]) -> str:
         shown += ["", f"best: run {best + 1}, {short_path(jobs[best].folder)}"]
     shown.append("Test scores are not shown: choose first, by validation; then look at one run's.")
     # only: workbench
-    shown += ["", "What next?", f"  {script('scripts/compare.py', [short_path(jobs[0].folder.absolute().parent)])}"]
+    compare = script("scripts/compare.py", [short_path(jobs[0].folder.absolute().parent)])
+    shown += ["", coloured("What next?", "bold"), f"  {compare}"]
     # end only
     return "\n".join(["", coloured(header, "dim"), *shown])
 

@@ -139,7 +139,7 @@ def _recoloured(batch: Tensor, strength: float, generator: Generator) -> Tensor:
 
 def _erased(batch: Tensor, probability: float, generator: Generator) -> Tensor:
     area = _uniform(batch, *_ERASED_AREA, generator)
-    ratio = _uniform(batch, *map(math.log, _ERASED_RATIO), generator).exp()
+    ratio = _uniform(batch, math.log(_ERASED_RATIO[0]), math.log(_ERASED_RATIO[1]), generator).exp()
     heights, widths = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
     covered = mixing.rectangles(heights, widths, batch.shape[2:], generator)
     covered = covered & _chosen(batch, probability, generator)

@@ -4,6 +4,7 @@ import textwrap
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -228,12 +229,18 @@ class DataModule(LightningDataModule):
         _check_share("validation", self.validation, num_processes)
 
     def summary(self) -> str:
-        """Describe the data for the log: samples, shape, statistics and how many training samples each class has."""
+        """Describe the data for the log, in lines that fit a narrow terminal."""
+        width, gap = _LINE - _INDENT, f"\n{' ' * _INDENT}"
+        lines = [line for fact in self.facts() for line in textwrap.wrap(fact, width, break_on_hyphens=False)]
+        return f"data    {gap.join(lines)}".replace(_NO_BREAK, " ")
+
+    def facts(self) -> list[str]:
+        """Return samples, shape and statistics, then how many training samples each class has."""
         shape = "x".join(map(str, self.input_shape))
         name = self.dataset if self.fold is None else f"{self.dataset}, fold {self.fold} of 0-{self.num_folds - 1}"
         numbers = f", mean {_short(self.mean)}, std {_short(self.std)}" if self.vocabulary is None else ""
         lines = [
-            f"data    {name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
+            f"{name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
             f"of {shape}{numbers}"
         ]
         if (counts := self.class_counts()) is not None:
@@ -249,8 +256,7 @@ class DataModule(LightningDataModule):
             lines.append(f"{self.num_classes} {kinds}: {', '.join(shown)}{more}; {about}")
         else:
             lines.append(f"values: {', '.join(self.class_names[:_NUM_SHOWN])}")
-        wrapped = [part for line in lines for part in textwrap.wrap(line, _LINE - _INDENT, break_on_hyphens=False)]
-        return f"\n{' ' * _INDENT}".join(wrapped).replace(_NO_BREAK, " ")
+        return lines
 
     def class_counts(self) -> list[int] | None:
         """Return how many training samples each class or label has; None for values."""
@@ -276,6 +282,13 @@ class DataModule(LightningDataModule):
             "seed": self.seed,
             "checksums": dict(self.checksums),
         }
+
+    def sample_paths(self, split: str) -> list[Path] | None:
+        """Return the file of each sample of train, val or test, in their order; None if the samples are no files."""
+        assert self._splits is not None, "call setup first"
+        splits = {"train": self._splits.training, "val": self._splits.validation, "test": self._splits.test}
+        samples, size = splits[split], {"train": self.train_size, "val": self.val_size}.get(split)
+        return samples.first(size).paths() if isinstance(samples, LazySamples) else None
 
     def train_dataloader(self) -> Loader:
         rank, world_size = self._place

@@ -96,10 +96,10 @@ class ImageFolder(DataModule):
     def description(self) -> dict[str, Any]:
         return super().description() | {"full_scale": self.full_scale, "resize": self.resize}
 
-    def summary(self) -> str:
+    def facts(self) -> list[str]:
         """See DataModule; also what was done to images whose sides have another ratio, and what else could be done."""
         if self.size is None or self._largest_cut == 0:
-            return super().summary()
+            return super().facts()
         most = "" if self._largest_cut is None else f", at most {self._largest_cut:.0%} of an image"
         done = {
             "crop": f"the ends of the longer side are cut off{most}",
@@ -107,7 +107,7 @@ class ImageFolder(DataModule):
             "squash": "images are squashed, so that things change their shape",
         }
         others = " and ".join(how for how in done if how != self.resize)
-        return f"{super().summary()}\n       resize={self.resize}: {done[self.resize]}; the other ways are {others}"
+        return [*super().facts(), f"resize={self.resize}: {done[self.resize]}; the other ways are {others}"]
 
     def read(self) -> Splits:
         if self.labels is None:

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,11 @@ class LazySamples(LabelledSamples):
             samples = (self[index] for index in range(len(self)))
             return next((sample[0] for sample in samples if isinstance(sample, tuple)), None)
 
+    def paths(self) -> list[Path] | None:
+        """Return the file of each sample; None if the samples are no files."""
+        paths = getattr(self.dataset, "paths", None)
+        return None if paths is None else [paths[index] for index in self.indices.tolist()]
+
     def load(self, num_workers: int, description: str) -> TensorSamples:
         """Read every sample into memory.
 
@@ -126,6 +132,8 @@ class _InTurn(Dataset[Any]):
 
     def __init__(self, first: TensorSamples | LazySamples, second: TensorSamples | LazySamples) -> None:
         self.first, self.second = first, second
+        files = [part.paths() if isinstance(part, LazySamples) else None for part in (first, second)]
+        self.paths = None if None in files else [path for part in files for path in part or []]
 
     def __getitem__(self, index: int) -> Any:
         own = index - len(self.first)

@@ -24,7 +24,7 @@ def randaugment(batch: Tensor, num_operations: int, level: float, generator: Gen
     for _ in range(num_operations):
         draws = torch.randint(2 * len(names), (len(batch),), generator=generator, device=batch.device)
         changed = batch.clone()
-        for draw in draws.unique().tolist():
+        for draw in sorted(set(draws.tolist())):
             name, sign = names[draw // 2], 1 if draw % 2 else -1
             chosen = draws == draw
             changed[chosen] = _OPERATIONS[name](batch[chosen], sign * level)

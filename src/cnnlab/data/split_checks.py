@@ -129,11 +129,12 @@ def warn_of_other_scale(training: TensorSamples, others: Mapping[str, Samples]) 
 
 def num_copies(inputs: Tensor, training: Tensor) -> int:
     """Return the number of samples (N, …) that are also training samples, by hashes of 64 bits of all their values."""
-    hashes = set(_hashes(training))
-    return sum(one in hashes for one in _hashes(inputs))
+    known = set(hashes(training))
+    return sum(one in known for one in hashes(inputs))
 
 
-def _hashes(inputs: Tensor) -> Iterator[int]:
+def hashes(inputs: Tensor) -> Iterator[int]:
+    """Return a number for each sample (N, …), the same for samples of which all values are equal."""
     return (hash(sample.tobytes()) for sample in inputs.cpu().flatten(1).contiguous().view(torch.uint8).numpy())
 
 

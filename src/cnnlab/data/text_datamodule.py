@@ -107,12 +107,12 @@ class TextDataModule(DataModule):
         assert self.vocabulary is not None
         return super().description() | {"vocabulary": list(self.vocabulary)}
 
-    def summary(self) -> str:
+    def facts(self) -> list[str]:
         """As for all data; also the size of the vocabulary, and how many words it lacks."""
         assert self.vocabulary is not None
         assert isinstance(self.validation, TensorSamples)  # texts are always read whole
         validation = self.validation.inputs
         unknown = int((validation == UNKNOWN).sum()) / max(1, int((validation != PADDING).sum()))
-        words = f"       {len(self.vocabulary) - 2:,} words occur at least {self.min_count} times in the training texts"
+        words = f"{len(self.vocabulary) - 2:,} words occur at least {self.min_count} times in the training texts"
         cut = f"; {self._num_cut:,} of these were cut" if self._num_cut else ""
-        return f"{super().summary()}\n{words}{cut}; {unknown:.1%} of the words in validation are unknown"
+        return [*super().facts(), f"{words}{cut}; {unknown:.1%} of the words in validation are unknown"]

@@ -34,11 +34,10 @@ _DENSENET_LAYER = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 class Torchvision(LibraryNetwork):
     """A torchvision classifier for any number of channels: (N, C, H, W) to logits (N, num_classes).
 
-    Without pretrained weights, images below 64 pixels get a small stem that keeps their resolution: a strided first
-    conv becomes 3x3 with stride 1 and a max-pool before the second conv is left out. Pretrained weights fit the
-    original stem only, so that small images are enlarged instead. Networks that still cannot take the size
-    (transformers with fixed positions, deep pooling) see the image enlarged as well: to 64, 128 or 224 pixels, the
-    first that fits.
+    Images below 64 pixels get a small stem that keeps their resolution: a strided first conv becomes 3x3 with stride 1
+    and a max-pool before the second conv is left out. Published weights fit the original stem only, and with this one
+    small images are enlarged instead. Networks that still cannot take the size (transformers with fixed positions, deep
+    pooling) see the image enlarged as well: to 64, 128 or 224 pixels, the first that fits.
 
     The weights themselves are not read here but when a training begins, see cnnlab.pretrained: a trained run needs no
     file but its own checkpoint.
@@ -47,7 +46,8 @@ class Torchvision(LibraryNetwork):
         name: of a classifier in torchvision.models.
         weights: DEFAULT or another name of the network's published weights, the path of a file with its state dict
             (.pth), or of a run's checkpoint (.ckpt); None: random.
-        stem: original or small. None: small for small images without weights or with those of a run's checkpoint.
+        stem: original or small. None: small for images below 64 pixels, unless the weights are published ones or a
+            file's that is not a run's checkpoint.
 
     Raises:
         ValueError: for an unknown name, with the nearest one, or data that are not images.
@@ -75,9 +75,8 @@ class Torchvision(LibraryNetwork):
                 f"{did_you_mean(weights, published)}"
             )
         is_small = min(input_shape[1:]) < SMALL_IMAGE
-        keeps_stem = weights is not None and not weights.endswith(".ckpt") if stem is None else stem == "original"
-        self.stem = "small" if not keeps_stem and (is_small or stem == "small") else "original"
-        enlarges = keeps_stem and weights is not None and is_small
+        is_original = not is_small or (weights is not None and not weights.endswith(".ckpt"))
+        self.stem = stem or ("original" if is_original else "small")
         # On the meta device a trial costs neither memory nor the time to draw weights. RegNet computes its widths with
         # tensors, which need a real one.
         device = torch.device("cpu" if name.startswith("regnet") else "meta")
@@ -86,7 +85,7 @@ class Torchvision(LibraryNetwork):
             with device:
                 return self._adapted(input_shape[0], num_classes)
 
-        sizes = SIZES_TO_TRY if enlarges else (None, *SIZES_TO_TRY)
+        sizes = SIZES_TO_TRY if is_small and self.stem == "original" else (None, *SIZES_TO_TRY)
         self.settle_size(f"torchvision's {name}", input_shape, sizes, trial)
         self.network = self._adapted(input_shape[0], num_classes)
 

@@ -17,8 +17,9 @@ from cnnlab.runs.run_folder import load_config
 # Keys that say where a run computes and what it writes, but not what it learns.
 _NO_SETTINGS = (
     *("resume", "init_from", "test", "monitor", "mode", "objectives", "logger"),
-    *("callbacks.progress", "callbacks.throughput", "callbacks.waiting", "callbacks.preview"),
-    *("trainer.accelerator", "trainer.devices", "trainer.num_threads", "trainer.lean", "trainer.profiler"),
+    *("callbacks.progress", "callbacks.throughput", "callbacks.waiting", "callbacks.preview", "callbacks.step_curves"),
+    *("callbacks.confusion_counts", "callbacks.finite_loss", "callbacks.trial_report"),
+    *("trainer.accelerator", "trainer.default_root_dir", "trainer.num_threads", "trainer.lean", "trainer.profiler"),
     *("data.root", "data.path", "data.device", "data.in_memory", "data.num_workers", "data.eval_batch_size"),
     "data.allow_subset",
 )

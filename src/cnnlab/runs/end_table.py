@@ -55,7 +55,7 @@ def end_table(metrics: dict[str, Any], run_dir: Path, config: DictConfig) -> str
     ]
     lines = [_row(*row) for row in rows]
     if is_alone:
-        lines += ["", "What next?", *(f"  {command}" for command in _next_commands(config, run_dir))]
+        lines += ["", coloured("What next?", "bold"), *(f"  {command}" for command in _next_commands(config, run_dir))]
     return "\n".join(lines)
 
 

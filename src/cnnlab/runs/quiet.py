@@ -15,6 +15,9 @@ _ON_PURPOSE = (
     "will save all targets and predictions in",  # some of torchmetrics need them all
 )
 
+# What W&B and MLflow read when they are imported; a user's own values stay.
+_OF_TRACKERS = {"WANDB_QUIET": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+
 
 def quieten_libraries() -> None:
     """Show Lightning's messages from WARNING on, except a few known ones, and only in the first process of a run."""
@@ -22,5 +25,8 @@ def quieten_libraries() -> None:
         warnings.filterwarnings("ignore", message=f".*{message}")
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.loggers.mlflow").setLevel(logging.ERROR)  # that a new store has no experiment
+    for name, value in _OF_TRACKERS.items():
+        os.environ.setdefault(name, value)
     is_first = os.environ.get("LOCAL_RANK", "0") == "0"
     logging.disable(logging.NOTSET if is_first else logging.WARNING)

@@ -60,7 +60,7 @@ _HARMLESS_WORDS = {"_target_", "_convert_", "_recursive_"}
 
 # Parts that write files. They are given the run folder and must not write to another place or account.
 _WRITERS = {"callbacks", "logger", "trainer"}
-_PLACE = re.compile(r"(?:dir|dirpath|api_key|api_token)$")
+_PLACE = re.compile(r"(?:dir|dirpath|uri|location|api_key|api_token)$")
 
 
 def trusted(config: DictConfig, source: str) -> DictConfig:

@@ -35,7 +35,7 @@ def apply(module: LightningModule, backend: str) -> None:
     if not isinstance(model, nn.Module):
         log.info("note   trainer.compile is not used: %s has no network `model`", type(module).__name__)
         return
-    log.info("compile %s with %s; the first step takes longer", type(model).__name__, backend)
+    log.info("compile  %s with %s; the first step takes longer", type(model).__name__, backend)
 
     def say_why(error: Exception) -> None:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -23,7 +23,9 @@ def is_compiled(module: nn.Module) -> bool:
     return module._compiled_call_impl is not None
 
 
-def compile_training(module: nn.Module, backend: str, on_failure: Callable[[Exception], None]) -> None:
+def compile_training(
+    module: nn.Module, backend: str | Callable[..., Any], on_failure: Callable[[Exception], None]
+) -> None:
     """Compile a module in place for its training; in eval mode it stays what it was.
 
     Where the compiler fails, which it does at the first call, the module goes on without it. A copy of the module and
@@ -45,8 +47,9 @@ def compile_training(module: nn.Module, backend: str, on_failure: Callable[[Exce
         try:
             return compiled(*arguments, **keywords)
         except TorchDynamoException as error:
+            outputs = module._call_impl(*arguments, **keywords)  # where the mistake is the network's own, it shows here
             module._compiled_call_impl = None
             on_failure(error)
-            return module._call_impl(*arguments, **keywords)
+            return outputs
 
     module._compiled_call_impl = call

@@ -4,8 +4,9 @@ import io
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import matplotlib
@@ -16,6 +17,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from cnnlab.errors import UserError, did_you_mean
 from cnnlab.workbench.notation import shown_number
 
 # Okabe and Ito, 2008
@@ -25,7 +27,12 @@ GREY, PALE = "#777777", "#c4c4c4"
 CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
 WIDTH = 7.0  # inches: a page's text is about as wide
 
+_FORMATS = ("png", "svg", "pdf")
+_WANTED: ContextVar[tuple[str, dict[bytes, bytes]] | None] = ContextVar("wanted", default=None)
+
 _STYLE: Any = {
+    "svg.hashsalt": "cnnlab",  # or the same figure would be another file every time
+    "pdf.fonttype": 42,  # letters stay letters
     "font.size": 9.0,
     "axes.titlesize": 9.0,
     "axes.labelsize": 9.0,
@@ -74,10 +81,43 @@ def figure(height: float, width: float = WIDTH) -> Figure:
 
 
 def png(drawn: Figure) -> bytes:
-    """The figure at 160 dots per inch, the same bytes for the same numbers."""
+    """The figure at 160 dots per inch, the same bytes for the same numbers; see also_saved_as."""
     buffer = io.BytesIO()
     drawn.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    if (wanted := _WANTED.get()) is not None:
+        kind, vectors = wanted
+        buffer = io.BytesIO()
+        drawn.savefig(buffer, format=kind, metadata={"Date" if kind == "svg" else "CreationDate": None})
+        vectors[content] = buffer.getvalue()
+    return content
+
+
+def check_format(kind: str) -> None:
+    """Raise UserError for a format in which no figure can be saved."""
+    if kind not in _FORMATS:
+        raise UserError(f"format must be one of {', '.join(_FORMATS)}, got {kind!r}{did_you_mean(str(kind), _FORMATS)}")
+
+
+@contextmanager
+def also_saved_as(kind: str) -> Iterator[dict[bytes, bytes]]:
+    """While it lasts, `png` keeps every figure in another format too; the result holds it by the bytes of the PNG.
+
+    Args:
+        kind: svg or pdf; png for nothing more.
+    """
+    vectors: dict[bytes, bytes] = {}
+    token = _WANTED.set(None if kind == "png" else (kind, vectors))
+    try:
+        yield vectors
+    finally:
+        _WANTED.reset(token)
+
+
+def with_vectors(files: Mapping[str, bytes], vectors: Mapping[bytes, bytes], kind: str) -> dict[str, bytes]:
+    """Files by their names, and beside each PNG the same figure in the format `kind` if it was kept."""
+    more = {f"{name.removesuffix('.png')}.{kind}": vectors[png] for name, png in files.items() if png in vectors}
+    return {**files, **more}
 
 
 def better_is_darker(maximize: bool) -> Colormap:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -57,6 +58,11 @@ def typed(text: str) -> Any:
         except ValueError:
             pass
     return {"null": None, "true": True, "false": False}.get(text, text)
+
+
+def times(sizes: str) -> str:
+    """Sizes as a figure has them: 3×3 for 3x3."""
+    return re.sub(r"(?<=\d)x(?=\d)", "×", sizes)
 
 
 def decimals_of(deviations: Iterable[float]) -> int:

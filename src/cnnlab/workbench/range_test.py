@@ -20,11 +20,11 @@ from cnnlab.speed import hardware
 from cnnlab.trainer import build_trainer
 
 # The losses are smoothed over this part of all steps; that of a single batch jumps too much to be read.
-_WINDOWS = 40
+_WINDOWS = 60
 # The test ends when the mean of some losses is so many times as large as the smallest such mean.
 _DIVERGED, _NUM_AVERAGED = 3.0, 5
 # A loss has fallen if it is below this share of the first.
-_FALLEN = 0.95
+_FALLEN = 0.98
 _FEWEST_STEPS = 20
 # The suggestion as a share of the rate with the lowest loss.
 SHARE = 1 / 3

@@ -14,7 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import fork_server
 from cnnlab import training
-from cnnlab.cli.command import arguments_for_hydra, command as command_of
+from cnnlab.cli.arguments import arguments_for_hydra
+from cnnlab.cli.command import command as command_of
 from cnnlab.cli.config_errors import refuse_misplaced_header
 from cnnlab.errors import UserError
 from conftest import PROJECT, SMOKE, Finished

@@ -78,6 +78,7 @@ def test_latest_is_the_run_that_was_started_last(
     smoke("hydra.run.dir=outputs/runs/ant", "scheduler=none", "test=false")
     resumed = train("resume=latest", "trainer.max_epochs=2")
     assert resumed.status == 0, resumed.err
+    assert "going on after epoch 1 of 2\n" in resumed.out
     assert "run folder   outputs/runs/ant" in resumed.out
 
 
@@ -110,6 +111,7 @@ def test_a_run_on_ones_own_data_is_found_again(here: Path) -> None:
     x, y = rng.random((60, 9, 9)), np.arange(60) % 3
     np.savez("own, (1).npz", x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
     _, folder = cnnlab.train(["data=npz", "data.path=own, (1).npz", "trainer=smoke", "data.batch_size=8"])
+    assert folder.name.endswith("_own-1-tinyvgg")
     model, data, _ = cnnlab.load_run(folder)
     inputs, _ = next(iter(data.val_dataloader()))
     assert model(inputs).shape == (6, 3)

@@ -187,6 +187,7 @@ def test_each_key_takes_its_own_kind(change: dict[str, Any], reason: str, compos
         {"logger.mine": {"_target_": "lightning.pytorch.loggers.CSVLogger", "name": "C:\\elsewhere"}},
         {"logger.mine": {"_target_": "lightning.pytorch.loggers.CSVLogger", "prefix": {"a": ["http://there"]}}},
         {"logger.mine": {"_target_": "lightning.pytorch.loggers.CometLogger", "api_key": "theirs"}},
+        {"logger.mine": {"_target_": "lightning.pytorch.loggers.MLFlowLogger", "tracking_uri": "file:mlruns"}},
     ],
 )
 def test_nothing_is_written_elsewhere(

@@ -105,3 +105,10 @@ def test_pixels_turn_and_not_the_unit_square() -> None:
     x, y = (centre(spoilt(wide, "rotation", seed=0)[3])[0] - torch.tensor([39.5, 19.5])).tolist()
     assert math.hypot(x, y) == pytest.approx(15, abs=0.3)
     assert abs(math.degrees(math.atan2(y, x))) == pytest.approx(30, abs=1)
+
+
+def test_a_photograph_has_no_black_corners() -> None:
+    photographs = torch.full((8, 3, 20, 20), 0.7)
+    for name in ("shift", "rotation", "scale"):
+        for batch in severities(photographs, name, seed=0):
+            assert batch.min() == pytest.approx(0.7, abs=1e-5)

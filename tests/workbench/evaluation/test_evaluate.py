@@ -1,8 +1,10 @@
 """`python evaluate.py`: the numbers of training again, and what lies behind them."""
 
+import base64
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +18,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import cnnlab.workbench.evaluation.evaluate
 from cnnlab.errors import UserError
-from cnnlab.workbench.evaluation import figures
+from cnnlab.workbench import canvas
+from cnnlab.workbench.evaluation import figures, reliability_figure
 from cnnlab.workbench.inspection import through_the_net
 from cnnlab.workbench.run_reports import run_report
 from conftest import Finished
 
-DEFAULT = {"confusion_matrix.png", "most_wrong.png", "random_predictions.png"}
+DEFAULT = {"confusion_matrix.png", "most_wrong.png", "random_predictions.png", "reliability.png", "curves.png"}
+DEFAULT |= {"suspicious_labels.png"}
 ALL = {*DEFAULT, "filters.png", "through_the_net.png", "robustness.png"}
 
 
@@ -55,7 +59,7 @@ def test_the_test_split_of_the_latest_run(evaluate: Callable[..., Finished], tra
     for path in folder.glob("*.png"):
         assert f"evaluation/test/{path.name}" in done.out
         with Image.open(path) as picture:
-            assert min(picture.size) > 500
+            assert min(picture.size) > 300
     assert content(trained / "metrics.json") == before
 
 
@@ -134,6 +138,63 @@ def test_the_validation_split_with_every_figure(
             assert float(row["accuracy"]) < metrics["val/accuracy"]
 
 
+def test_one_page_holds_everything(evaluated: Path) -> None:
+    page = (evaluated / "report.html").read_text(encoding="utf-8")
+    metrics = content(evaluated / "evaluation/test/metrics.json")
+    assert f"<b>{metrics['test/accuracy']:.2%}</b>" in page
+    assert "$" not in page.partition("<h2")[0].partition("</style>")[2]
+    for name in DEFAULT:
+        picture = base64.b64encode((evaluated / "evaluation/test" / name).read_bytes()).decode()
+        assert f"data:image/png;base64,{picture}" in page
+    linked = re.findall(r"(?:src|href)=\"([^\"]{0,40})", page)
+    assert all(target.startswith(("data:", "#")) for target in linked)
+    assert "split=test" in page
+    assert content(evaluated / "environment.json")["versions"]["torch"] in page
+    assert "trainer.max_epochs=3" in page
+
+
+def test_the_training_split_of_files_with_wrong_labels(
+    smoke: Callable[..., Finished], evaluate: Callable[..., Finished], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for name, shade in (("dark & low", 40), ("light", 200)):
+        (tmp_path / "shades" / name).mkdir(parents=True)
+        for number in range(40):
+            wrong = 240 - shade if number < 2 else shade
+            pixels = rng.normal(wrong, 10, (8, 8)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"shades/{name}/{number:02}.png")
+    data = ["data=image_folder", "data.root=shades", "data.train_size=null", "data.val_fraction=0.2"]
+    more = ["data.batch_size=8", "trainer.max_epochs=20", "trainer.limit_train_batches=1.0", "optimizer.lr=0.02"]
+    run = smoke(*data, *more, "model=linear", "test=false")
+    assert run.folder is not None, run.err
+    done = evaluate("split=train")
+    assert (done.status, done.err) == (0, "")
+    folder = run.folder / "evaluation/train"
+    assert len(table(folder / "predictions.csv")) == content(folder / "metrics.json")["num_images"] == 58
+    doubtful = table(folder / "suspicious_labels.csv")
+    assert doubtful
+    assert {Path(row["file"]).name for row in doubtful} <= {"00.png", "01.png"}
+    for row in doubtful:
+        assert Path(row["file"]).parent.name == row["label"] != row["predicted"]
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    assert "dark &amp; low" in page
+    assert "dark & low" not in page
+
+
+def test_figures_for_papers(evaluated: Path, tmp_path: Path) -> None:
+    files = {}
+    with canvas.also_saved_as("pdf") as vectors:
+        files["a.png"] = reliability_figure.draw(np.array([0.9, 0.2]), np.array([True, False]), 15, 0.1, "title")
+    files = canvas.with_vectors(files | {"b.csv": b""}, vectors, "pdf")
+    assert sorted(files) == ["a.pdf", "a.png", "b.csv"]
+    assert files["a.pdf"].startswith(b"%PDF")
+    with canvas.also_saved_as("svg") as vectors:
+        once, again = (reliability_figure.draw(np.array([0.9]), np.array([True]), 15, 0.1, "t") for _ in range(2))
+    assert once == again
+    (svg,) = vectors.values()
+    assert b"<svg" in svg
+
+
 def test_figures_are_in_tensorboard_and_once_only(evaluated: Path) -> None:
     events = EventAccumulator(str(evaluated), size_guidance={"images": 0})
     events.Reload()
@@ -191,8 +252,9 @@ def test_a_model_without_convolutions(evaluate: Callable[..., Finished], smoke: 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["split=tset"], "split must be val or test, got 'tset'; did you mean test?"),
+        (["split=tset"], "split must be train, val or test, got 'tset'; did you mean test?"),
         (["plots=al"], "plots must be default or all, got 'al'; did you mean all?"),
+        (["format=pgn"], "format must be one of png, svg, pdf, got 'pgn'; did you mean png?"),
         (["run=nowhere"], "nowhere is not a run folder"),
         (["plots=all", "index=500"], "index must be from 0 to 499, the samples of the split, got 500"),
         (["accelerator=gpu"], "accelerator=gpu cannot be used"),

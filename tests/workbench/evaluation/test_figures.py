@@ -42,7 +42,7 @@ def test_samples_places_and_marks(galleries: tuple[Path, list[Sequence[Answered]
     folder, drawn = galleries
     rows = list(csv.DictReader(io.StringIO((folder / "predictions.csv").read_text())))
     stored = load_run(folder.parents[1]).datamodule.test_dataloader().data.inputs.numpy()
-    most_wrong, by_lot = drawn
+    most_wrong, by_lot, _ = drawn
     places = [[int(one.caption.split()[0].removeprefix("#")) for one in gallery] for gallery in drawn]
     losses = np.array([float(row["loss"]) for row in rows])
     assert losses[places[0]].tolist() == sorted(losses, reverse=True)[:24]
@@ -53,4 +53,4 @@ def test_samples_places_and_marks(galleries: tuple[Path, list[Sequence[Answered]
             assert one.sample == pytest.approx(stored[index] / 255, abs=1e-5)
             assert one.is_right == (rows[index]["true"] == rows[index]["predicted"])
             assert f"{rows[index]['predicted']}: " in one.caption
-            assert ("true" in one.caption) != one.is_right
+            assert ("→" in one.caption) != one.is_right

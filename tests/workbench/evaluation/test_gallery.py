@@ -43,7 +43,7 @@ def test_ink_is_dark_and_light_is_light() -> None:
 @pytest.mark.parametrize("number", [1, 7])
 def test_samples_of_any_shape_in_as_many_rows_as_needed(shape: tuple[int, ...], number: int) -> None:
     sample = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    picture = pixels(draw([Answered(sample, "true 1: 1.0%\npredicted 2: 99.0%", False)] * number, "t", "e"))
+    picture = pixels(draw([Answered(sample, "1: 1.0%\n→ 2: 99.0%", False)] * number, "t", "e"))
     height, width, _ = picture.shape
     assert width == 1120
     assert height == pytest.approx(160 * (0.75 + 1.62 * (1 if number == 1 else 2)), abs=2)
@@ -52,13 +52,13 @@ def test_samples_of_any_shape_in_as_many_rows_as_needed(shape: tuple[int, ...], 
 
 def test_wide_captions_are_neither_cut_nor_written_over() -> None:
     sample = np.ones((1, 8, 8), np.float32)
-    caption = "#1\ntrue kidney-left: 1.0%\npredicted kidney-right: 99.0%"
+    caption = "#1\nkidney-left: 1.0%\n→ kidney-right: 99.0%"
     picture = pixels(draw([Answered(sample, caption, False)] * 6, "t", "e"))
     is_red = (np.abs(picture.astype(int) - VERMILION).max(axis=2) < 12).any(axis=0)
     assert not is_red[:5].any()
     assert not is_red[-5:].any()
     gaps = np.diff(np.flatnonzero(is_red))
-    assert (gaps > 20).sum() == 3, "three gaps part the captions of a row of four"
+    assert (gaps > 20).sum() == 4, "four gaps part the captions of a row of five"
 
 
 def test_colours_stay_what_they_are() -> None:

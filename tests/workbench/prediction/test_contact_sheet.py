@@ -26,7 +26,7 @@ def entry(probability: float | None = 0.99, channels: int = 1) -> Entry:
 
 @pytest.mark.parametrize("number", [1, 5, MOST_ENTRIES])
 def test_every_picture_and_what_was_seen_of_it(number: int) -> None:
-    sheet = pixels(draw([entry()] * number))
+    sheet = pixels(draw([entry()] * number, "title"))
     black = (sheet.max(axis=2) == 0).sum()
     assert black > number * 0.9 * (PICTURE_SIDE**2) * (1 - 40 / 784)
     assert (sheet == 200).all(axis=2).sum() == pytest.approx(number * 60 * PICTURE_SIDE, rel=0.01)
@@ -34,16 +34,16 @@ def test_every_picture_and_what_was_seen_of_it(number: int) -> None:
 
 @pytest.mark.parametrize(("probability", "is_marked"), [(0.99, False), (0.5, True), (None, False)])
 def test_unsure_answers_are_marked(probability: float | None, is_marked: bool) -> None:
-    sheet = pixels(draw([entry(probability)])).astype(int)
+    sheet = pixels(draw([entry(probability)], "title")).astype(int)
     assert bool((np.abs(sheet - VERMILION).max(axis=2) < 5).any()) == is_marked
 
 
 def test_colour_is_seen_in_colour() -> None:
-    sheet = pixels(draw([entry(channels=3)]))
+    sheet = pixels(draw([entry(channels=3)], "title"))
     assert (sheet == (255, 0, 0)).all(axis=2).any()
 
 
 def test_names_out_of_hostile_files_are_written_as_what_they_are() -> None:
     hostile, harmless = "\x1b[2J\x07\r\n\u202e", r"\x1b[2J\x07\r\n\u202e"
-    sheets = [draw([entry()._replace(name=name, label=name)]) for name in (hostile, harmless)]
+    sheets = [draw([entry()._replace(name=name, label=name)], name) for name in (hostile, harmless)]
     assert sheets[0] == sheets[1]

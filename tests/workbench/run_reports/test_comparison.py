@@ -128,7 +128,7 @@ def test_seeds_are_one_row(tmp_path: Path) -> None:
     assert math.isnan(row["multiply_adds"])
     assert compared.choices == []
     (shown,) = cells(compared)
-    assert shown["val accuracy %"] == "93.0 ± 2.6"
+    assert shown["val accuracy %"] == "93.00 ± 2.65"
     assert (shown["parameters"], shown["checkpoint MB"]) == ("61,706", "1.5")
     assert "device" not in shown
     assert text.notes(compared) == ["mean ± standard deviation of n runs that differ only in their seed"]

@@ -71,6 +71,8 @@ def test_a_real_run(smoke: Callable[..., Finished]) -> None:
 def test_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     first = changed(finished(Path("outputs/runs/a")), 3 * 3600 + 10)
+    (first / "evaluation").mkdir()
+    (first / "evaluation/later").touch()  # an evaluation does not make a run younger
     second = changed(make(Path("outputs/runs/b")), 30)
     assert lines(first, second) == [
         ["In outputs/runs:"],

@@ -94,7 +94,7 @@ SEARCH = [
 
 def test_the_same_config_less_the_settings_of_the_search(conf: Path, tmp_path: Path) -> None:
     text = trial(conf, tmp_path / "s", [*CHOSEN, *SEARCH])
-    assert text.startswith("# @package _global_\n# Trial 0 of the study a study/1: val/accuracy 0.9876.\n")
+    assert text.startswith("# @package _global_\n# Trial 0 of the study a study/1: val/accuracy 98.76%.\n")
     assert "python train.py experiment=a_study_1_best\n" in text
     assert with_recipe(conf, text) == without_hydra(composed(conf, CHOSEN))
     for word in ("test", "num_threads", "root", "resume", "hydra", "init_from"):

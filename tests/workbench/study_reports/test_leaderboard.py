@@ -35,9 +35,9 @@ def sweep(tmp_path: Path) -> Sweep:
 def test_the_printed_rows(sweep: Sweep) -> None:
     cells = leaderboard.leaderboard_rows(sweep, leaderboard.ranked(trial_table(sweep)), param_table(sweep))
     assert cells[0] == ["rank", "trial", "state", "value", "best epoch", "seconds", "model", "lr", "norm", "depth"]
-    assert cells[1] == ["1", "1", "COMPLETE", "0.9812", "", "1,234", "mlp", "0.0001235", "", "3"]
-    assert cells[2] == ["2", "0 (defaults)", "COMPLETE", "0.9700", "4", "10.0", "tinyvgg", "0.005", "null", ""]
-    assert cells[3] == ["3", "2", "PRUNED", "0.5000", "1", "10.0", "tinyvgg", "0.1", "true", ""]
+    assert cells[1] == ["1", "1", "COMPLETE", "98.12%", "", "1,234", "mlp", "0.0001235", "", "3"]
+    assert cells[2] == ["2", "0 (defaults)", "COMPLETE", "97.00%", "4", "10.0", "tinyvgg", "0.005", "null", ""]
+    assert cells[3] == ["3", "2", "PRUNED", "50.00%", "1", "10.0", "tinyvgg", "0.1", "true", ""]
     assert [row[:4] for row in cells[4:]] == [["", "3", "FAIL", ""], ["", "5", "RUNNING", ""]]
 
 
@@ -107,7 +107,7 @@ def test_several_objectives_are_marked(tmp_path: Path) -> None:
     cells = leaderboard.leaderboard_rows(sweep, trial_table(sweep), param_table(sweep))
     assert cells[0][:5] == ["rank", "trial", "state", "val/accuracy", "num_parameters"]
     assert [row[0] for row in cells[1:]] == ["1*", "2"]
-    assert cells[1][3:5] == ["0.9000", "70,000"]
+    assert cells[1][3:5] == ["90.00%", "70,000"]
 
 
 def test_names_are_as_short_as_they_can_be_told_apart() -> None:

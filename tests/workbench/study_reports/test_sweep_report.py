@@ -95,7 +95,7 @@ def test_the_printed_text(tmp_path: Path) -> None:
     assert [line.split()[0] for line in lines[2:6]] == ["rank", "1", "2", "3"]
     assert lines[6] == "3 of 29 trials; the rest is in leaderboard.md"
     best = maker.study.best_trial
-    assert f"Best: trial {best.number}, val/accuracy {best.value:.4f}" in lines
+    assert f"Best: trial {best.number}, val/accuracy {best.value:.2%}" in lines
     assert f"  reproduce  python train.py {' '.join(best.user_attrs['overrides'])}" in lines
     assert sum(line.startswith("  retrain") for line in lines) == 1
     assert lines[-1].startswith("Not written: best_experiment.yaml (")

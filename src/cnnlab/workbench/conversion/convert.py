@@ -12,7 +12,7 @@ from cnnlab.data.files.picture_names import is_picture
 from cnnlab.errors import UserError
 from cnnlab.runs.commands import short_path
 from cnnlab.workbench.conversion import labelled_files, tables, to_arrays
-from cnnlab.workbench.conversion.samples import Found
+from cnnlab.workbench.conversion.samples import Found, in_order
 from cnnlab.workbench.notation import aligned
 
 _MOST_CLASSES_SHOWN = 20
@@ -102,9 +102,10 @@ def _to_folders(sources: Sequence[Path], out: Path, labels: Sequence[str]) -> st
     if strange := [path for path in sources if path not in table_files and path not in folders]:
         raise UserError(f"{strange[0]} becomes arrays: let the last argument be an .npz file, got {out}")
     folders = folders or [path.parent for path in table_files]
-    if not table_files:  # a table may lie beside the files
-        table_files = [path for path in folders[0].iterdir() if path.name.lower().endswith(tables.ENDINGS)]
     files = [file for folder in dict.fromkeys(folders) for file in labelled_files.below(folder)]
+    if not table_files:  # a table may lie among the files
+        inside = [path for path in folders[0].iterdir() if path.name.lower().endswith(tables.ENDINGS)]
+        table_files = [path for path in inside if labelled_files.name_column(tables.frame(path), files) is not None]
     found: dict[Path, str] = {}
     for path in table_files:
         found |= labelled_files.by_table(tables.frame(path), files, labels, path.name)
@@ -113,7 +114,7 @@ def _to_folders(sources: Sequence[Path], out: Path, labels: Sequence[str]) -> st
     others = [file for file in files if file not in found]
     labelled_files.write(found, others, out)
     counts = Counter(found.values())
-    names = sorted(counts, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+    names = sorted(counts, key=in_order)
     lines = [
         _class_table(names, {"files": [counts[name] for name in names]}),
         "",

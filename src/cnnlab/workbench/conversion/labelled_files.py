@@ -62,8 +62,8 @@ def by_table(table: pd.DataFrame, files: Sequence[Path], labels: Sequence[str], 
         marks = others[chosen].astype(float)
         if not (marks.isin([0, 1]).all(axis=None) and (marks.sum(axis=1) == 1).all()):
             raise UserError(
-                f"{source}: a folder for each class needs exactly one 1 in {', '.join(chosen)}; for images of several "
-                "classes let the last argument be an npz file, and give --size"
+                f"{source}: a folder for each class needs exactly one 1 in {', '.join(chosen)}; images of several "
+                "classes need no conversion: data=image_folder data.labels=<the table> classifier=multilabel"
             )
         named = marks.idxmax(axis=1)
     else:

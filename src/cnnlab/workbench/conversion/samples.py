@@ -88,37 +88,45 @@ def with_classes(splits: Mapping[str, Found]) -> tuple[dict[str, Found], bool]:
     """Number the classes of all splits alike, and tell whether the labels are classes; otherwise they are values.
 
     Words, and numbers with gaps or a start other than 0, become numbers with names.
+
+    Args:
+        splits: with labels.
+
+    Raises:
+        UserError: for labels that are missing.
     """
-    labelled = {split: found for split, found in splits.items() if found.y is not None}
-    targets = [found.y if found.y.ndim == 1 else found.y.reshape(len(found), -1) for found in labelled.values()]  # type: ignore[union-attr]
-    if any(y.ndim == 2 and y.shape[1] > 1 for y in targets):  # several columns: zeros and ones, or values
-        return {split: replace(found, y=_small(found.y)) for split, found in labelled.items()}, False
-    columns = [y.reshape(-1) for y in targets]
-    if any(y.dtype.kind == "f" and not (y == np.round(y)).all() for y in columns):
-        kept = {
-            split: replace(f, y=y.astype(np.float32)) for (split, f), y in zip(labelled.items(), columns, strict=True)
-        }
-        return kept, False
-    values = np.unique(
-        np.concatenate([y.astype(str) if y.dtype.kind in "OUS" else y.astype(np.int64) for y in columns])
-    )
-    if values.dtype.kind == "U":
-        values = np.array(
-            sorted(values, key=lambda word: (not word.isdecimal(), int(word) if word.isdecimal() else 0, word))
-        )
-    names = next((found.names for found in labelled.values() if found.names), None)
-    if names is None and not np.array_equal(values, np.arange(len(values))):
-        names = tuple(map(str, values))
-    elif names is not None:
-        values = np.arange(len(names))
-    position = {value: number for number, value in enumerate(values.tolist())}
-    numbered = {}
-    for (split, found), y in zip(labelled.items(), columns, strict=True):
-        column = y.astype(values.dtype).tolist()
-        numbered[split] = replace(found, y=np.array([position[value] for value in column], np.int64), names=names)
-    return numbered, True
+    targets = {split: _column(found.y, split) for split, found in splits.items() if found.y is not None}
+    if any(y.ndim == 2 for y in targets.values()):  # several zeros and ones for each sample, or several values
+        return {split: replace(splits[split], y=_small(y)) for split, y in targets.items()}, False
+    if any(y.dtype.kind == "f" and (y != np.round(y)).any() for y in targets.values()):
+        return {split: replace(splits[split], y=y.astype(np.float32)) for split, y in targets.items()}, False
+    are_words = any(y.dtype.kind in "OUS" for y in targets.values())
+    targets = {split: y.astype(str) if are_words else y.astype(np.int64) for split, y in targets.items()}
+    values = sorted(np.unique(np.concatenate(list(targets.values()))).tolist(), key=in_order)
+    names = next((found.names for found in splits.values() if found.names), None)
+    if names is not None and not are_words and max(values) < len(names):
+        values = list(range(len(names)))
+    else:
+        names = None if values == list(range(len(values))) else tuple(map(str, values))
+    position = {value: number for number, value in enumerate(values)}
+    numbers = {split: np.array([position[value] for value in y.tolist()], np.int64) for split, y in targets.items()}
+    return {split: replace(splits[split], y=y, names=names) for split, y in numbers.items()}, True
 
 
-def _small(y: Array | None) -> Array:
-    assert y is not None
+def in_order(label: object) -> tuple[bool, int, str]:
+    """By this key numbers are sorted by their values, also as words, and other words by the alphabet."""
+    text = str(label)
+    is_number = text.removeprefix("-").isdecimal()
+    return not is_number, int(text) if is_number else 0, text
+
+
+def _column(y: Array, split: str) -> Array:
+    """(N,) labels; (N, K) only if there are several columns."""
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise UserError(f"{np.count_nonzero(~np.isfinite(y)):,} labels of the {split} samples are missing")
+    flat = y.reshape(len(y), -1)
+    return flat[:, 0] if flat.shape[1] == 1 else flat
+
+
+def _small(y: Array) -> Array:
     return y.astype(np.uint8) if np.isin(y, (0, 1)).all() else y.astype(np.float32)

@@ -127,17 +127,17 @@ def _values(features: pd.DataFrame, source: str) -> Array:
             f"{source}: expected numbers beside the labels, got other columns: {', '.join(words[:5])}; --labels= names "
             "the column of the labels; for a table of file names let the last argument be a folder, not an npz file"
         )
-    values = features.to_numpy()
+    values: Array = features.to_numpy()
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         empty = [str(name) for name in features.columns if not np.isfinite(features[name]).all()]
         raise UserError(f"{source}: there are empty cells or infinite numbers in {', '.join(empty[:5])}")
     return values
 
 
-def _pictures(column: "pd.Series[object]") -> Array:
+def _pictures(column: pd.Series) -> Array:
     """The images of a column as Hugging Face's data sets store them, whole files as bytes."""
     shown = tqdm(column, unit=" images", delay=1, leave=False, disable=not sys.stderr.isatty())
-    read = [read_image(cell["bytes"], 3) for cell in shown]  # type: ignore[index]
+    read = [read_image(cell["bytes"], 3) for cell in shown]
     if len({image.shape for image in read}) > 1:
         sizes = " and ".join(sorted({f"{image.shape[1]}x{image.shape[2]}" for image in read})[:2])
         raise UserError(f"the images of a Parquet file must have one size for an npz file, got {sizes}")

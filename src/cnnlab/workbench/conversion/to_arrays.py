@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 from tqdm import tqdm
@@ -87,8 +88,9 @@ def convert(sources: Sequence[Path], out: Path, choices: Choices) -> Converted:
             raise UserError(f"{path} is there already; name another file, or remove it")
     if splits:
         names = splits["train"].names
-        arrays = {f"{letter}_{split}": getattr(splits[split], letter) for split in splits for letter in "xy"}
-        _write(out, lambda file: np.savez(file, **arrays, **({"class_names": np.array(names)} if names else {})))
+        arrays: dict[str, Any] = {f"{xy}_{split}": getattr(splits[split], xy) for split in splits for xy in "xy"}
+        arrays |= {"class_names": np.array(names)} if names else {}
+        _write(out, lambda file: np.savez(file, **arrays))
     if others is not None:
         _write(beside, lambda file: _write_unlabelled(file, others.x))
     return Converted({s: splits[s] for s in _ORDER if s in splits}, others, is_classes, beside, notes)
@@ -131,9 +133,7 @@ def _inside(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
 
 
-def _pictures_of(
-    table: "tables.pd.DataFrame", files: Sequence[Path], choices: Choices, source: str
-) -> dict[str, Found]:
+def _pictures_of(table: pd.DataFrame, files: Sequence[Path], choices: Choices, source: str) -> dict[str, Found]:
     """The pictures that a table names as arrays of one size."""
     if choices.size is None:
         raise UserError(
@@ -172,7 +172,8 @@ def _sorted_by_labels(
 def _joined(several: Sequence[Found]) -> Found:
     if len(several) == 1:
         return several[0]
-    y = None if several[0].y is None else np.concatenate([found.y for found in several])  # type: ignore[misc]
+    labels = [found.y for found in several if found.y is not None]
+    y = np.concatenate(labels) if labels else None
     return Found(np.concatenate([found.x for found in several]), y, several[0].names)
 
 

@@ -27,6 +27,12 @@ class Corruption:
     strengths: tuple[float, float, float, float, float]
     apply: Corrupt
 
+    @property
+    def in_words(self) -> str:
+        """The strengths from first to last; shares as percentages."""
+        factor, unit = (100, f"% {self.unit}") if self.unit.startswith("of ") else (1, self.unit)
+        return f"{factor * self.strengths[0]:.3g} to {factor * self.strengths[-1]:.3g} {unit}"
+
 
 def shift(batch: Tensor, fraction: float, generator: Generator) -> Tensor:
     """Move by a fraction of the side, in any direction."""
@@ -98,9 +104,14 @@ def severities(batch: Tensor, name: str, seed: int) -> Iterator[Tensor]:
 
 
 def _transformed(batch: Tensor, matrices: Tensor, offsets: Tensor) -> Tensor:
-    """Sample where output coordinates, from -1 to 1, are mapped to by (N, 2, 2) matrices and (N, 2) offsets."""
+    """Sample where output coordinates, from -1 to 1, are mapped to by (N, 2, 2) matrices and (N, 2) offsets.
+
+    What comes in from outside is background, or of photographs, which have none, what is at their border.
+    """
+    border = torch.cat([batch[..., [0, -1], :].flatten(), batch[..., [0, -1]].flatten()])
+    outside = "zeros" if border.median() == 0 else "border"
     grid = functional.affine_grid(torch.cat([matrices, offsets[:, :, None]], 2), list(batch.shape), align_corners=False)
-    return functional.grid_sample(batch, grid, padding_mode="zeros", align_corners=False)
+    return functional.grid_sample(batch, grid, padding_mode=outside, align_corners=False)
 
 
 def _uniform(batch: Tensor, generator: Generator) -> Tensor:

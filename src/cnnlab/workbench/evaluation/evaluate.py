@@ -20,14 +20,16 @@ from cnnlab.runs.json_files import noun_of
 from cnnlab.saved_run import SavedModel, load_data, load_model
 from cnnlab.speed import hardware
 from cnnlab.trainer import build_trainer
-from cnnlab.workbench.evaluation import figures, multilabel, regression
+from cnnlab.workbench import canvas
+from cnnlab.workbench.evaluation import figures, multilabel, ranking, regression
+from cnnlab.workbench.evaluation.labels import labels_worth_checking
 from cnnlab.workbench.evaluation.recordings import recordings  # only: zoo
 from cnnlab.workbench.evaluation.scores import Scores
 from cnnlab.workbench.evaluation.task_report import Evaluated
 from cnnlab.workbench.notation import shown_metric
-from cnnlab.workbench.run_reports import run_report
+from cnnlab.workbench.run_reports import run_page, run_report
 
-_CHOICES = {"split": ("val", "test"), "plots": ("default", "all")}
+_CHOICES = {"split": ("train", "val", "test"), "plots": ("default", "all")}
 _NUM_SHOWN = 24  # samples of a gallery
 
 
@@ -53,6 +55,7 @@ def evaluate(
     accelerator: str = "auto",
     seed: int = 0,
     index: int | None = None,
+    format: str = "png",
 ) -> Evaluation:
     """Score a run's best epoch on a split of its own data and leave everything in <run>/evaluation/<split>.
 
@@ -60,18 +63,21 @@ def evaluate(
 
     Args:
         run: a run folder, or latest.
-        split: val or test.
+        split: train, val or test. The training samples are taken as they are, without augmentation.
         plots: default; or all, which adds filters, one sample's way through the network, and robustness.
         accelerator: auto, cpu, gpu, cuda or mps.
         seed: of the samples drawn at random.
         index: which sample goes through the network; None: the one with the largest loss.
+        format: svg or pdf writes each figure in that format too, beside the PNG.
 
     Raises:
         UserError: for bad input, in one line.
     """
+    canvas.check_format(format)
     for name, word in (("split", split), ("plots", plots)):
         if word not in _CHOICES[name]:
-            choices = " or ".join(_CHOICES[name])
+            *others, last = _CHOICES[name]
+            choices = f"{', '.join(others)} or {last}"
             raise UserError(f"{name} must be {choices}, got {word!r}{did_you_mean(str(word), _CHOICES[name])}")
     saved = load_model(run)
     if plots == "all" and not saved.learns_classes:
@@ -83,44 +89,56 @@ def evaluate(
     folder = saved.folder / "evaluation" / split
     metrics, outputs = _scored(saved, datamodule, split, accelerator, seed)
     if datamodule.targets != "classes":
-        return _without_classes(Evaluated(saved, datamodule, outputs, split, seed), metrics, folder)
+        return _without_classes(Evaluated(saved, datamodule, outputs, split, seed), metrics, folder, format)
     scores = Scores(outputs, datamodule.class_names)
-    metrics |= scores.metrics(split)
-    shown = figures.Subject(saved, datamodule, scores, split, seed, index)
-    files = figures.galleries(shown)
-    files |= recordings(shown)  # only: zoo
-    if plots == "all":
-        files |= figures.filters(shown) | figures.through_the_net(shown) | figures.robustness(shown)
-    files |= {
-        "predictions.csv": scores.predictions(),
-        "per_class.csv": scores.per_class.to_csv(index_label="class").encode(),
+    of_classes = ranking.curves(scores)
+    areas = ranking.table(of_classes)
+    metrics |= scores.metrics(split) | {
+        f"{split}/macro_{name.replace(' ', '_')}": run_record.rounded(area) for name, area in areas.mean().items()
     }
-    write_counts(scores.counts, scores.class_names, folder)
-    for name, content in files.items():
-        write_atomically(folder / name, content)
-    run_record.write_json(folder / "metrics.json", metrics)
-    confusion, reported = run_report.write_split(saved.folder, folder)
-    pictures = {"confusion_matrix.png": (folder / "confusion_matrix.png").read_bytes()}
-    pictures |= {name: content for name, content in files.items() if name.endswith(".png")}
+    shown = figures.Subject(saved, datamodule, scores, split, seed, index)
+    with canvas.also_saved_as(format) as vectors:
+        files = figures.galleries(shown) | figures.calibration(shown) | figures.class_curves(shown, of_classes)
+        files |= labels_worth_checking(shown)
+        if plots == "all":
+            files |= figures.filters(shown) | figures.through_the_net(shown) | figures.robustness(shown)
+        files |= recordings(shown)  # only: zoo
+        files |= {
+            "predictions.csv": scores.predictions(),
+            "per_class.csv": scores.per_class.join(areas).to_csv(index_label="class").encode(),
+        }
+        write_counts(scores.counts, scores.class_names, folder)
+        files = canvas.with_vectors(files, vectors, format)
+        for name, content in files.items():
+            write_atomically(folder / name, content)
+        run_record.write_json(folder / "metrics.json", metrics)
+        confusion, reported = run_report.write_split(saved.folder, folder)
+        matrix = {"confusion_matrix.png": (folder / "confusion_matrix.png").read_bytes()}
+        for name, content in canvas.with_vectors(matrix, vectors, format).items():
+            write_atomically(folder / name, content)
+    pictures = matrix | {name: content for name, content in files.items() if name.endswith(".png")}
     images = {f"evaluation/{split}/{Path(name).stem}": picture for name, picture in pictures.items()}
     add_images(saved.folder, f"evaluation-{split}", images, step=0)
     paths = [folder / "metrics.json", *reported, *sorted({folder / Path(name).parts[0] for name in files})]
+    paths.append(run_page.write(saved.folder))
     return Evaluation(metrics, f"{confusion}\n\n{_summary(saved.folder, metrics, paths)}", folder)
 
 
-def _without_classes(evaluated: Evaluated, metrics: dict[str, Any], folder: Path) -> Evaluation:
+def _without_classes(evaluated: Evaluated, metrics: dict[str, Any], folder: Path, format: str) -> Evaluation:
     """The evaluation of several labels at once, or of values."""
     task = multilabel if evaluated.datamodule.targets == "multilabel" else regression
-    report = task.report(evaluated)
+    with canvas.also_saved_as(format) as vectors:
+        report = task.report(evaluated)
+        files = canvas.with_vectors(report.files, vectors, format)
     metrics |= report.metrics
-    for name, content in report.files.items():
+    for name, content in files.items():
         write_atomically(folder / name, content)
     run_record.write_json(folder / "metrics.json", metrics)
     run_dir, split = evaluated.saved.folder, evaluated.split
     pictures = {name: content for name, content in report.files.items() if name.endswith(".png")}
     images = {f"evaluation/{split}/{Path(name).stem}": picture for name, picture in pictures.items()}
     add_images(run_dir, f"evaluation-{split}", images, step=0)
-    paths = [folder / "metrics.json", *sorted(folder / name for name in report.files)]
+    paths = [folder / "metrics.json", *sorted(folder / name for name in files), run_page.write(run_dir)]
     return Evaluation(metrics, f"{report.text}\n\n{_summary(run_dir, metrics, paths)}", folder)
 
 
@@ -134,6 +152,8 @@ def _scored(
     datamodule.accelerator = machine.accelerator
     classifier = build_classifier(config, saved.model, datamodule)
     trainer = build_trainer(_alone(config, seed), saved.folder, machine, classifier)
+    if split == "train":  # in their order and without augmentation, as a validation takes its samples
+        datamodule.validation = datamodule.training
     score = trainer.test if split == "test" else trainer.validate
     try:
         score(classifier, datamodule=datamodule, verbose=False)
@@ -144,12 +164,17 @@ def _scored(
         "dataset": datamodule.dataset,
         "split": split,
         "model": type(saved.model).__name__,
-        **run_record.scores_of(split, trainer),
+        **_scores_of(split, trainer),
         "device": machine.device,
         "precision": machine.precision,
     }
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     return metrics, next(callback for callback in callbacks if isinstance(callback, Outputs))
+
+
+def _scores_of(split: str, trainer: Any) -> dict[str, float | None]:
+    scores = run_record.scores_of("test" if split == "test" else "val", trainer)
+    return {f"{split}/{name.partition('/')[2]}": value for name, value in scores.items()}
 
 
 def _alone(config: DictConfig, seed: int) -> DictConfig:

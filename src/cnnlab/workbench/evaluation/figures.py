@@ -15,10 +15,16 @@ from cnnlab.data.datamodule import DataModule
 from cnnlab.data.loading.normalisation import Normalise
 from cnnlab.errors import UserError
 from cnnlab.saved_run import SavedModel
-from cnnlab.workbench.evaluation import gallery, robustness_figure as drawn_robustness
+from cnnlab.workbench.evaluation import (
+    curves_figure,
+    gallery,
+    reliability_figure,
+    robustness_figure as drawn_robustness,
+)
 from cnnlab.workbench.evaluation.corruptions import CORRUPTIONS, severities
 from cnnlab.workbench.evaluation.gallery import Answered
-from cnnlab.workbench.evaluation.scores import Scores
+from cnnlab.workbench.evaluation.ranking import Curves
+from cnnlab.workbench.evaluation.scores import NUM_BINS, Scores
 from cnnlab.workbench.inspection import filters_figure as drawn_filters, through_the_net as drawn_way, words_figure
 from cnnlab.workbench.inspection.activations import activations, weights
 from cnnlab.workbench.inspection.sample import Appearance
@@ -28,6 +34,7 @@ from cnnlab.workbench.run_reports.run_report import shown_name
 
 _NUM_SPOILT = 2_000  # images behind each point of the robustness figure
 _SAMPLES_PER_BATCH = 500
+_NUMBER = "#7: sample 7 of the split, counted from 0."
 
 Files = dict[str, bytes]
 
@@ -37,7 +44,7 @@ class Subject:
     """The run, data and scores that the figures show.
 
     Attributes:
-        split: val or test.
+        split: train, val or test.
         seed: of the samples drawn at random, and of their corruption.
         index: which sample goes through the network; None: the one with the largest loss.
     """
@@ -59,6 +66,7 @@ class Subject:
 
     def samples(self, indices: Sequence[int]) -> Tensor:
         """Samples of the split as the network is fed with them, (K, C, *spatial), in the order of the split."""
+        # While the training split is evaluated, it stands in for the validation split, see evaluate.
         loader = self.datamodule.test_dataloader() if self.split == "test" else self.datamodule.val_dataloader()
         wanted, found, first = torch.tensor(sorted(indices)), [], 0
         for inputs, _ in loader:
@@ -82,22 +90,41 @@ def galleries(subject: Subject) -> Files:
     total, wrong = len(scores.labels), int((scores.predicted != scores.labels).sum())
     worst, random = outputs.most_wrong, outputs.random
     about_worst = (
-        f"The {len(worst.indices)} largest losses of {total:,}; {wrong:,} taken for another class. "
-        "Model error or label error? #: place in the split."
+        f"The {len(worst.indices)} largest losses of {total:,}; {wrong:,} taken for another class.\n"
+        f"First the true class, then → what it was taken for. {_NUMBER}"
     )
-    about_random = f"{len(random.indices)} of {total:,}, seed {subject.seed}; green ✓: right, red ✗: wrong. "
-    about_random += "#: place in the split."
+    about_random = f"{len(random.indices)} of {total:,}, seed {subject.seed}; green ✓: right; orange ✗: wrong.\n"
+    about_random += f"First the true class, then → what it was taken for. {_NUMBER}"
 
     def draw(samples: TopSamples, title: str, explanation: str) -> bytes:
         if subject.datamodule.vocabulary is not None:
             texts = _weighed(subject, samples, subject.datamodule.vocabulary)
             return words_figure.draw(texts, f"{subject.name}: {title}", explanation)
-        return gallery.draw(_answered(subject, samples), f"{subject.name}: {title}", explanation, subject.appearance)
+        indices, stored = samples.indices.tolist(), subject.as_stored(samples.inputs)
+        return gallery.draw(
+            answered(subject, indices, stored), f"{subject.name}: {title}", explanation, subject.appearance
+        )
 
     return {
         "most_wrong.png": draw(worst, "most wrong", about_worst),
         "random_predictions.png": draw(random, "chosen at random", about_random),
     }
+
+
+def calibration(subject: Subject) -> Files:
+    """The reliability diagram."""
+    scores = subject.scores
+    sure, right = scores.probabilities.amax(dim=1).double().numpy(), (scores.predicted == scores.labels).numpy()
+    title = f"{subject.name}: is it as often right as it is sure?"
+    return {"reliability.png": reliability_figure.draw(sure, right, NUM_BINS, scores.calibration_error, title)}
+
+
+def class_curves(subject: Subject, of_classes: list[Curves]) -> Files:
+    """ROC and precision-recall curves; nothing if the split holds a single class."""
+    if not of_classes:
+        return {}
+    title = f"{subject.name}: each class against all others"
+    return {"curves.png": curves_figure.draw(of_classes, title)}
 
 
 def filters(subject: Subject) -> Files:
@@ -143,8 +170,9 @@ def robustness(subject: Subject) -> Files:
         for spoilt in severities(images, name, subject.seed):
             accuracies[name].append(_accuracy(subject, spoilt, labels))
             examples[name].append(spoilt[example].numpy().copy())  # a view would keep all of them
-    strengths = {name: f"{c.strengths[0]:g} to {c.strengths[-1]:g} {c.unit}" for name, c in CORRUPTIONS.items()}
-    title = f"{subject.name}: accuracy on worse images ({len(labels):,} chosen at random, seed {subject.seed})"
+    strengths = {name: corruption.in_words for name, corruption in CORRUPTIONS.items()}
+    which = "all of them" if len(labels) == len(scores.labels) else f"{len(labels):,} at random, seed {subject.seed}"
+    title = f"{subject.name}: accuracy on worse images ({which})"
     rows: list[list[Any]] = [["corruption", "severity", "strength", "unit", "accuracy"]]
     for name, values in accuracies.items():
         corruption = CORRUPTIONS[name]
@@ -156,14 +184,23 @@ def robustness(subject: Subject) -> Files:
     }
 
 
-def _answered(subject: Subject, kept: TopSamples) -> list[Answered]:
-    scores, answered = subject.scores, []
-    for index, sample in zip(kept.indices.tolist(), subject.as_stored(kept.inputs), strict=True):
+def answered(
+    subject: Subject, indices: Sequence[int], stored: Tensor, names: Sequence[str] | None = None
+) -> list[Answered]:
+    """Samples and the answers to them, for a gallery.
+
+    Args:
+        indices: of the samples in the split.
+        stored: the samples, (K, C, *spatial).
+        names: what to call them; None: by their numbers.
+    """
+    scores, found = subject.scores, []
+    for place, (index, sample) in enumerate(zip(indices, stored, strict=True)):
         true, best = int(scores.labels[index]), int(scores.predicted[index])
-        lines = [f"#{index}", f"true {_share(scores, index, true)}", f"predicted {_share(scores, index, best)}"]
-        caption = "\n".join([lines[0], _share(scores, index, best)] if best == true else lines)
-        answered.append(Answered(sample.numpy(), caption, best == true))
-    return answered
+        lines = [names[place] if names else f"#{index}", _share(scores, index, true)]
+        lines += [] if best == true else [f"→ {_share(scores, index, best)}"]
+        found.append(Answered(sample.numpy(), "\n".join(lines), best == true))
+    return found
 
 
 def _weighed(subject: Subject, kept: TopSamples, vocabulary: Sequence[str]) -> list[WeighedText]:

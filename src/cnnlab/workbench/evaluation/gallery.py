@@ -10,7 +10,7 @@ from cnnlab.workbench.canvas import BLACK, GREEN, VERMILION, WIDTH, figure, png,
 from cnnlab.workbench.inspection.sample import PLAIN, Appearance, Sample, show
 
 _MOST_COLUMNS = 6
-_LETTER = 0.055  # inches: as wide as an average letter of a caption
+_LETTER = 0.062  # inches: as wide as an average letter of a caption
 _ROW_HEIGHT = 1.62  # inches, of six columns
 
 

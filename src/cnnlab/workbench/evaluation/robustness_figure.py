@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from cnnlab.workbench.canvas import CYCLE, figure, png, project_style
@@ -28,28 +27,29 @@ def draw(
         appearance: of the samples.
     """
     with project_style():
-        drawn = figure(4.3, 9.6)
-        drawn.suptitle(title, fontweight="bold")
+        drawn = figure(5.2, 9.6)
+        drawn.suptitle(title, fontweight="bold", x=0.01, ha="left")
         left, right = drawn.subfigures(1, 2, squeeze=False, width_ratios=[1.25, 1])[0]
-        _draw_lines(left.subplots(), accuracies, strengths)
+        _draw_lines(left, accuracies, strengths)
         _draw_examples(right, examples, appearance)
         return png(drawn)
 
 
-def _draw_lines(axes: Axes, accuracies: Mapping[str, Sequence[float]], strengths: Mapping[str, str]) -> None:
+def _draw_lines(drawn: SubFigure, accuracies: Mapping[str, Sequence[float]], strengths: Mapping[str, str]) -> None:
+    axes = drawn.subplots()
     for (name, values), colour, marker in zip(accuracies.items(), CYCLE, _MARKERS, strict=False):
         label = f"{name}: {strengths[name]}"
         axes.plot(range(len(values)), np.multiply(values, 100), marker=marker, color=colour, markersize=4, label=label)
     axes.set(xlabel="severity (0: as it is)", ylabel="accuracy (%)", ylim=(0, 102))
     axes.set_xticks(range(max(map(len, accuracies.values()))))
-    axes.legend(loc="lower left", title="strength at severity 1 to 5", title_fontsize=8, frameon=True, framealpha=0.85)
+    drawn.legend(loc="outside lower left", title="strength at severity 1 to 5", title_fontsize=8, ncols=2)
 
 
 def _draw_examples(drawn: SubFigure, examples: Mapping[str, Sequence[Sample]], appearance: Appearance) -> None:
     panels = drawn.subplots(len(examples), max(map(len, examples.values())), squeeze=False)
     for (name, samples), row in zip(examples.items(), panels, strict=True):
-        for severity, (axes, sample) in enumerate(zip(row, samples, strict=True)):
+        for axes, sample in zip(row, samples, strict=True):
             show(axes, sample, appearance)
-            if row is panels[0]:
-                axes.set_title(str(severity), fontsize=8)
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    for severity, axes in enumerate(panels[0]):
+        axes.set_title(f"severity {severity}" if severity == 0 else str(severity), fontsize=8)

@@ -13,7 +13,7 @@ from cnnlab.callbacks.outputs import Outputs
 from cnnlab.runs.run_record import rounded
 from cnnlab.workbench.run_reports.run_report import per_class
 
-_NUM_BINS = 15
+NUM_BINS = 15
 
 
 class Scores:
@@ -39,7 +39,6 @@ class Scores:
 
         A class with neither images nor answers has None, and is left out of the means; see run_report.per_class.
         """
-        error = multiclass_calibration_error(self.probabilities, self.labels, len(self.class_names), n_bins=_NUM_BINS)
         shares = self.per_class[["precision", "recall", "F1"]]
         per_class = {
             name: {"images": int(images), **{share: rounded(value) for share, value in row.items()}}
@@ -48,7 +47,7 @@ class Scores:
             )
         }
         return {
-            f"{split}/expected_calibration_error": rounded(float(error)),
+            f"{split}/expected_calibration_error": rounded(self.calibration_error),
             **{f"{split}/macro_{name}": rounded(value) for name, value in shares.mean().items()},
             "num_images": len(self.labels),
             "eval_images_per_second": round(len(self.labels) / max(self.outputs.seconds, 1e-9), 1),
@@ -69,6 +68,13 @@ class Scores:
             }
         )
         return str(table.to_csv(index_label="index", float_format="%.6f", lineterminator="\n")).encode()
+
+    @functools.cached_property
+    def calibration_error(self) -> float:
+        """Expected calibration error, see `metrics`."""
+        return float(
+            multiclass_calibration_error(self.probabilities, self.labels, len(self.class_names), n_bins=NUM_BINS)
+        )
 
     @functools.cached_property
     def per_class(self) -> pd.DataFrame:

@@ -21,22 +21,22 @@ def draw(comparison: Comparison, title: str, is_ink: bool) -> bytes:
     outputs = {
         "nn.Conv2d\ncross-correlation": output,
         "scipy convolve2d\nconvolution": convolution,
-        "nn.Conv2d - convolve2d\ndifference": output - convolution,
+        "nn.Conv2d − convolve2d\ndifference": output - convolution,
     }
     limit = max(float(abs(values).max()) for values in outputs.values()) or 1.0
     with project_style():
-        drawn = figure(4.8)
-        drawn.suptitle(title, fontweight="bold")
+        drawn = figure(4.9)
+        drawn.suptitle(title, fontweight="bold", x=0.01, ha="left")
         panels = drawn.subplots(2, 3)
-        shades = panels[0, 0].imshow(comparison.image, cmap="gray_r" if is_ink else "gray")
-        _frame(panels[0, 0], "image", comparison.image)
-        drawn.colorbar(shades, ax=panels[0, 0], shrink=0.8)
+        panels[0, 0].imshow(comparison.image, cmap="gray_r" if is_ink else "gray")
+        _frame(panels[0, 0], "image" + (", black: 1" if is_ink else ", white: 1"), comparison.image)
         _draw_kernel(panels[0, 1], "kernel", kernel)
         _draw_kernel(panels[0, 2], "kernel turned by 180°", kernel[::-1, ::-1])
         for axes, (name, values) in zip(panels[1], outputs.items(), strict=True):
             shades = axes.imshow(values, cmap=_SIGNED, vmin=-limit, vmax=limit)
             _frame(axes, name, values)
-        drawn.colorbar(shades, ax=list(panels[1]), shrink=0.8)
+        # Beside all panels, so that the columns stay below each other.
+        drawn.colorbar(shades, ax=panels, shrink=0.42, anchor=(0, 0.02), label="value of an output")
         return png(drawn)
 
 
@@ -47,10 +47,17 @@ def _draw_kernel(axes: Axes, name: str, kernel: Map) -> None:
     if max(kernel.shape) <= _MOST_WRITTEN:
         size = 9 if max(kernel.shape) <= 5 else 6.5
         for (row, column), value in np.ndenumerate(kernel):
-            axes.text(column, row, shown_number(round(float(value), 2)), ha="center", va="center", fontsize=size)
+            axes.text(
+                column,
+                row,
+                shown_number(round(float(value), 2)).replace("-", "−"),
+                ha="center",
+                va="center",
+                fontsize=size,
+            )
 
 
 def _frame(axes: Axes, name: str, values: Map) -> None:
-    axes.set_title(f"{name}, {values.shape[0]}x{values.shape[1]}")
+    axes.set_title(f"{name}, {values.shape[0]}×{values.shape[1]}")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(True)

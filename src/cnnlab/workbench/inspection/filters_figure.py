@@ -1,10 +1,10 @@
 """The kernels that a network has learnt."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.figure import Figure
 
 from cnnlab.workbench.canvas import WIDTH, figure, png, project_style
 from cnnlab.workbench.inspection.activations import Values, Weights
@@ -14,6 +14,19 @@ _MOST_LAYERS = 6
 _MOST_OUTPUTS, _MOST_INPUTS = 24, 16
 _PER_ROW = 12  # kernels of a layer with a single input channel, which stand in several rows
 _SIGNED = "PuOr"  # white at 0
+_HIGHEST, _LARGEST_PIXEL = 2.05, 0.13  # inches, of a panel and of one weight in it
+_HEADING, _GAP, _TOP = 0.42, 0.25, 0.58  # inches: above a panel, between panels, above all of them
+
+
+class _Panel(NamedTuple):
+    """The kernels of a layer as one picture, and where it stands, in inches from the left and the top."""
+
+    layer: Weights
+    values: Values
+    left: float
+    top: float
+    width: float
+    height: float
 
 
 def draw(layers: Sequence[Weights], title: str) -> bytes:
@@ -21,37 +34,56 @@ def draw(layers: Sequence[Weights], title: str) -> bytes:
 
     Of deep networks the first six layers are drawn, of wide ones the first 24 output and 16 input channels.
     """
-    panels = [tile(layer.kernels) for layer in layers[:_MOST_LAYERS]]
-    scale = WIDTH * 0.9
-    heights = [min(2.1, max(0.35, scale * panel.shape[0] / panel.shape[1])) for panel in panels]
+    panels = _placed(layers[:_MOST_LAYERS])
+    height = max(panel.top + panel.height for panel in panels) + 0.1
     with project_style():
-        drawn = figure(0.75 + sum(heights) + 0.5 * len(panels))
-        rows = drawn.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
-        for axes, layer, panel in zip(rows[:, 0], layers, panels, strict=False):
-            _draw_layer(axes, layer, panel)
+        drawn = figure(height)
+        drawn.set_layout_engine("none")
         more = f" (the first {_MOST_LAYERS} of {len(layers)} layers)" if len(layers) > _MOST_LAYERS else ""
-        drawn.suptitle(f"{title}{more}\n", fontweight="bold")
-        words = "orange: negative, white: 0, purple: positive; each layer has its own scale"
+        drawn.text(0.01, 1 - 0.08 / height, f"{title}{more}", va="top", fontweight="bold", fontsize=10)
+        words = "orange: negative, white: 0, purple: positive, up to the number that stands above each layer"
         words += "; middle slices" if any(layer.kernels.ndim == 5 for layer in layers) else ""
-        drawn.text(0.5, 1 - 0.3 / drawn.get_figheight(), words, ha="center", va="top", fontsize=8)
-        drawn.set_layout_engine(ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - 0.2 / drawn.get_figheight())))
+        drawn.text(0.01, 1 - 0.32 / height, words, va="top", fontsize=8)
+        for panel in panels:
+            _draw_layer(drawn, panel, height)
         return png(drawn)
 
 
-def _draw_layer(axes: Axes, layer: Weights, panel: Values) -> None:
-    limit = float(np.nanmax(np.abs(panel))) or 1.0
-    axes.imshow(panel, cmap=_SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
-    axes.grid(False)
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    out_channels, in_channels, *size = layer.kernels.shape
+def _placed(layers: Sequence[Weights]) -> list[_Panel]:
+    """From left to right, as many in a row as there is room for."""
+    panels: list[_Panel] = []
+    left, top, lowest = 0.1, _TOP + _HEADING, 0.0
+    for layer in layers:
+        values = tile(layer.kernels)
+        rows, columns = values.shape
+        pixel = min(_LARGEST_PIXEL, _HIGHEST / rows, (WIDTH - 0.2) / columns)
+        width, height = columns * pixel, rows * pixel
+        room = max(width, 1.9)  # the heading's
+        if left > 0.1 and left + room > WIDTH - 0.05:
+            left, top = 0.1, lowest + _GAP + _HEADING
+        panels.append(_Panel(layer, values, left, top, width, height))
+        left, lowest = left + room + _GAP, max(lowest, top + height)
+    return panels
+
+
+def _draw_layer(drawn: Figure, panel: _Panel, height: float) -> None:
+    place = (panel.left / WIDTH, 1 - (panel.top + panel.height) / height, panel.width / WIDTH, panel.height / height)
+    axes = drawn.add_axes(place)
+    limit = float(np.nanmax(np.abs(panel.values))) or 1.0
+    axes.imshow(panel.values, cmap=_SIGNED, vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
+    axes.axis("off")
+    out_channels, in_channels, *size = panel.layer.kernels.shape
     shown_out, shown_in = min(out_channels, _MOST_OUTPUTS), min(in_channels, _MOST_INPUTS)
-    cut = f", {shown_out} x {shown_in} shown" if (shown_out, shown_in) != (out_channels, in_channels) else ""
-    kernel = "x".join(map(str, size))
-    text = f"{shortened(layer.name, 30)} ({layer.layer} {kernel}): {out_channels} output x {in_channels} input{cut}"
-    axes.set_title(text, loc="left")
-    axes.set_xlabel("output channel", fontsize=7.5)
-    axes.set_ylabel("input" if in_channels > 1 else "", fontsize=7.5)
+    cut = f", {shown_out} × {shown_in} shown" if (shown_out, shown_in) != (out_channels, in_channels) else ""
+    kernel = "×".join(map(str, size))
+    heading = [
+        f"{panel.layer.layer} {kernel}, ±{limit:.2g}",
+        f"{shortened(panel.layer.name, 30)}",
+        f"{out_channels} outputs × {in_channels} inputs{cut}",
+    ]
+    axes.annotate(
+        "\n".join(heading), (0, 1), (0, 3), "axes fraction", "offset points", fontsize=7, annotation_clip=False
+    )
 
 
 def tile(kernels: Values) -> Values:

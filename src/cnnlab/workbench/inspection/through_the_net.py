@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from cnnlab.workbench.canvas import BLUE, GREY, PALE, figure, png, project_style
 from cnnlab.workbench.inspection.activations import Activation, Values
 from cnnlab.workbench.inspection.sample import PLAIN, Appearance
-from cnnlab.workbench.notation import shortened
+from cnnlab.workbench.notation import shortened, times
 
 _MOST_MAPS = 10  # rows
 _COLUMN, _MAP = 0.98, 0.56  # inches: a column's width, the side of the largest map
 _GAP = 0.07
-_TOP, _BOTTOM = 1.0, 0.75
+_TOP, _BOTTOM = 1.15, 0.8
+_SMALL = 9.5  # points: the figure is about twice as wide as a page
+_MOST_WRITTEN = 20  # values of a vector that are written beside it
 _MOST_CLASSES = 20
 _WORDS = "Embedding"  # the layer whose rows are words, of which the first are shown
 _SIGNED, _UNSIGNED = "PuOr", "Greys"  # white at 0; PuOr is orange below
@@ -54,7 +56,7 @@ def draw(
     stages = [Activation("input", (1, *sample.shape), sample), *chosen]
     rows = max(min(_MOST_MAPS, len(stage.values)) if stage.values.ndim > 1 else 5 for stage in stages)
     tall = rows * (_MAP + _GAP)
-    width, height = _COLUMN * len(stages) + 2.0, tall + _TOP + _BOTTOM
+    width, height = _COLUMN * len(stages) + 2.2, tall + _TOP + _BOTTOM
     with project_style():
         drawn = figure(height, width)
         drawn.set_layout_engine("none")
@@ -67,8 +69,10 @@ def draw(
                 _draw_words(axes, sample, appearance.vocabulary, x, _BOTTOM + tall)
             else:
                 _draw_stage(axes, stage, x, _BOTTOM + tall, tall, largest)
-            axes.text(x, _BOTTOM + tall + 0.12, _label(stage), ha="center", va="bottom", fontsize=7.5, linespacing=1.2)
-            axes.text(x, _BOTTOM - 0.08, "x".join(map(str, stage.shape)), ha="center", va="top", fontsize=7.5)
+            axes.text(
+                x, _BOTTOM + tall + 0.12, _label(stage), ha="center", va="bottom", fontsize=_SMALL, linespacing=1.2
+            )
+            axes.text(x, _BOTTOM - 0.08, "×".join(map(str, stage.shape)), ha="center", va="top", fontsize=_SMALL)
             if number and not (has_branches and stage.is_beside):
                 axes.annotate(
                     "",
@@ -76,14 +80,14 @@ def draw(
                     (x - 0.62, _BOTTOM + tall + 0.06),
                     arrowprops={"arrowstyle": "->", "color": GREY, "linewidth": 0.8},
                 )
-        _draw_probabilities(axes, probabilities, class_names, _COLUMN * len(stages) + 0.35, _BOTTOM, tall)
-        axes.text(0.1, height - 0.1, title, va="top", fontweight="bold", fontsize=10)
+        _draw_probabilities(axes, probabilities, class_names, _COLUMN * len(stages) + 0.55, _BOTTOM, tall)
+        axes.text(0.1, height - 0.1, title, va="top", fontweight="bold", fontsize=14)
         axes.text(
             0.1,
             0.1,
             _explanation(sample.ndim - 1, has_branches),
             va="bottom",
-            fontsize=7.5,
+            fontsize=_SMALL,
             color="#444444",
         )
         axes.set(xlim=(0, width), ylim=(0, height))
@@ -92,15 +96,14 @@ def draw(
 
 def _explanation(num_spatial_dims: int, has_branches: bool) -> str:
     branches = " A layer without an arrow works beside those before it, on an earlier output." if has_branches else ""
-    axes = {1: "N x C x L for signals", 3: "N x C x D x H x W for volumes"}.get(
-        num_spatial_dims, "N x C x H x W for maps"
-    )
+    axes = {1: "N×C×L for signals", 3: "N×C×D×H×W for volumes"}.get(num_spatial_dims, "N×C×H×W for maps")
     if num_spatial_dims == 1:
         return (
             f"Below: shapes, {axes}. The grey line is 0. Each layer has its own scale. Bars: white at 0, orange below."
             f"{branches}"
         )
     colours = "Grey maps: 0 is white, larger is darker. Others: white at 0, orange below, purple above."
+    colours += " A row is a channel."
     middle = " Of volumes the middle slice is shown." if num_spatial_dims == 3 else ""
     return f"Below: shapes, {axes}. {colours} Each layer has its own scale.{middle}{branches}"
 
@@ -125,7 +128,7 @@ def chosen_channels(number: int) -> NDArray[np.int_]:
 def _label(stage: Activation) -> str:
     name, _, size = stage.layer.partition(" ")
     shown = stage.values.shape[0]
-    lines = [shortened(name, 14), size]
+    lines = [shortened(name, 12), times(size)]
     if stage.values.ndim > 1 and shown > _MOST_MAPS:
         lines.append(f"{'first ' if stage.layer == _WORDS else ''}{_MOST_MAPS} of {shown}")
     return "\n".join(line for line in lines if line)
@@ -146,6 +149,10 @@ def _draw_stage(axes: Axes, stage: Activation, x: float, top: float, tall: float
         half = 0.07
         axes.imshow(values[:, None], extent=(x - half, x + half, top - tall, top), aspect="auto", **scale)
         axes.add_patch(Rectangle((x - half, top - tall), 2 * half, tall, fill=False, edgecolor=GREY, linewidth=0.6))
+        if len(values) <= _MOST_WRITTEN:
+            for row, value in enumerate(values):
+                y = top - (row + 0.5) * tall / len(values)
+                axes.text(x + half + 0.05, y, f"{value:.1f}".replace("-", "−"), va="center", fontsize=_SMALL)
         return
     if stage.layer == "input" and values.ndim == 2:
         _draw_series(axes, values[0], x, top)
@@ -225,14 +232,15 @@ def _draw_probabilities(
     for row, label in enumerate(order):
         y = bottom + tall - (row + 0.5) * step
         is_best = label == best
-        axes.add_patch(
-            Rectangle((left, y - 0.35 * step), max(0.004, 0.75 * probabilities[label]), 0.7 * step, color=BLUE)
-        )
+        if probabilities[label] >= 0.001:
+            axes.add_patch(Rectangle((left, y - 0.35 * step), 0.75 * probabilities[label], 0.7 * step, color=BLUE))
         weight = "bold" if is_best else "normal"
         name = shortened(class_names[label], 12)
-        axes.text(left - 0.06, y, name, ha="right", va="center", fontsize=8, fontweight=weight)
+        axes.text(left - 0.06, y, name, ha="right", va="center", fontsize=10, fontweight=weight)
         if probabilities[label] >= 0.001:
             text = f"{probabilities[label]:.1%}"
-            axes.text(left + 0.75 * probabilities[label] + 0.05, y, text, va="center", fontsize=7.5, fontweight=weight)
+            axes.text(
+                left + 0.75 * probabilities[label] + 0.05, y, text, va="center", fontsize=_SMALL, fontweight=weight
+            )
     what = "probabilities" if len(order) == number else f"probabilities,\n{len(order)} of {number} classes"
-    axes.text(left + 0.3, bottom + tall + 0.12, f"Softmax\n{what}", ha="center", va="bottom", fontsize=7.5)
+    axes.text(left + 0.3, bottom + tall + 0.12, f"Softmax\n{what}", ha="center", va="bottom", fontsize=_SMALL)

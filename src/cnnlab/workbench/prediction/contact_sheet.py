@@ -15,7 +15,7 @@ from cnnlab.workbench.notation import shortened
 _COLUMNS, _ROWS = 4, 10
 MOST_ENTRIES = _COLUMNS * _ROWS
 PICTURE_SIDE = 112  # pixels
-_GAP, _LINE, _HEADER = 12, 17, 30
+_GAP, _LINE, _HEADER = 12, 17, 50
 _CELL_WIDTH, _CELL_HEIGHT = 2 * PICTURE_SIDE + 2 * _GAP, PICTURE_SIDE + 2 * _LINE + 2 * _GAP
 _UNSURE = 0.9  # below it an answer is marked
 _BLACK, _GREY, _VERMILION, _FRAME = "#000000", "#666666", "#d55e00", "#bbbbbb"
@@ -39,8 +39,8 @@ class Entry(NamedTuple):
     probability: float | None
 
 
-def draw(entries: Sequence[Entry]) -> bytes:
-    """One page as PNG, of at most MOST_ENTRIES files."""
+def draw(entries: Sequence[Entry], title: str) -> bytes:
+    """One page as PNG, of at most MOST_ENTRIES files, below its title."""
     columns, rows = min(_COLUMNS, len(entries)), math.ceil(len(entries) / _COLUMNS)
     width = max(columns * _CELL_WIDTH + _GAP, 2 * _CELL_WIDTH)
     page = Image.new("RGB", (width, rows * _CELL_HEIGHT + _HEADER + _GAP), "white")
@@ -48,7 +48,8 @@ def draw(entries: Sequence[Entry]) -> bytes:
     words = "left: what is in the file, right: what the network saw"
     if any(entry.probability is not None for entry in entries):
         words += f"; orange: less than {_UNSURE:.0%} sure"
-    pen.text((_GAP, 8), words, fill=_GREY, font=_font(12))
+    pen.text((_GAP, 8), shortened(title, width // 9), fill=_BLACK, font=_font(14, bold=True))
+    pen.text((_GAP, 28), words, fill=_GREY, font=_font(12))
     for number, entry in enumerate(entries):
         row, column = divmod(number, _COLUMNS)
         _draw_entry(page, pen, entry, _GAP + column * _CELL_WIDTH, _HEADER + row * _CELL_HEIGHT)
@@ -61,15 +62,20 @@ def _draw_entry(page: Image.Image, pen: ImageDraw.ImageDraw, entry: Entry, left:
     seen = _image(entry.seen)
     factor = PICTURE_SIDE / max(seen.size)
     larger = seen.resize((round(seen.width * factor), round(seen.height * factor)), Image.Resampling.NEAREST)
-    for place, picture in enumerate((_image(entry.picture), larger)):
-        x = left + place * (PICTURE_SIDE + 4) + (PICTURE_SIDE - picture.width) // 2
-        y = top + (PICTURE_SIDE - picture.height) // 2
-        page.paste(picture, (x, y))
-        pen.rectangle((x - 1, y - 1, x + picture.width, y + picture.height), outline=_FRAME)
+    picture = _image(entry.picture)
+    enlargement = PICTURE_SIDE // max(picture.size)  # a picture of few pixels would be the size of a stamp
+    if enlargement > 1:
+        picture = picture.resize((picture.width * enlargement, picture.height * enlargement), Image.Resampling.NEAREST)
+    for place, shown in enumerate((picture, larger)):
+        x = left + place * (PICTURE_SIDE + 4) + (PICTURE_SIDE - shown.width) // 2
+        y = top + (PICTURE_SIDE - shown.height) // 2
+        page.paste(shown, (x, y))
+        pen.rectangle((x - 1, y - 1, x + shown.width, y + shown.height), outline=_FRAME)
     y = top + PICTURE_SIDE + 4
     answer, colour = shortened(entry.label, 26), _BLACK
     if entry.probability is not None:
-        answer = f"{shortened(entry.label, 20)}  {entry.probability:.1%}"
+        share = f"{entry.probability:.1%}"
+        answer = f"{shortened(entry.label, 20)}  {'> 99.9%' if share == '100.0%' else share}"
         colour = _VERMILION if entry.probability < _UNSURE else _BLACK
     pen.text((left, y), answer, fill=colour, font=_font(14, bold=True))
     pen.text((left, y + _LINE + 2), shortened(entry.name, 36), fill=_GREY, font=_font(11))

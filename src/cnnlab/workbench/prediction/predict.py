@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from cnnlab.errors import UserError, joined_errors
+from cnnlab.errors import UserError, joined_errors, printable
 from cnnlab.instantiation import check_value
 from cnnlab.runs import run_folder
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import load_model
+from cnnlab.workbench import canvas
 from cnnlab.workbench.prediction import contact_sheet, sources
 from cnnlab.workbench.prediction.label_sets import LabelSets
 from cnnlab.workbench.prediction.predictor import Predictor
@@ -46,6 +47,7 @@ def predict(
     explain: bool = False,
     out: str | None = None,
     accelerator: str = "auto",
+    format: str = "png",
 ) -> Prediction:
     """Say what classes, labels or values files have; write predictions.csv, predictions.json and contact sheets.
 
@@ -56,6 +58,7 @@ def predict(
         explain: also draw the way through the network of the first 20.
         out: where to write; None: a new folder in outputs/predictions.
         accelerator: auto, cpu, gpu, cuda or mps.
+        format: svg or pdf writes the figures of explain in that format too.
 
     Raises:
         UserError: for bad input, or if none of the files can be answered.
@@ -63,6 +66,7 @@ def predict(
     texts = {"images": images, "inputs": inputs, "out": out}
     for key, value, hint in (*((*text, str | None) for text in texts.items()), ("explain", explain, bool)):
         check_value(key, value, hint)
+    canvas.check_format(format)
     if images and inputs:
         raise UserError("expected images= or inputs=, which mean the same, got both")
     named = images or inputs
@@ -83,9 +87,11 @@ def predict(
     files = {"predictions.csv": answers.as_csv(), "predictions.json": answers.as_json(**about)}
     files |= dict(zip(_numbered("contact_sheet", len(sheets)), sheets, strict=True))
     if explain and isinstance(answers, Answers):
-        for number, (name, answer) in enumerate(list(answers.given.items())[:_MOST_EXPLAINED], start=1):
-            named_after = "" if reader.entry == "text" else f"_{Path(name).stem}"
-            files[f"through_the_net/{number:02}{named_after}.png"] = predictor.explanation(answer, name)
+        with canvas.also_saved_as(format) as vectors:
+            for number, (name, answer) in enumerate(list(answers.given.items())[:_MOST_EXPLAINED], start=1):
+                named_after = "" if reader.entry == "text" else f"_{Path(name).stem}"
+                files[f"through_the_net/{number:02}{named_after}.png"] = predictor.explanation(answer, name)
+        files = canvas.with_vectors(files, vectors, format)
     try:
         folder = Path(out).expanduser().absolute() if out else _claimed(saved.folder)
         for name, content in files.items():
@@ -130,7 +136,8 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Table, list
             if seen.picture is not None and seen.seen is not None
         ]
         if entries:
-            sheets.append(contact_sheet.draw(entries))
+            asked = found.names[0] if len(found) == 1 else found.folder.name
+            sheets.append(contact_sheet.draw(entries, f"{printable(asked)}: the answers of {predictor.name}"))
         page.clear()
 
     what = predictor.reader.what

@@ -101,6 +101,7 @@ class Predictor:
         accelerator: auto, cpu, gpu, cuda or mps.
 
     Attributes:
+        name: of the run.
         targets: what the network has learnt: classes, multilabel or values.
         class_names: in the order of the probabilities; the values' names.
         reader: reads files of the kind that the network was trained on.
@@ -116,6 +117,7 @@ class Predictor:
         except UserError as error:
             raise UserError(f"{short_path(saved.folder)} was trained on {data['dataset']}, {error}") from error
         self.device = torch.device(hardware.resolve_accelerator(accelerator, "accelerator"))
+        self.name = saved.folder.name
         self.targets = saved.targets
         self.class_names = tuple(data["class_names"])
         self.model = saved.model.to(self.device)

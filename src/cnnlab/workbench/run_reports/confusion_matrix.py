@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -78,9 +78,11 @@ def _fit(drawn: Figure) -> None:
 
 def _draw_cells(axes: Axes, counts: Counts, cell: float) -> None:
     """Colours, and numbers as large as cells of so many inches allow."""
-    shades = matplotlib.colormaps["Blues"].with_extremes(bad=PALE)
+    blues = matplotlib.colormaps["Blues"]
+    tinted = LinearSegmentedColormap.from_list("shares", [blues(0.08 + 0.92 * i / 255) for i in range(256)])
+    shades = tinted.with_extremes(bad=PALE, under="white")  # a single mistake differs from none
     shares = _shares(counts)
-    axes.matshow(shares, cmap=shades, norm=PowerNorm(0.5, vmin=0, vmax=1))  # 1% of mistakes show beside 99% of hits
+    axes.matshow(shares, cmap=shades, norm=PowerNorm(0.5, vmin=1e-9, vmax=1))  # 1% of mistakes show beside 99% of hits
     axes.grid(False)
     if len(counts) > _MOST_WRITTEN:
         return

@@ -282,10 +282,10 @@ def _draw_tradeoff(panels: Sequence[Panel], cost: _Cost) -> bytes:
             for p in panel.points
             if math.isfinite(p.score) and math.isfinite(cost.value_of(p)) and cost.value_of(p) > 0
         ]
-        if len(points) > 1:
+        if len({cost.value_of(point) for point in points}) > 1:
             kept.append(replace(panel, points=points))
     if not kept:
-        raise NotDrawn("fewer than two rows of the same data and device have what it needs")
+        raise NotDrawn(f"fewer than two rows of the same data and device differ in their {cost.label}")
     styles = _styles(panels)
     columns = min(2, len(kept))
     rows, width = math.ceil(len(kept) / columns), 5.6 if columns == 1 else 7.8
@@ -342,7 +342,10 @@ def _draw_points(axes: Axes, panel: Panel, cost: _Cost, styles: _Styles) -> _Lab
 
 
 def _dress_cost(axes: Axes, points: Sequence[Point], cost: _Cost) -> None:
-    low, high = min(map(cost.value_of, points)), max(map(cost.value_of, points))
+    spans = [(cost.value_of(point), cost.sd_of(point)) for point in points]
+    ends = [at + sign * sd for at, sd in spans for sign in (-1, 1) if math.isfinite(sd) and at > 1.1 * sd]
+    ends += [at for at, _ in spans]
+    low, high = min(ends), max(ends)  # with the error bars
     _fit(axes.xaxis, low, high, 0.12, high / low >= _LOG_X_FROM, (1, 2, 5) if high / low < 300 else (1,))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _in_short(value)))
     axes.set_xlabel(f"{cost.label} ({'more' if cost.maximize else 'fewer'} is better)")
