@@ -14,7 +14,18 @@ from cnnlab.cli.help import help_text, is_wanted
 from conftest import PROJECT
 
 CONF = PROJECT / "conf"
-TRAIN = ["model", "data", "augment", "optimizer", "scheduler", "callbacks", "logger", "trainer", "experiment"]
+TRAIN = [
+    "model",
+    "data",
+    "classifier",
+    "augment",
+    "optimizer",
+    "scheduler",
+    "callbacks",
+    "logger",
+    "trainer",
+    "experiment",
+]
 TRAIN += ["sweep"]  # only: sweep
 GROUPS: dict[str, list[str]] = {path.stem: [] for path in CONF.glob("*.yaml")} | {
     "train": TRAIN,
