@@ -58,7 +58,7 @@ def test_wide_captions_are_neither_cut_nor_written_over() -> None:
     assert not is_red[:5].any()
     assert not is_red[-5:].any()
     gaps = np.diff(np.flatnonzero(is_red))
-    assert (gaps > 20).sum() == 4, "four gaps part the captions of a row of five"
+    assert (gaps > 20).sum() == 3, "three gaps part the captions of a row of four"
 
 
 def test_colours_stay_what_they_are() -> None:

@@ -79,7 +79,7 @@ def _fit(drawn: Figure) -> None:
 def _draw_cells(axes: Axes, counts: Counts, cell: float) -> None:
     """Colours, and numbers as large as cells of so many inches allow."""
     blues = matplotlib.colormaps["Blues"]
-    tinted = LinearSegmentedColormap.from_list("shares", [blues(0.08 + 0.92 * i / 255) for i in range(256)])
+    tinted = LinearSegmentedColormap.from_list("shares", [blues(max(0.08, i / 255)) for i in range(256)])
     shades = tinted.with_extremes(bad=PALE, under="white")  # a single mistake differs from none
     shares = _shares(counts)
     axes.matshow(shares, cmap=shades, norm=PowerNorm(0.5, vmin=1e-9, vmax=1))  # 1% of mistakes show beside 99% of hits
