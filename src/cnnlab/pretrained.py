@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnlab.blocks.library_network import Published
-from cnnlab.blocks.pretrained import first_convolution, load_fitting
+from cnnlab.blocks.weights import first_convolution, load_fitting
 from cnnlab.colours import labelled
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.files.download import DownloadFailed, fetch

@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
-from cnnlab.blocks.pretrained import last_layer
+from cnnlab.blocks.weights import last_layer
 from cnnlab.errors import UserError
 
 log = logging.getLogger(__name__)

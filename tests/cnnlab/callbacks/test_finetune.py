@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from cnnlab.blocks.pretrained import last_layer
+from cnnlab.blocks.weights import last_layer
 from cnnlab.building import build_classifier, build_data, build_model
 from cnnlab.callbacks.finetune import Finetune
 from cnnlab.callbacks.weight_average import WeightAverage

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnnlab.blocks.pretrained import for_channels, last_layer, load_fitting
+from cnnlab.blocks.weights import for_channels, last_layer, load_fitting
 
 
 def network(channels: int = 3, num_classes: int = 10, width: int = 4) -> nn.Sequential:
