@@ -29,7 +29,7 @@ MISTAKES = {
     "experiment=fast99 model=linear data.allow_subset=true": "unknown key model.widths: .*; experiment=fast99 is a "
     "recipe for model=compact_cnn and sets model.widths, .*: leave out model=linear or the experiment$",  # only: zoo
     "max_epochs=1": "unknown key max_epochs; did you mean trainer.max_epochs",
-    "data.batch_size=abc": "data.batch_size: expected int, got 'abc'",
+    "data.batch_size=abc": "data.batch_size: expected int or auto, got 'abc'",
     "data.batch_size=0": "batch_size must be at least 1, got 0",
     "data.batch_size=-3": "batch_size must be at least 1, got -3",
     "data.batch_size=512": "batch_size must be at most 256, .* training samples, got 512; data.batch_size=256 fits",
@@ -62,7 +62,7 @@ MISTAKES = {
     "seed=abc": "seed: expected int, got 'abc'",
     "mode=up": "mode: expected min or max or null, got 'up'",
     "monitor=val/loss mode=max": "mode=max contradicts val/loss, the smaller the better; leave mode out",
-    "callbacks=null": "callbacks=null names no choice: choose from default, early_stopping, ema; ~callbacks leaves the",
+    "callbacks=null": "callbacks=null names no choice: choose from default, .*ema.*; ~callbacks leaves the",
     "scheduler=null": "scheduler=null names no choice: choose from cosine, none, onecycle, plateau, step$",
     "~scheduler": "scheduler must be a config with a _target_, got None",
     "monitor=val/acc": "monitor must be one of val/accuracy, .*got 'val/acc'; did you mean val/accuracy",
