@@ -21,9 +21,9 @@ from conftest import Finished
 
 def rates(run: Finished) -> list[float]:
     assert run.status == 0, run.err
-    events = EventAccumulator(str(run.folder / "tensorboard"))  # type: ignore[operator]
+    events = EventAccumulator(str(run.folder))
     events.Reload()
-    return [event.value for event in events.Scalars("optimizer/learning_rate")]
+    return [event.value for event in events.Scalars("2_steps/learning_rate")]
 
 
 def test_a_length_the_user_gives_is_not_asked_for() -> None:
