@@ -26,8 +26,10 @@ MISTAKES = {
     "--lr=0.1": "unknown flag --lr: settings are written without dashes, optimizer.lr=0.1$",
     "model=linear,tinyvgg": "gives several values: with -m .*python train.py -m model=linear,tinyvgg",
     "model=resnet18": r"did you mean model=torchvision model.name=resnet18\?$",  # only: zoo
+    # only: zoo
     "experiment=fast99 model=linear data.allow_subset=true": "unknown key model.widths: .*; experiment=fast99 is a "
-    "recipe for model=compact_cnn and sets model.widths, .*: leave out model=linear or the experiment$",  # only: zoo
+    "recipe for model=compact_cnn and sets model.widths, .*: leave out model=linear or the experiment$",
+    # end only
     "max_epochs=1": "unknown key max_epochs; did you mean trainer.max_epochs",
     "data.batch_size=abc": "data.batch_size: expected int or auto, got 'abc'",
     "data.batch_size=0": "batch_size must be at least 1, got 0",

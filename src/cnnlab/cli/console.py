@@ -68,7 +68,8 @@ def script() -> Iterator[None]:
 
 def _has_colours() -> bool:
     """Whether standard output is a terminal that shows colours, and the user has not refused them (no-color.org)."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout or not sys.stdout.isatty():
+    is_terminal = isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.isatty()
+    if not is_terminal or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     if sys.platform == "win32":
         import colorama  # tqdm needs it on Windows

@@ -238,7 +238,9 @@ class DataModule(LightningDataModule):
         """Return samples, shape and statistics, then how many training samples each class has."""
         shape = "x".join(map(str, self.input_shape))
         name = self.dataset if self.fold is None else f"{self.dataset}, fold {self.fold} of 0-{self.num_folds - 1}"
-        numbers = f", mean {_short(self.mean)}, std {_short(self.std)}" if self.vocabulary is None else ""
+        numbers = (
+            f", mean{_NO_BREAK}{_short(self.mean)}, std{_NO_BREAK}{_short(self.std)}" if self.vocabulary is None else ""
+        )
         lines = [
             f"{name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
             f"of {shape}{numbers}"

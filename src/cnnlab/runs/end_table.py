@@ -27,7 +27,7 @@ _STAGES = {
     "overhead": "logging+callbacks",
     "validation": "validation",
 }
-_LABEL, _WIDTH = 15, 80  # characters
+_LABEL, _WIDTH, _NO_BREAK = 15, 80, "\xa0"  # characters
 _SCORES = ("learned", "test", "val")
 # Settings that are worth a second run, and how to change them: the first that the run has is proposed.
 _PROPOSALS = {"model.hidden_units": 2.0, "optimizer.lr": 0.3}
@@ -77,7 +77,7 @@ def _row(label: str, text: str) -> str:
     start = coloured(f"  {label:<{_LABEL - 2}}", "dim")
     if label in _SCORES:
         lines = [coloured(line, "bold") for line in lines]
-    return start + f"\n{' ' * _LABEL}".join(lines)
+    return start + f"\n{' ' * _LABEL}".join(lines).replace(_NO_BREAK, " ")
 
 
 def _numbers(metrics: dict[str, Any], prefix: str) -> str:
@@ -114,8 +114,8 @@ def _time_rows(path: Path) -> list[tuple[str, str]]:
     if not time:
         return []
     stages = sorted(_STAGES, key=lambda stage: time[stage], reverse=True)
-    shares = ", ".join(f"{_STAGES[stage]} {time[stage]:.0%}" for stage in stages if time[stage] >= 0.005)
-    return [("time", shares), ("", time["diagnosis"])]
+    shares = [f"{_STAGES[stage]} {time[stage]:.0%}" for stage in stages if time[stage] >= 0.005]
+    return [("time", ", ".join(share.replace(" ", _NO_BREAK) for share in shares)), ("", time["diagnosis"])]
 
 
 def _next_commands(config: DictConfig, run_dir: Path) -> list[str]:

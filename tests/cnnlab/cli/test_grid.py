@@ -21,6 +21,7 @@ def test_a_grid_tells_the_data_once_and_ends_in_a_table(train: Callable[..., Fin
         "run 2 of 2  data.batch_size=64",
     ]
     assert "++" not in grid.out
+    assert "HYDRA" not in grid.out
     for told in ("data    mnist-5k", "device  ", "model   Linear", "WARNING: this is not MNIST"):
         assert grid.out.count(told) == 1, told
         assert all(told.strip() in (folder / f"{number}/train.log").read_text() for number in (0, 1))

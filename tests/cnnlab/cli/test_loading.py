@@ -68,6 +68,10 @@ def test_colours_are_for_terminals_and_foreign_sequences_for_none(
     monkeypatch.setenv("TERM", "xterm")
     for name, value in refused.items():
         monkeypatch.setenv(name, value)
+    err = Stream(False)
+    monkeypatch.setattr(sys, "stderr", err)
     with console.forgiving():
         print(coloured("red", "red"), "\x1b[2J")
+        print(coloured("red", "red"), file=err)
     assert out.written == f"{expected}\n"
+    assert err.written == "red\n", "standard error goes to a file"
