@@ -111,7 +111,7 @@ class Task(LightningModule):
 
     def _evaluate(self, batch: Batch, totals: EpochTotals, metrics: MetricCollection) -> Tensor:
         inputs, targets = batch
-        outputs = self(inputs)
+        outputs: Tensor = self(inputs)
         totals.add(self.eval_loss(outputs, targets), self.score_sum(outputs, targets), len(targets))
         if metrics:
             metrics.update(*self.compared(outputs, targets))

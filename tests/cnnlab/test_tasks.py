@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnnlab.data.npz import Npz
 from conftest import Finished, embedded_digits
 
 LABELS = ("data=npz", "data.path=pairs.npz", "data.targets=multilabel", "classifier=multilabel")
@@ -65,14 +66,19 @@ def test_values(train: Callable[..., Finished], pairs: Path) -> None:
     assert run.metrics["val/mae"] ** 2 <= run.metrics["val/mse"]
 
 
-def test_samples_of_a_rare_class_come_as_often_as_others(train: Callable[..., Finished], pairs: Path) -> None:
-    held = dict(np.load(pairs / "pairs.npz"))
-    held |= {f"y_{split}": held[f"y_{split}"][:, 1].astype(int) for split in ("train", "test")}
-    del held["class_names"]
-    np.savez(pairs / "classes.npz", **held)
-    run = train("data=npz", "data.path=classes.npz", *SHORT, "trainer.max_epochs=1", "data.balanced=true", "test=false")
-    assert run.status == 0, run.err
-    assert "drawn equally often" in run.out
+def test_samples_of_a_rare_class_come_as_often_as_others(tmp_path: Path) -> None:
+    """Whether they lie in memory or are read by workers; the same again in the same epoch, others in the next."""
+    x, y = np.random.default_rng(0).random((400, 8, 8), dtype=np.float32), (np.arange(400) % 10 == 0).astype(int)
+    np.savez(tmp_path / "rare.npz", x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
+    drawn: list[list[int]] = []
+    for in_memory, epoch in ((True, 0), (False, 0), (True, 1)):
+        data = Npz(str(tmp_path / "rare.npz"), balanced=True, in_memory=in_memory, num_workers=0)
+        data.setup()
+        loader = data.train_dataloader()
+        loader.sampler.set_epoch(epoch)  # type: ignore[union-attr]
+        drawn.append([label for _, labels in loader for label in labels.tolist()])
+    assert np.mean(drawn, axis=1) == pytest.approx(0.5, abs=0.1)
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,19 @@ def test_no_command_runs_the_code_of_a_run_folder(
         ({"model._target_": "cnnlab.classifier.nn.Linear"}, "expected a subclass of Module from cnnlab"),
         ({"scheduler._target_": "torch.optim.AdamW"}, "expected a subclass of LRScheduler"),
         ({"classifier._target_": "cnnlab.models.linear.Linear"}, "expected a subclass of LightningModule"),
+        (
+            {"classifier.loss": {"_target_": "torch.optim.AdamW"}},
+            "asks for .* as classifier.loss; .* subclass of Module",
+        ),
+        ({"classifier.loss": {"_target_": "torch.nn.L1Loss", "_partial_": True}}, "holds classifier.loss._partial_"),
+        (
+            {"classifier.metrics": ["f1", {"_target_": "torchmetrics.text.BERTScore"}]},  # it downloads a network
+            "as classifier.metrics.1; expected a subclass of Metric from cnnlab or torchmetrics.classification",
+        ),
+        (
+            {"classifier.metrics": {"_target_": "torchmetrics.classification.MulticlassF1Score"}},
+            "expected plain values",
+        ),
         ({"callbacks.progress._target_": "lightning.pytorch.loggers.CSVLogger"}, "expected a subclass of Callback"),
         ({"logger.tensorboard._target_": "lightning.pytorch.callbacks.Timer"}, "expected a subclass of Logger"),
         ({"trainer.plugins": [{"_target_": "torch.optim.AdamW"}]}, "as trainer.plugins.0; expected plain values"),
@@ -252,3 +265,11 @@ def test_every_choice_of_the_projects_own_is_trusted(composed: DictConfig) -> No
             config[path.parent.name] = node
         result = trusted(config, path.name)
         assert OmegaConf.to_container(result) == OmegaConf.to_container(config, resolve=True)
+
+
+def test_losses_and_metrics_of_the_libraries_are_taken(composed: DictConfig, tmp_path: Path) -> None:
+    fbeta = {"_target_": "torchmetrics.classification.MulticlassFBetaScore", "beta": 2.0}
+    put(
+        {"classifier.loss": {"_target_": "torch.nn.MultiMarginLoss"}, "classifier.metrics": [fbeta]}, composed, tmp_path
+    )
+    assert trusted(composed, "that run").classifier.metrics == [fbeta]
