@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
@@ -140,7 +141,14 @@ def _on_a_skip(layers: list[Layer], earlier: list[tuple[int, ...]]) -> list[Laye
 def _draw_skip(axes: Axes, start: float, end: float, y: float, words: str) -> None:
     """An arc over the boxes: the block's input is added to its output."""
     ends, bend = ((start, y), (end, y)), 0.22 if end - start > 0.6 else 0.5
-    look = {"arrowstyle": "-|>", "mutation_scale": 7, "color": ORANGE, "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0}
+    look: Any = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 7,
+        "color": ORANGE,
+        "linewidth": 1.1,
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
     axes.add_patch(FancyArrowPatch(*ends, connectionstyle=f"arc3,rad={-bend}", **look))
     top = y + bend / 2 * (end - start) + 0.02
     axes.text((start + end) / 2, top, f"skip: {words}" if words else "skip", ha="center", va="bottom", fontsize=6.5)

@@ -14,6 +14,7 @@ from cnnlab.workbench.notation import aligned, markdown, shown_value
 from cnnlab.workbench.run_reports.run_table import read_mapping, state_of
 
 _COUNTS = "confusion_counts.csv"
+_MOST_PRINTED = 30  # classes
 _SCORES = ("precision", "recall", "F1")
 _MEANING = (
     "precision: the share of right answers among all {noun} taken for the class, 0 if there are none; recall:\n"
@@ -73,9 +74,14 @@ def write_split(run_dir: Path, folder: Path, top: int = 10, figures: bool = True
         files["confusion_matrix.png"] = draw(counts.to_numpy(), list(counts.index), f"{run}\n{split}: {accuracy}", noun)
     for name, content in files.items():
         write_atomically(folder / name, content)
+    shown, which = rows, ""
+    if len(scores) > _MOST_PRINTED:
+        worst = np.argsort(scores["F1"].to_numpy(), kind="stable")[:_MOST_PRINTED]
+        shown = [rows[0], *(rows[number + 1] for number in worst)]
+        which = f"\nthe {_MOST_PRINTED} of {len(scores)} classes with the lowest F1; report.md has all"
     parts = [
         f"{short_path(run_dir)}, {split}: {accuracy}",
-        f"{aligned(rows)}\n{means}",
+        f"{aligned(shown)}{which}\n{means}",
         meaning,
         "\n  ".join(["Most confused", *confused]),
     ]
