@@ -4,10 +4,10 @@
     python scripts/finetune_study.py --source fashion_mnist --target mnist --seeds 0-4 --results RESULTS.md
 
 A network is trained on 5,000 images of one data set. Its weights are then the start on 300 images of another one: all
-layers learn at the full rate; or all but the last learn a tenth as fast after two frozen epochs (callbacks=finetune); or
-these stay frozen for the whole run. A fourth way starts from random weights. All four see the same images for as many
-epochs, with the same settings otherwise. Prints a table of the accuracies on 2,000 test images and writes it, with a
-line per run, to --out. A second call with the same --out runs only what is missing.
+layers learn at the full rate; or all but the last learn a tenth as fast after two frozen epochs, as with
+callbacks=finetune; or these stay frozen for the whole run. A fourth way starts from random weights. All four see the
+same images for as many epochs, with the same settings otherwise. Prints a table of the accuracies on 2,000 test images
+and writes it, with a line per run, to --out. A second call with the same --out runs only what is missing.
 """
 
 import argparse
