@@ -48,7 +48,8 @@ def main() -> None:
             command = [*NETWORK, f"data={arguments.target}", *TARGET, *words, f"seed={seed}", *small]
             commands[arguments.out / f"{arguments.target}-{way}" / str(seed)] = command
     try:
-        check_earlier(commands)
+        check_earlier({source: commands[source]})
+        check_earlier({folder: words for folder, words in commands.items() if folder != source})
         for folder, words in tqdm(commands.items(), desc="runs", disable=not sys.stderr.isatty()):
             if not (folder / "metrics.json").is_file():
                 train([*words, f"hydra.run.dir={quoted(str(folder))}"])
