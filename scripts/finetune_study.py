@@ -1,13 +1,13 @@
-"""Measure what pretrained weights are worth where there are few images: from scratch, frozen, and fine-tuned.
+"""Measure what pretrained weights are worth where there are few images, and which layers should learn.
 
     python scripts/finetune_study.py
     python scripts/finetune_study.py --source fashion_mnist --target mnist --seeds 0-4 --results RESULTS.md
 
-A network is trained on 5,000 images of one data set. Its weights are then the start on 300 images of another one: with
-all layers but the last frozen for the whole run, and fine-tuned as callbacks=finetune does it. The third way starts
-from random weights. All three see the same images for as many epochs, with the same settings otherwise. Prints a table
-of the accuracies on 2,000 test images and writes it, with a line per run, to --out. A second call with the same --out
-runs only what is missing.
+A network is trained on 5,000 images of one data set. Its weights are then the start on 300 images of another one: all
+layers learn at the full rate; or all but the last learn a tenth as fast after two frozen epochs, as with
+callbacks=finetune; or these stay frozen for the whole run. A fourth way starts from random weights. All four see the
+same images for as many epochs, with the same settings otherwise. Prints a table of the accuracies on 2,000 test images
+and writes it, with a line per run, to --out. A second call with the same --out runs only what is missing.
 """
 
 import argparse
@@ -48,7 +48,8 @@ def main() -> None:
             command = [*NETWORK, f"data={arguments.target}", *TARGET, *words, f"seed={seed}", *small]
             commands[arguments.out / f"{arguments.target}-{way}" / str(seed)] = command
     try:
-        check_earlier(commands)
+        check_earlier({source: commands[source]})
+        check_earlier({folder: words for folder, words in commands.items() if folder != source})
         for folder, words in tqdm(commands.items(), desc="runs", disable=not sys.stderr.isatty()):
             if not (folder / "metrics.json").is_file():
                 train([*words, f"hydra.run.dir={quoted(str(folder))}"])
@@ -83,6 +84,7 @@ def ways(weights: Path) -> dict[str, list[str]]:
     start = [f"model.weights={weights}", "callbacks=finetune"]
     return {
         "scratch": [],
+        "whole": [*start, "callbacks.finetune.frozen_epochs=0", "callbacks.finetune.rate_factor=1.0"],
         "frozen": [*start, f"callbacks.finetune.frozen_epochs={EPOCHS}"],
         "finetuned": [*start, f"callbacks.finetune.frozen_epochs={FROZEN_EPOCHS}"],
     }
@@ -103,8 +105,9 @@ def rows(runs: pd.DataFrame, source: str, target: str) -> list[list[str]]:
     """A header and a row for each way: mean ± sample standard deviation over the seeds."""
     names = {
         "scratch": "random weights, all layers",
+        "whole": f"weights of {source}, all layers",
+        "finetuned": f"weights of {source}, the last layer first, then all others a tenth as fast",
         "frozen": f"weights of {source}, the last layer only",
-        "finetuned": f"weights of {source}, the last layer first, then all",
     }
     table = [["start and what is trained", "seeds", f"{target}, test %", "difference to random by seed", "seconds"]]
     accuracies = {way: 100 * group.set_index("seed")["test_accuracy"] for way, group in runs.groupby("way")}

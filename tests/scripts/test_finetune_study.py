@@ -29,13 +29,13 @@ def test_the_ways_differ_in_weights_and_freezing_only(study: ModuleType) -> None
 
 
 def test_means_deviations_and_the_differences_of_pairs(study: ModuleType) -> None:
-    accuracies = {"scratch": [0.6, 0.62], "frozen": [0.7, 0.7], "finetuned": [0.8, 0.84]}
+    accuracies = {"scratch": [0.6, 0.62], "whole": [0.8, 0.8], "frozen": [0.7, 0.7], "finetuned": [0.8, 0.84]}
     runs = pd.DataFrame(
         {"way": way, "seed": seed, "test_accuracy": value, "train_seconds": 2.0}
         for way, values in accuracies.items()
         for seed, value in enumerate(values)
     )
-    _, scratch, frozen, finetuned = study.rows(runs, "mnist", "fashion_mnist")
+    _, scratch, _, finetuned, frozen = study.rows(runs, "mnist", "fashion_mnist")
     assert scratch[1:] == ["0, 1", "61.00 ± 1.41", "", "2"]
     assert frozen[2:4] == ["70.00 ± 0.00", "9.00 ± 1.41"]
     assert finetuned[2:4] == ["82.00 ± 2.83", "21.00 ± 1.41"]
