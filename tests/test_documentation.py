@@ -189,22 +189,6 @@ def test_explained(line: str, command: Callable[..., Finished], tmp_path: Path) 
     assert list(tmp_path.rglob("outputs/**/*.png"))
 
 
-@pytest.mark.parametrize("line", CONVERTED)
-def test_converted(line: str, command: Callable[..., Finished], tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    pixels = pd.DataFrame(rng.integers(0, 256, (40, 784)), columns=[f"pixel{i}" for i in range(784)])
-    pixels.to_csv(tmp_path / "test.csv", index=False)
-    pixels.assign(label=np.arange(40) % 10).to_csv(tmp_path / "train.csv", index=False)
-    (tmp_path / "images").mkdir()
-    names = [f"{number}.png" for number in range(8)]
-    for name in names:
-        Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(tmp_path / "images" / name)
-    pd.DataFrame({"id": names, "breed": ["beagle", "boxer"] * 4}).to_csv(tmp_path / "labels.csv", index=False)
-    done = command(*shlex.split(line)[1:])
-    assert done.status == 0, done.err
-    assert (tmp_path / line.split()[-1]).exists()
-
-
 @pytest.mark.usefixtures("white_figures")
 @pytest.mark.parametrize("line", OF_DATA)
 def test_data_are_looked_at_and_converted(line: str, command: Callable[..., Finished], tmp_path: Path) -> None:
