@@ -105,6 +105,9 @@ def test_a_table_of_labels_and_pixels(
     again = convert("train.csv", "out.npz")
     assert again.status == 1
     assert "error: out.npz is there already; name another file or folder, or remove it" in again.err
+    (tmp_path / "out.npz").unlink()  # its neighbour is still there
+    assert "error: out_unlabelled.zip is there already" in convert("train.csv", "test.csv", "out.npz").err
+    assert not (tmp_path / "out.npz").exists()
 
 
 @pytest.mark.usefixtures("white_figures")
