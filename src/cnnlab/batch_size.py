@@ -43,6 +43,7 @@ def settle_batch_size(
         raise UserError("data.batch_size=auto needs a single device; give a number")
     if machine.accelerator in LIMITED:
         size = _found(config, machine, classifier, datamodule)
+        _free_memory()
         scaled = scaled_rate(config, size / DEFAULT_BATCH_SIZE)
         advice = f"; if optimizer.lr={config.optimizer.lr:g} is good for {DEFAULT_BATCH_SIZE}, try {scaled}"
         log.info("batch   %d samples a step fit into the GPU's memory%s", size, advice if scaled else "")
@@ -76,7 +77,7 @@ def largest_that_fits(step: Callable[[int], None], largest: int) -> int:
     Raises:
         UserError: if not even one sample fits.
     """
-    size = 2 ** (largest.bit_length() - 1)
+    size: int = 2 ** (largest.bit_length() - 1)
     while True:
         try:
             step(size)
@@ -97,20 +98,16 @@ def _found(config: DictConfig, machine: Hardware, classifier: LightningModule, d
     device = torch.device(machine.accelerator)
     data = datamodule.train_dataloader()  # holds the data on the device, if they belong there
     sample = next(iter(data))[0][:1]
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            step = _trial_step(config, machine, classifier, sample.to(device))
-            return largest_that_fits(step, min(LARGEST, len(datamodule.training)))
-    finally:
-        step = data = sample = None  # what the training needs the memory for
-        _free_memory()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        step = _trial_step(config, machine, classifier, sample.to(device))
+        return largest_that_fits(step, min(LARGEST, len(datamodule.training)))
 
 
 def _trial_step(
     config: DictConfig, machine: Hardware, classifier: LightningModule, sample: Tensor
 ) -> Callable[[int], None]:
     """Return a training step of a copy of the network on a batch of so many samples."""
-    model = copy.deepcopy(classifier.model).to(sample.device).train()
+    model = copy.deepcopy(classifier.get_submodule("model")).to(sample.device).train()
     optimizer = build(config, "optimizer")(model.parameters())
 
     def step(size: int) -> None:

@@ -109,16 +109,16 @@ class DataModule(LightningDataModule):
         super().__init__()
         if num_folds < 2:
             raise UserError(f"num_folds must be at least 2, got {num_folds}")
-        is_auto = batch_size == "auto"
-        sizes = {"batch_size": DEFAULT_BATCH_SIZE if is_auto else batch_size, "eval_batch_size": eval_batch_size}
+        samples_per_step = batch_size if isinstance(batch_size, int) else DEFAULT_BATCH_SIZE
+        sizes = {"batch_size": samples_per_step, "eval_batch_size": eval_batch_size}
         sizes |= {name: n for name, n in {"train_size": train_size, "val_size": val_size}.items() if n is not None}
         for name, size in sizes.items():
             if size < 1:
                 raise UserError(f"{name} must be at least 1, got {size}")
         if num_workers is not None and num_workers < 0:
             raise UserError(f"num_workers must not be negative, got {num_workers}")
-        self.batch_size, self.eval_batch_size = sizes["batch_size"], eval_batch_size
-        self._has_auto_batch_size = is_auto
+        self.batch_size, self.eval_batch_size = samples_per_step, eval_batch_size
+        self._has_auto_batch_size = batch_size == "auto"
         self.train_size, self.val_size = train_size, val_size
         self.in_memory = in_memory
         self.num_workers = min(torch.get_num_threads(), _MAX_WORKERS) if num_workers is None else num_workers

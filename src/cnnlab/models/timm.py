@@ -1,6 +1,7 @@
 """The classifiers of timm (pytorch-image-models), more than a thousand, by name, with or without pretrained weights."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -53,7 +54,7 @@ class Timm(LibraryNetwork):
             )
         self.name, self.weights = name, weights
         network = timm.create_model(name, pretrained=False, in_chans=input_shape[0], num_classes=num_classes)
-        self.known = network.pretrained_cfg
+        self.known: dict[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
         if weights == "DEFAULT" and not (self.known.get("hf_hub_id") or self.known.get("url")):
             near = [full for full in timm.list_pretrained() if full.partition(".")[0] == name.partition(".")[0]]
             instead = f"; there are {', '.join(near[:3])}" if near else ""

@@ -43,11 +43,12 @@ def compile_training(
 
     def call(*arguments: Any, **keywords: Any) -> Any:
         if not module.training:
-            return module._call_impl(*arguments, **keywords)
+            return module._call_impl(*arguments, **keywords)  # type: ignore[no-untyped-call]
         try:
             return compiled(*arguments, **keywords)
         except TorchDynamoException as error:
-            outputs = module._call_impl(*arguments, **keywords)  # where the mistake is the network's own, it shows here
+            # Where the mistake is the network's own, it shows here.
+            outputs = module._call_impl(*arguments, **keywords)  # type: ignore[no-untyped-call]
             module._compiled_call_impl = None
             on_failure(error)
             return outputs
