@@ -22,8 +22,8 @@ def main(config: DictConfig) -> None:
     """Run the test, print the suggestion as an override, and write the picture and the table."""
     from cnnlab.instantiation import check_value
     from cnnlab.runs.commands import short_path
-    from cnnlab.workbench.range_test import run_range_test
-    from cnnlab.workbench.range_test_figure import draw
+    from cnnlab.workbench.inspection.range_test import run_range_test
+    from cnnlab.workbench.inspection.range_test_figure import draw
 
     for key, hint in {"lowest": float, "highest": float, "steps": int, "out": str}.items():
         check_value(key, config[key], hint)

@@ -30,16 +30,8 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "cnnlab.blocks": ({"cnnlab.errors"}, {"lightning", "hydra", "omegaconf", "torchvision"}),
     "cnnlab.models": ({"cnnlab.blocks", "cnnlab.errors"}, {"lightning", "hydra", "omegaconf"}),
     "cnnlab.data": ({"cnnlab.errors"}, {"hydra", "omegaconf", "torchmetrics", "optuna"}),
-    "cnnlab.losses": ({"cnnlab.errors"}, {"lightning", "hydra", "omegaconf", "torchvision"}),
-    "cnnlab.metrics": ({"cnnlab.errors"}, {"lightning", "hydra", "omegaconf", "torchvision"}),
-    "cnnlab.epoch_totals": (set(), {"lightning", "hydra", "omegaconf", "torchvision"}),
-    "cnnlab.task": (
-        {"cnnlab.epoch_totals", "cnnlab.metrics", "cnnlab.optimization"},
-        {"hydra", "omegaconf", "torchvision"},
-    ),
-    "cnnlab.classifier": ({"cnnlab.losses", "cnnlab.task"}, {"hydra", "omegaconf", "torchvision"}),
-    "cnnlab.multilabel": ({"cnnlab.losses", "cnnlab.task"}, {"hydra", "omegaconf", "torchvision"}),
-    "cnnlab.regression": ({"cnnlab.losses", "cnnlab.task"}, {"hydra", "omegaconf", "torchvision"}),
+    "cnnlab.tasks": ({"cnnlab.errors", "cnnlab.optimization"}, {"hydra", "omegaconf", "torchvision"}),
+    "cnnlab.classifier": ({"cnnlab.tasks"}, {"hydra", "omegaconf", "torchvision"}),
     "cnnlab.optimization": (
         {"cnnlab.schedules", "cnnlab.speed.torch_internals"},
         {"hydra", "omegaconf", "torchvision"},
@@ -47,7 +39,14 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "cnnlab.schedules": ({"cnnlab.direction", "cnnlab.errors"}, {"hydra", "omegaconf", "torchvision"}),
     "cnnlab.speed": ({"cnnlab.errors"}, {"hydra", "omegaconf", "torchvision"}),
     "cnnlab.callbacks": (
-        {"cnnlab.speed", "cnnlab.errors", "cnnlab.loggers", "cnnlab.notation", "cnnlab.colours", "cnnlab.epoch_totals"},
+        {
+            "cnnlab.speed",
+            "cnnlab.errors",
+            "cnnlab.loggers",
+            "cnnlab.notation",
+            "cnnlab.colours",
+            "cnnlab.tasks.epoch_totals",
+        },
         {"hydra", "omegaconf", "optuna"},
     ),
     # only: zoo
@@ -165,7 +164,7 @@ def test_only_training_knows_every_part() -> None:
 def test_seven_files_of_500_lines_tell_how_a_command_becomes_a_gradient_step() -> None:
     """What a newcomer opens to follow a run; all that a batch passes on the way is counted in docs/architecture.md."""
     train_yaml = PROJECT / "conf/train.yaml"
-    names = ("cli/command", "training", "task", "classifier", "optimization", "models/tinyvgg")
+    names = ("cli/command", "training", "tasks/task", "classifier", "optimization", "models/tinyvgg")
     way = ["train.py", *(f"src/cnnlab/{name}.py" for name in names)]
     defaults = dict(
         re.findall(

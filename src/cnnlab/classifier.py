@@ -12,8 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from cnnlab import losses
-from cnnlab.task import Batch, Loss, Task
+from cnnlab.tasks import losses
+from cnnlab.tasks.task import Batch, Loss, Task
 
 
 class Classifier(Task):

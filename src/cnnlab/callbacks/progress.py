@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from cnnlab.callbacks.live_numbers import LiveNumbers
 from cnnlab.colours import coloured
-from cnnlab.epoch_totals import EpochTotals
 from cnnlab.notation import shown_metric
+from cnnlab.tasks.epoch_totals import EpochTotals
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric, MetricCollection
 
-from cnnlab.epoch_totals import EpochTotals
-from cnnlab.metrics import collected
 from cnnlab.optimization import optimization
+from cnnlab.tasks.epoch_totals import EpochTotals
+from cnnlab.tasks.metrics import collected
 
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from torchmetrics.classification import MulticlassFBetaScore
 
 from cnnlab.direction import direction_in_name
-from cnnlab.metrics import choices, collected
+from cnnlab.tasks.metrics import choices, collected
 
 TASKS = ("classes", "multilabel", "values")
 

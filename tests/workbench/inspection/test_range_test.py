@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.workbench.range_test import read
+from cnnlab.workbench.inspection.range_test import read
 from conftest import Finished
 
 SMALL = ["model=linear", "trainer=cpu", "data.train_size=400", "steps=60"]

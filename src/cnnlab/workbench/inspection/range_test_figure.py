@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnlab.workbench.canvas import BLUE, GREY, VERMILION, figure, log_axis, png, project_style
-from cnnlab.workbench.range_test import RangeTest
+from cnnlab.workbench.inspection.range_test import RangeTest
 
 
 def draw(found: RangeTest, title: str) -> bytes:

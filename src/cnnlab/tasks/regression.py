@@ -8,8 +8,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
-from cnnlab import losses
-from cnnlab.task import Task
+from cnnlab.tasks import losses
+from cnnlab.tasks.task import Task
 
 
 class Regression(Task):

@@ -9,9 +9,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 from torch.nn import functional
 
-from cnnlab import losses
 from cnnlab.classifier import Classifier
-from cnnlab.multilabel import MultiLabelClassifier
+from cnnlab.tasks import losses
+from cnnlab.tasks.multilabel import MultiLabelClassifier
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.0, 0.0], [0.0, 0.0, 3.0], [1.0, 0.0, 0.0]])
 LABELS = torch.tensor([0, 1, 2, 2])
