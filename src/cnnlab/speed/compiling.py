@@ -38,7 +38,8 @@ def apply(module: LightningModule, backend: str) -> None:
     log.info("compile  %s with %s; the first step takes longer", type(model).__name__, backend)
 
     def say_why(error: Exception) -> None:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join(lines[:2]) or type(error).__name__  # the first line names the backend, the second the error
         log.info("note   trainer.compile is not used, the compiler says: %s", reason)
 
     compile_training(model, backend, say_why)
