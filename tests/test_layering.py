@@ -83,6 +83,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
         {"cnnlab.blocks", "cnnlab.errors", "cnnlab.workbench.canvas", "cnnlab.workbench.notation"},
         {"lightning", "hydra", "omegaconf", "torchvision"},
     ),
+    "cnnlab.workbench.inspection.range_test": ({"cnnlab"}, set()),
     "cnnlab.workbench.run_reports": (
         {"cnnlab.errors", "cnnlab.direction", "cnnlab.runs", "cnnlab.workbench.canvas", "cnnlab.workbench.notation"},
         {"torch", "lightning", "hydra", "torchvision"},

@@ -10,7 +10,6 @@ from lightning.pytorch import LightningModule
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from torch import nn
 
-from cnnlab import metrics
 from cnnlab.blocks.shapes import output_shape, settle_lazy_layers
 from cnnlab.colours import labelled
 from cnnlab.data.datamodule import DataModule
@@ -18,6 +17,7 @@ from cnnlab.direction import direction
 from cnnlab.errors import Infeasible, UserError, did_you_mean
 from cnnlab.instantiation import build, check_value, takes_argument, target
 from cnnlab.schedules import length_argument, plateau_mode
+from cnnlab.tasks import metrics
 
 log = logging.getLogger(__name__)
 
