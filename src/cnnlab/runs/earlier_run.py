@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from cnnlab.colours import coloured
 from cnnlab.direction import direction
 from cnnlab.errors import UserError
-from cnnlab.notation import shown_change, shown_number
+from cnnlab.notation import shown_change, shown_class, shown_number
 from cnnlab.runs.json_files import read_json
 from cnnlab.runs.resuming import as_written, differences, is_default
 from cnnlab.runs.run_folder import load_config
@@ -73,7 +73,7 @@ def _changed_settings(before: DictConfig, now: DictConfig) -> Iterator[str]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return str(value.get("_target_", "set")).rpartition(".")[2]
+        return shown_class(str(value.get("_target_", "set")))
     if isinstance(value, bool) or value is None:
         return "null" if value is None else str(value).lower()
     return shown_number(value) if isinstance(value, float) else str(value)
