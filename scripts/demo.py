@@ -48,7 +48,8 @@ def load(folder: Path) -> "Network":
     saved = load_model(folder)
     if saved.data["preprocessing"] != "digits" or not saved.learns_classes:
         raise UserError(
-            f"{short_path(folder)} was trained on {saved.data['dataset']}; the demo takes digits, as data=mnist holds"
+            f"{short_path(folder)} was trained on {saved.data['dataset']}; the demo takes digits, as data=mnist holds: "
+            "run= names another run, and predict.py answers for this one"
         )
     title = f"{type(saved.model).__name__}, trained on {saved.data['dataset']}"
     return Network(Predictor(saved, accelerator="cpu"), title)  # a few digits are no work for more

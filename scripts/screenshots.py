@@ -21,6 +21,8 @@ from typing import Any
 
 from PIL import Image
 
+from cnnlab.cli import console
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NUM_COLOURS = 128
 # TIME SERIES as people see it: charts as SVG, because a browser without a graphics card draws none with WebGL, and
@@ -48,6 +50,7 @@ NUMBER = [
 THREE = [[*arc(0.48, 0.34, 0.15, 0.16, -150, 90), *arc(0.48, 0.67, 0.18, 0.17, -90, 150)]]
 
 
+@console.script()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)

@@ -71,7 +71,7 @@ MISTAKES = {
     "resume=nowhere": "resume: .*nowhere is not a run folder",
     "hydra.run.dir=taken": "hydra.run.dir=taken already holds a run",
     "hydra.run.dir=a_file/run": "cannot use .*a_file.*: Not a directory; hydra.run.dir= names another folder",
-    "a b": "cannot read a b",
+    "a b": "cannot read a b: every setting is written as key=value, without spaces around the =$",
 }
 
 

@@ -291,7 +291,7 @@ def test_make(line: str, environment: dict[str, str], tmp_path: Path) -> None:
     command = [*shlex.split(line), "--dry-run", f"RUN={sys.executable}", f"VENV={tmp_path}", f"-C{PROJECT}"]
     plan = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert plan.returncode == 0, plan.stderr
-    calls = {"train": "train.py", "test": "pytest", "tensorboard": 'tensorboard.main --logdir "outputs/runs"'}
+    calls = {"train": "train.py", "test": "pytest", "tensorboard": "tensorboard.main --logdir"}
     calls |= {"clean-runs": "runs.py --delete", "demo": "scripts/demo.py"}  # only: workbench
     calls |= {"sweep": "sweep=tinyvgg"}  # only: sweep
     calls |= {"bench": "scripts/benchmark.py"}  # only: workbench and zoo

@@ -25,6 +25,12 @@ def shown_change(name: str, change: float) -> str:
     return f"{sign}{abs(change) * 100:.2f} points" if is_share(name) else f"{name} {sign}{shown_value(abs(change))}"
 
 
+def shown_class(path: str) -> str:
+    """Write a class without its module. The augmentation that changes nothing is `none`, as on the command line."""
+    name = path.rpartition(".")[2]
+    return "none" if name == "Unchanged" else name
+
+
 def is_share(name: str) -> bool:
     """Return whether a metric is a share of the samples and therefore written in per cent."""
     return name.endswith("accuracy")

@@ -86,7 +86,7 @@ def _undo(override: str) -> str:
     if match is None:
         return override
     prefix = "" if match["prefix"] == "++" and match["key"].startswith(_OPEN_GROUPS) else match["prefix"]
-    value = unquoted(match["value"]) if match["key"] in _LITERAL else match["value"]
+    value = unquoted(match["value"]) if match["key"] in {*_LITERAL, _WEIGHTS} else match["value"]
     if match["key"] in _MADE_ABSOLUTE and Path(value).is_relative_to(Path.cwd()):
         value = str(Path(value).relative_to(Path.cwd()))
     return f"{prefix}{match['key']}={value}"

@@ -143,13 +143,11 @@ def _log_overruled_settings(
     name = type(schedule).__name__
     for key, value in optimizer_settings.items():
         if key in ("momentum", "betas") and schedule.optimizer.param_groups[0][key] != values_before[key]:
-            note = (
-                "note   optimizer.%s=%s is not used: %s changes it in every step, unless scheduler.cycle_momentum=false"
-            )
-            log.info(note, key, value, name)
+            log.info("note    %s changes optimizer.%s in every step;", name, key)
+            log.info("        scheduler.cycle_momentum=false keeps it at %s", value)
     length = getattr(schedule, "total_steps", None) or getattr(schedule, "T_max", None)
     if length and any(isinstance(callback, Timer) for callback in trainer.callbacks):  # type: ignore[attr-defined]
-        log.info("note   trainer.max_time may end the run before its schedule, %s of %s steps", name, length)
+        log.info("note    trainer.max_time may end the run before its schedule, %s of %s steps", name, length)
 
 
 def _length_arguments(scheduler: Callable[..., LRScheduler] | None) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def _build_profiler(name: str | None, run_dir: Path) -> Profiler:
     if not isinstance(name, str) or name not in _PROFILERS:
         choices = ", ".join(_PROFILERS)
         raise UserError(f"trainer.profiler must be one of {choices}, got {name!r}{did_you_mean(str(name), _PROFILERS)}")
-    log.info("note   the profile lies in %s/fit-profile.txt, in place of time.json", short_path(run_dir))
+    log.info("note    the profile lies in %s/fit-profile.txt, in place of time.json", short_path(run_dir))
     return _PROFILERS[name](dirpath=run_dir, filename="profile")
 
 

@@ -56,7 +56,8 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     trainer = build_trainer(config, run_dir, machine, classifier, steps_done)
     datamodule.check_processes(trainer.world_size)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    log.info(labelled(f"model   {type(model).__name__}, {num_parameters:,} parameters"), extra={"in_grid": "once"})
+    name = config.model.get("name", type(model).__name__)  # one class stands for all networks of another library
+    log.info(labelled(f"model   {name}, {num_parameters:,} parameters"), extra={"in_grid": "once"})
     run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
     log.info(labelled(f"device  {machine.device}, {machine.precision}"), extra={"in_grid": "once"})
     loggers = dict(zip(config.get("logger") or {}, trainer.loggers, strict=True))

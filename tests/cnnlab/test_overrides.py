@@ -55,6 +55,7 @@ def test_arguments_of_other_libraries_need_no_plus() -> None:
 def test_what_was_rewritten_is_shown_as_it_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.chdir(str(tmp_path))
     typed = ["data.root=my, photos", "data.path=/else/x=1.npz", "trainer.max_time=1", "model.pool=avg", "+a=1", "word"]
+    typed += ["model.weights=/else/w.pth", "model.weights=DEFAULT"]
     assert as_typed(for_hydra(typed)) == typed
 
 

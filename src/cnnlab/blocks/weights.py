@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 _MOST_SHOWN = 3
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def load_fitting(network: nn.Module, state: Mapping[str, Tensor]) -> bool:
@@ -53,12 +53,12 @@ def for_channels(kernels: Tensor, channels: int) -> Tensor:
 
 def first_convolution(network: nn.Module) -> str | None:
     """The name of the first convolution, None if there is none."""
-    return next((name for name, layer in network.named_modules() if isinstance(layer, _ConvNd)), None)
+    return next((name for name, layer in network.named_modules() if isinstance(layer, _CONVOLUTIONS)), None)
 
 
 def last_layer(network: nn.Module) -> str | None:
     """The name of the last linear layer or convolution, which computes the classes; None if there is neither."""
-    names = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear | _ConvNd)]
+    names = [name for name, layer in network.named_modules() if isinstance(layer, (nn.Linear, *_CONVOLUTIONS))]
     return names[-1] if names else None
 
 

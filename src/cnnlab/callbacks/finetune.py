@@ -46,7 +46,7 @@ class Finetune(Callback):
         if stage == "fit" and trainer.world_size > 1:
             raise UserError("callbacks.finetune works in one process only, give trainer.devices=1")
         if stage == "fit" and getattr(getattr(pl_module, "model", None), "weights", "") is None:
-            log.info("note   callbacks=finetune without model.weights: the layers that are frozen first are random")
+            log.info("note    callbacks=finetune without model.weights: the layers that are frozen first are random")
 
     def parameter_groups(self, pl_module: LightningModule) -> list[dict[str, Any]]:
         """The optimizer's groups: the last layer first, whose rate is what curves and messages show."""

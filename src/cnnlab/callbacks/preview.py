@@ -36,7 +36,7 @@ class Preview(Callback):
                     writer.add_graph(_traceable(pl_module), inputs[:1], verbose=False)
             except Exception as error:  # not every network that runs can be copied and traced
                 reason = (str(error).strip().splitlines() or [""])[0]
-                log.info("note   TensorBoard shows no graph of this network: %s: %s", type(error).__name__, reason)
+                log.info("note    TensorBoard shows no graph of this network: %s: %s", type(error).__name__, reason)
 
 
 def _traceable(pl_module: LightningModule) -> torch.nn.Module:

@@ -46,6 +46,8 @@ def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: l
     if isinstance(error, ConfigCompositionException):
         return _cannot_compose(error, conf_dir, config_name, overrides)
     if isinstance(error, OverrideParseException):
+        if "=" not in str(error.override):
+            return f"cannot read {error.override}: every setting is written as key=value, without spaces around the ="
         return (
             f"cannot read {error.override}: {_first_line(error)}; quote values with special characters: \"key='value'\""
         )

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
+from yaml import YAMLError, safe_load
 
 from cnnlab.colours import coloured
 from cnnlab.direction import direction
 from cnnlab.errors import UserError
-from cnnlab.notation import shown_change, shown_number
+from cnnlab.notation import shown_change, shown_class, shown_number
 from cnnlab.runs.json_files import read_json
 from cnnlab.runs.resuming import as_written, differences, is_default
 from cnnlab.runs.run_folder import load_config
@@ -44,7 +45,7 @@ def change_since(config: DictConfig, metrics: dict[str, Any], run_dir: Path) -> 
             before, environment = read_json(folder / "metrics.json"), read_json(folder / "environment.json")
             data = before.get("dataset"), environment.get("data_checksums")
             if data == (metrics["dataset"], checksums) and None not in (before.get(monitor), metrics.get(monitor)):
-                changed = list(_changed_settings(load_config(folder), config))
+                changed = list(_changed_settings(load_config(folder), config, _choices(folder), _choices(run_dir)))
                 return [_line(config, metrics[monitor] - before[monitor], changed, folder.name)]
         except (UserError, ValueError):  # a damaged folder is no reason to end a run with an error
             continue
@@ -57,13 +58,31 @@ def _finished_beside(run_dir: Path) -> list[Path]:
     return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)]
 
 
-def _changed_settings(before: DictConfig, now: DictConfig) -> Iterator[str]:
-    """Yield each setting that differs, as in "model.hidden_units 10 → 32"; of another class only its name."""
+def _choices(folder: Path) -> dict[str, Any]:
+    """Return what was chosen for each group of conf/, as in {"augment": "flip"}; {} if the run does not say it."""
+    path = folder / ".hydra" / "hydra.yaml"
+    try:
+        return dict(safe_load(path.read_text(encoding="utf-8"))["hydra"]["runtime"]["choices"])
+    except (OSError, KeyError, TypeError, ValueError, YAMLError):
+        return {}
+
+
+def _changed_settings(
+    before: DictConfig, now: DictConfig, chosen_before: dict[str, Any], chosen: dict[str, Any]
+) -> Iterator[str]:
+    """Yield each setting that differs, as in "model.hidden_units 10 → 32"; of another class only its name.
+
+    Args:
+        chosen_before, chosen: the names on the command line. Where they do not tell the classes apart, those are named.
+    """
     old, new = as_written(before), as_written(now)
     groups = [group for group, node in new.items() if isinstance(node, dict) and isinstance(old.get(group), dict)]
     other_classes = [group for group in groups if old[group].get("_target_") != new[group].get("_target_")]
     for group in other_classes:
-        yield f"{group} {_shown(old[group])} → {_shown(new[group])}"
+        names = chosen_before.get(group), chosen.get(group)
+        if None in names or names[0] == names[1]:
+            names = _shown(old[group]), _shown(new[group])
+        yield f"{group} {names[0]} → {names[1]}"
     for key, value_before, value in differences(old, new):
         is_setting = not any(key == name or key.startswith(f"{name}.") for name in _NO_SETTINGS)
         is_newer_key = value_before is None and is_default(now, key, value)  # that earlier versions did not have yet
@@ -73,7 +92,7 @@ def _changed_settings(before: DictConfig, now: DictConfig) -> Iterator[str]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return str(value.get("_target_", "set")).rpartition(".")[2]
+        return shown_class(str(value.get("_target_", "set")))
     if isinstance(value, bool) or value is None:
         return "null" if value is None else str(value).lower()
     return shown_number(value) if isinstance(value, float) else str(value)

@@ -33,13 +33,13 @@ def apply(module: LightningModule, backend: str) -> None:
     """Compile the module's network in place for training. Validation, test and every checkpoint stay as they were."""
     model = getattr(module, "model", None)
     if not isinstance(model, nn.Module):
-        log.info("note   trainer.compile is not used: %s has no network `model`", type(module).__name__)
+        log.info("note    trainer.compile is not used: %s has no network `model`", type(module).__name__)
         return
     log.info("compile  %s with %s; the first step takes longer", type(model).__name__, backend)
 
     def say_why(error: Exception) -> None:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines[:2]) or type(error).__name__  # the first line names the backend, the second the error
-        log.info("note   trainer.compile is not used, the compiler says: %s", reason)
+        log.info("note    trainer.compile is not used, the compiler says: %s", reason)
 
     compile_training(model, backend, say_why)

@@ -121,7 +121,8 @@ def resolve_precision(requested: str | int, accelerator: str) -> str:
         precision = _FULL_NAMES.get(str(requested), str(requested))
         if precision == "16-mixed" and accelerator == "cpu":
             log.info(
-                "note   a CPU does not compute in mixed float16: bf16-mixed is used for trainer.precision=%s", requested
+                "note    a CPU does not compute in mixed float16: bf16-mixed is used for trainer.precision=%s",
+                requested,
             )
             return "bf16-mixed"
         return precision

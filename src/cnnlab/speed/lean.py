@@ -27,7 +27,7 @@ _IN_A_STEP = (
 def apply(trainer: Trainer, module: LightningModule) -> None:
     """Leave out of a training step what does nothing in it; every number and checkpoint stays what it was."""
     if reason := lightning_internals.missing(lightning_internals.LEAN):
-        log.info("note   trainer.lean is not used: %s", reason)
+        log.info("note    trainer.lean is not used: %s", reason)
         return
     for guest in [module, *trainer.callbacks]:  # type: ignore[attr-defined]
         _skip_empty_hooks(guest)

@@ -56,7 +56,7 @@ def test_a_graph_that_cannot_be_drawn_stops_nothing(
     monkeypatch.setattr(Linear, "forward", forward)
     run = smoke(*quick)
     assert run.status == 0, run.err
-    assert "note   TensorBoard shows no graph of this network: RuntimeError: cannot be traced\n" in run.out
+    assert "note    TensorBoard shows no graph of this network: RuntimeError: cannot be traced\n" in run.out
     assert run.metrics["epochs"] == 1
 
 

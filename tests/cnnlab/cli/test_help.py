@@ -31,6 +31,7 @@ GROUPS: dict[str, list[str]] = {path.stem: [] for path in CONF.glob("*.yaml")} |
     "train": TRAIN,
     "inspect_model": ["model", "data"],  # only: workbench
     "inspect_data": ["data", "augment"],  # only: workbench
+    "find_lr": [group for group in TRAIN if group != "sweep"],  # only: workbench
 }
 FILES = {group: [f"{group}={path.stem}" for path in sorted((CONF / group).glob("*.yaml"))] for group in TRAIN}
 # The first choice of every group, then the second of every group, …: composing takes longer than all else here. Only

@@ -20,7 +20,7 @@ NAMES = sorted(
     if "vocabulary_size" not in inspect.signature(get_class(OmegaConf.load(path)._target_)).parameters
 )
 SHAPES = {1: (1, 40), 3: (1, 16, 16, 16)}  # MNIST-1D and volumes; test_zoo.py has images
-ONLY_IMAGES = {"torchvision"}
+ONLY_IMAGES = {"torchvision", "timm"}
 
 
 def build(name: str, shape: tuple[int, ...], **changes: Any) -> nn.Module:

@@ -26,7 +26,7 @@ READS_TEXTS = [
     for name in ALL_NAMES
     if "vocabulary_size" in inspect.signature(get_class(OmegaConf.load(CONF / f"{name}.yaml")._target_)).parameters
 ]
-# The library behind model=timm is an extra; tests of that model are in a file of its own as well.
+# The library behind timm's networks is an extra; tests of that model are in a file of its own as well.
 NAMES = [name for name in ALL_NAMES if name not in READS_TEXTS and name != "timm"]
 
 

@@ -82,6 +82,16 @@ def test_the_change_since_the_last_run_names_the_settings(
     assert row(table, "change").startswith(expected)
 
 
+def test_another_class_has_the_name_that_was_typed(tmp_path: Path) -> None:
+    finished_run(tmp_path / "before", 1, {})
+    config = finished_run(tmp_path / "now", 2, {"optimizer._target_": "torch.optim.SGD"})
+    for run, optimizer in {"before": "adamw", "now": "sgd"}.items():
+        content = {"hydra": {"runtime": {"choices": {"optimizer": optimizer, "model": "tinyvgg"}}}}
+        (tmp_path / run / ".hydra/hydra.yaml").write_text(json.dumps(content))
+    table = end_table(METRICS, tmp_path / "now", config)
+    assert row(table, "change") == "+0.00 points: optimizer adamw → sgd (against before)"
+
+
 def test_less_of_a_loss_is_better_and_a_damaged_run_is_passed_over(tmp_path: Path) -> None:
     finished_run(tmp_path / "before", 1, {}, val_loss=0.5)
     finished_run(tmp_path / "damaged", 2, {})

@@ -78,7 +78,7 @@ def test_older_names_of_a_precision_and_what_a_cpu_makes_of_float16(caplog: pyte
     with caplog.at_level("INFO"):
         assert hardware.resolve_precision(16, "cpu") == hardware.resolve_precision("16-mixed", "cpu") == "bf16-mixed"
     notes = [record.getMessage() for record in caplog.records]
-    assert notes[0] == "note   a CPU does not compute in mixed float16: bf16-mixed is used for trainer.precision=16"
+    assert notes[0] == "note    a CPU does not compute in mixed float16: bf16-mixed is used for trainer.precision=16"
     assert len(notes) == 2
 
 

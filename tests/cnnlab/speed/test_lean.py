@@ -147,4 +147,4 @@ def test_without_the_name_that_it_needs_the_run_goes_on_and_says_so(
     run = smoke(*QUICK, "model=linear", "trainer.fast_loop=true", "test=false")
     assert run.status == 0, run.err
     lines = [line for line in run.out.splitlines() if "has no LightningModule._gone" in line]
-    assert [line.split(":")[0] for line in lines] == ["note   trainer.lean is not used", "trainer=fast"]
+    assert [line.split(":")[0] for line in lines] == ["note    trainer.lean is not used", "trainer=fast"]

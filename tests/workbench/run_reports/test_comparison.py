@@ -404,7 +404,7 @@ def test_figures(tmp_path: Path) -> None:
     drawn, why_not = panels.figures(compare([tmp_path]))
     assert list(drawn) == ["comparison_accuracy.png"]
     assert len(why_not) == 2
-    make(tmp_path / "b", {"optimizer.lr": 0.1}, num_parameters=9)
+    make(tmp_path / "b", {"optimizer.lr": 0.1}, num_parameters=9, images_per_second=7.0)
     drawn, why_not = panels.figures(compare([tmp_path]))
     assert list(drawn) == ["comparison_accuracy.png", "comparison_speed.png", "comparison_parameters.png"]
     assert why_not == []

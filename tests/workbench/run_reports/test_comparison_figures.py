@@ -220,10 +220,12 @@ def test_nothing_to_draw() -> None:
         draw_speed([panel(alone)])
 
 
-def test_equal_rows_are_drawn(drawn: list[Figure]) -> None:
+def test_equal_scores_are_drawn_but_no_costs_that_are_equal(drawn: list[Figure]) -> None:
     points = [point(1, 0.9), point(2, 0.9)]
-    for draw in figures.FIGURES.values():
-        draw([panel(points)])
+    figures.draw_scores([panel(points)])
+    for draw in (draw_speed, draw_parameters):
+        with pytest.raises(NotDrawn, match="differ in their"):
+            draw([panel(points)])
     low, high = drawn[0].axes[0].get_xlim()
     assert low < 0.9 < high
 

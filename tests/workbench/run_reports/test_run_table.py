@@ -122,6 +122,8 @@ def test_a_run_without_accuracy_shows_what_it_monitored(tmp_path: Path) -> None:
     run = run_table.read(make(tmp_path / "a", monitor="val/mse", metrics=metrics))
     assert (run.metric, run.val, run.test) == ("mse", 0.12345, 2.5)
     assert lines(run.folder)[-1][1:6] == ["MNIST", "TinyVGG", "mse 0.1235", "mse 2.5000", "3/5"]
+    overfit = make(tmp_path / "b", monitor="train/accuracy", metrics='{"train/accuracy": 1.0, "epochs": 3}')
+    assert lines(overfit)[-1][3:5] == ["train 100.00%", "3/5"]
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "environment.json", ".hydra/config.yaml"])

@@ -1,5 +1,6 @@
 """One evaluation, from a run folder to <run>/evaluation/<split>."""
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,8 +121,8 @@ def evaluate(
     images = {f"evaluation/{split}/{Path(name).stem}": picture for name, picture in pictures.items()}
     add_images(saved.folder, f"evaluation-{split}", images, step=0)
     paths = [folder / "metrics.json", *reported, *sorted({folder / Path(name).parts[0] for name in files})]
-    paths.append(run_page.write(saved.folder))
-    return Evaluation(metrics, f"{confusion}\n\n{_summary(saved.folder, metrics, paths)}", folder)
+    page = run_page.write(saved.folder)
+    return Evaluation(metrics, f"{confusion}\n\n{_summary(saved.folder, metrics, paths, page)}", folder)
 
 
 def _without_classes(evaluated: Evaluated, metrics: dict[str, Any], folder: Path, format: str) -> Evaluation:
@@ -138,8 +139,8 @@ def _without_classes(evaluated: Evaluated, metrics: dict[str, Any], folder: Path
     pictures = {name: content for name, content in report.files.items() if name.endswith(".png")}
     images = {f"evaluation/{split}/{Path(name).stem}": picture for name, picture in pictures.items()}
     add_images(run_dir, f"evaluation-{split}", images, step=0)
-    paths = [folder / "metrics.json", *sorted(folder / name for name in files), run_page.write(run_dir)]
-    return Evaluation(metrics, f"{report.text}\n\n{_summary(run_dir, metrics, paths)}", folder)
+    paths, page = [folder / "metrics.json", *sorted(folder / name for name in files)], run_page.write(run_dir)
+    return Evaluation(metrics, f"{report.text}\n\n{_summary(run_dir, metrics, paths, page)}", folder)
 
 
 def _scored(
@@ -188,11 +189,14 @@ def _alone(config: DictConfig, seed: int) -> DictConfig:
     return config
 
 
-def _summary(run_dir: Path, metrics: dict[str, Any], paths: list[Path]) -> str:
-    """The numbers and the files."""
+def _summary(run_dir: Path, metrics: dict[str, Any], paths: list[Path], page: Path) -> str:
+    """The numbers, the files, which are all in one folder, and the page that shows them."""
     numbers = {name.partition("/")[2] or name: value for name, value in metrics.items() if isinstance(value, float)}
     shown = {name: shown_metric(name, value) for name, value in numbers.items()}
     noun = noun_of(run_dir)
     shown |= {"device": f"{metrics['device']}, {metrics['precision']}", "data": metrics["dataset"]}
     lines = [f"{name.replace('_', ' ').replace('images', noun):<26} {value}" for name, value in shown.items()]
-    return "\n  ".join([f"{short_path(run_dir)}, {metrics['split']}", *lines, "\nWritten", *map(short_path, paths)])
+    scores = "\n  ".join([f"{short_path(run_dir)}, {metrics['split']}", *lines])
+    names = textwrap.fill(", ".join(path.name for path in paths), 78, initial_indent="  ", subsequent_indent="  ")
+    written = f"Written to {short_path(paths[0].parent)}\n{names}"
+    return f"{scores}\n\n{written}\n\nAll of it on one page: {short_path(page)}"

@@ -115,7 +115,7 @@ def calibration(subject: Subject) -> Files:
     """The reliability diagram."""
     scores = subject.scores
     sure, right = scores.probabilities.amax(dim=1).double().numpy(), (scores.predicted == scores.labels).numpy()
-    title = f"{subject.name}: is it as often right as it is sure?"
+    title = f"{subject.name}\nis it as often right as it is sure?"
     return {"reliability.png": reliability_figure.draw(sure, right, NUM_BINS, scores.calibration_error, title)}
 
 

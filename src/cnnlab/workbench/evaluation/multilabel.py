@@ -14,9 +14,11 @@ from cnnlab.workbench.notation import aligned, shortened, shown_value
 
 _SCORES = ("precision", "recall", "F1", "average_precision")
 _MEANING = (
-    "found: samples that have the label and were given it; missed: that have it and were not given it; false alarms:\n"
-    "that were given it and do not have it. A probability above 0.5 gives a label. Average precision: the area under\n"
-    "the precision-recall curve, which does not depend on that threshold"
+    "A sample is given a label if its probability is above 0.5. Found are the\n"
+    "samples that have the label and were given it. Missed are those that have it\n"
+    "and were not given it. False alarms were given it and do not have it. The\n"
+    "average precision is the area under the precision-recall curve, which does\n"
+    "not depend on the 0.5."
 )
 _LONGEST_LINE = 20  # characters of a caption
 

@@ -12,8 +12,9 @@ from cnnlab.workbench.evaluation.task_report import Evaluated, TaskReport
 from cnnlab.workbench.notation import aligned, shortened, shown_number, shown_value
 
 _MEANING = (
-    "mae: mean absolute error; rmse: square root of the mean squared error; r2: 1 is perfect, 0 no better than the\n"
-    "mean of the true values; bias: mean of predicted - true"
+    "mae is the mean absolute error, and rmse the square root of the mean squared\n"
+    "error. r2 is 1 for perfect answers, and 0 for answers that are no better than\n"
+    "the mean of the true values. bias is the mean of predicted - true."
 )
 _MOST_IN_A_CAPTION = 2
 

@@ -81,7 +81,7 @@ def draw(
                     arrowprops={"arrowstyle": "->", "color": GREY, "linewidth": 0.8},
                 )
         _draw_probabilities(axes, probabilities, class_names, _COLUMN * len(stages) + 0.55, _BOTTOM, tall)
-        axes.text(0.1, height - 0.1, title, va="top", fontweight="bold", fontsize=14)
+        axes.text(0.1, height - 0.1, title, va="top", fontweight="bold", fontsize=14 if width > 8 else 10, wrap=True)
         axes.text(
             0.1,
             0.1,
@@ -89,6 +89,7 @@ def draw(
             va="bottom",
             fontsize=_SMALL,
             color="#444444",
+            wrap=True,
         )
         axes.set(xlim=(0, width), ylim=(0, height))
         return png(drawn)

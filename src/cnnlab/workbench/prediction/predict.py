@@ -105,6 +105,7 @@ def predict(
         parts.append(f"passed over, because by their names they are no {predictor.reader.what}: {kinds}")
     if explain and len(answers.given) > _MOST_EXPLAINED:
         parts.append(f"explained the first {_MOST_EXPLAINED} of {len(answers.given):,}")
+    parts.append(f"Answered by {short_path(saved.folder)}, which was trained on {saved.data['dataset']}.")
     parts.append("\n  ".join(["Written", *_listed(folder, list(files))]))
     return Prediction(answers, "\n\n".join(parts), folder)
 

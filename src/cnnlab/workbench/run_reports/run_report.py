@@ -17,9 +17,10 @@ _COUNTS = "confusion_counts.csv"
 _MOST_PRINTED = 30  # classes
 _SCORES = ("precision", "recall", "F1")
 _MEANING = (
-    "precision: the share of right answers among all {noun} taken for the class, 0 if there are none; recall:\n"
-    "the share of the class's {noun} that were found, 0 if there are none; F1: their harmonic mean; empty, and left\n"
-    "out of the means: no such {one} and no such answer"
+    "Precision is the share of right answers among all {noun} taken for the class.\n"
+    "Recall is the share of the class's {noun} that were found. F1 is their\n"
+    "harmonic mean. A share of nothing counts as 0. A class with neither {noun}\n"
+    "nor answers has empty cells, and is left out of the means."
 )
 _UNTESTED = {
     "running": "it is still running, and is tested after training",
@@ -64,7 +65,7 @@ def write_split(run_dir: Path, folder: Path, top: int = 10, figures: bool = True
     for name, (number, *values) in zip(scores.index, scores.to_numpy(), strict=True):
         rows.append([name, f"{number:,.0f}", *map(shown_value, values)])
     means = "mean of the classes: " + ", ".join(f"{name} {shown_value(scores[name].mean())}" for name in _SCORES)
-    confused, meaning = _confused(pairs, top, noun), _MEANING.format(noun=noun, one=noun[:-1])
+    confused, meaning = _confused(pairs, top, noun), _MEANING.format(noun=noun)
     text = f"# {run}, {split}\n\n{accuracy}\n\n{markdown(rows)}\n{means}\n\n{meaning}\n\n"
     text += "## Most confused\n\n" + "".join(f"- {line}\n" for line in confused)
     files = {"report.md": text.encode()}

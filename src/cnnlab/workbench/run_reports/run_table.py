@@ -180,7 +180,9 @@ def _cells(run: Run) -> list[str]:
 def _score(metric: str, value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.2%}" if metric == "accuracy" else f"{metric} {shown_value(value)}"
+    if metric == "accuracy":
+        return f"{value:.2%}"
+    return f"train {value:.2%}" if metric == "train/accuracy" else f"{metric} {shown_value(value)}"
 
 
 def _beside(left: list[str], right: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from cnnlab.notation import shown_class
 from cnnlab.workbench.notation import (
     aligned,
     decimals_of,
@@ -92,7 +93,7 @@ def short_choices(keys: list[str]) -> dict[str, str]:
 
 
 def shown_choice(key: str, value: Any) -> str:
-    return shortened(shown(value.rpartition(".")[2] if key.endswith(CLASS) else value), _LONGEST_CHOICE)
+    return shortened(shown(shown_class(value) if key.endswith(CLASS) else value), _LONGEST_CHOICE)
 
 
 def _unit(metric: str) -> str:
