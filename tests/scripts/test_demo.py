@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,12 @@ def test_pages_of_other_sites_are_refused(served: DemoServer) -> None:
         socket.create_connection(("127.0.0.2", port), timeout=5)
 
 
+def test_many_windows_may_ask_at_once(taken_port: int) -> None:
+    with DemoServer(taken_port) as server, ExitStack() as windows:
+        for _ in range(50):  # nobody takes them yet
+            windows.enter_context(socket.create_connection(("127.0.0.1", server.server_port), timeout=5))
+
+
 def test_bad_requests_are_refused(served: DemoServer) -> None:
     served.answer_with(Echo())
     port = served.server_port
@@ -111,7 +117,7 @@ def test_bad_requests_are_refused(served: DemoServer) -> None:
         status, text = ask(port, "/answer", content)
         assert status == 400
         assert json.loads(text)["error"]
-    for length in (str(2**40), "-1", "many", "\u00b2".encode().decode("latin-1")):
+    for length in (str(2**40), "9" * 5_000, "-1", "many", "\u00b2".encode().decode("latin-1")):
         assert ask(port, "/answer", b"", **{"Content-Length": length})[0] == 413
     assert ask(port, "/answer", b"[1]")[0] == 200  # and goes on
 

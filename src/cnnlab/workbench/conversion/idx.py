@@ -41,7 +41,7 @@ def _array(path: Path) -> Array:
         values = np.frombuffer(content, _TYPES[code], offset=4 + 4 * num_dims)
     except (OSError, EOFError, zlib.error, struct.error, KeyError, ValueError) as error:
         raise UserError(f"{path} is no IDX file, or is damaged ({error})") from error
-    if zeros or math.prod(sizes) != len(values):
+    if zeros or min(sizes, default=0) < 0 or math.prod(sizes) != len(values):
         shape = "x".join(map(str, sizes))
         raise UserError(f"{path} is no IDX file, or is damaged: its header says {shape}, and it holds {len(values):,}")
     return values.reshape(sizes).astype(values.dtype.newbyteorder("="))

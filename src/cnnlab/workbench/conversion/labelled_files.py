@@ -69,14 +69,26 @@ def by_table(table: pd.DataFrame, files: Sequence[Path], labels: Sequence[str], 
     else:
         named = others[chosen[0]]
     known = _by_name(files)
-    told = zip(table[column].astype(str), named.astype(str), strict=True)
-    return {known[plain_name(name)]: label for name, label in told if plain_name(name) in known}
+    found: dict[Path, str] = {}
+    for name, label in zip(map(plain_name, table[column].map(str)), _as_words(named), strict=True):
+        if name in known and label is not None and found.setdefault(known[name], label) != label:
+            raise UserError(
+                f"{source}: {name} has two classes, {found[known[name]]} and {label}; a folder for each class needs one"
+            )
+    return found
+
+
+def _as_words(labels: pd.Series) -> list[str | None]:
+    """Labels as the names of classes, None for empty cells, because of which pandas reads 3 as 3.0."""
+    if labels.dtype.kind == "f" and (labels.dropna() % 1 == 0).all():
+        labels = labels.astype("Int64")
+    return [None if pd.isna(label) else str(label) for label in labels]
 
 
 def name_column(table: pd.DataFrame, files: Sequence[Path]) -> str | None:
     """The column of which most entries are names of files."""
     known = _by_name(files)
-    shares = {name: table[name].head(1000).astype(str).map(plain_name).isin(known).mean() for name in table.columns}
+    shares = {name: table[name].head(1000).map(str).map(plain_name).isin(known).mean() for name in table.columns}
     best = max(shares, key=lambda name: shares[name])
     return best if shares[best] > 0.5 else None
 
@@ -106,8 +118,13 @@ def write(labels: Mapping[Path, str], others: Iterable[Path], folder: Path) -> N
     splits = {path: next((s for p in reversed(path.parts[:-1]) if (s := split_called(p))), None) for path in labels}
     has_splits = len(set(splits.values()) - {None}) > 1
     unlabelled = folder.with_name(f"{folder.name}_unlabelled")
+    safe = {label: _safe(label) for label in dict.fromkeys(labels.values())}
+    if twice := [label for label, name in safe.items() if list(safe.values()).count(name) > 1]:
+        raise UserError(
+            f"the classes {' and '.join(twice)} would share the folder {safe[twice[0]]}; rename one of them"
+        )
     parts = {
-        path: folder / (splits[path] or "train" if has_splits else "") / _safe(label) for path, label in labels.items()
+        path: folder / (splits[path] or "train" if has_splits else "") / safe[label] for path, label in labels.items()
     }
     targets = parts | dict.fromkeys(others, unlabelled)
     for made in (folder, unlabelled):

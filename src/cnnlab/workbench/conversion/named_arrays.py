@@ -35,6 +35,8 @@ def paired(arrays: Mapping[str, Array], source: str) -> dict[str, Found]:
 
 
 def _role(name: str, array: Array) -> str | None:
+    if not array.ndim:  # a single number describes the samples
+        return None
     words = set(words_in(name))
     if words & _LABELS:
         return "labels"

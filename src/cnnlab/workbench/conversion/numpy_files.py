@@ -23,8 +23,12 @@ def read(paths: Iterable[Path]) -> dict[str, Found]:
     for path in paths:
         try:
             loaded = np.load(path, allow_pickle=False)
-            arrays |= {path.stem: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            if isinstance(loaded, np.ndarray):
+                arrays[path.stem] = loaded
+            else:
+                with loaded:  # an archive, which may hold other files too
+                    arrays |= {name: array for name, array in loaded.items() if isinstance(array, np.ndarray)}
+        except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
             reason = "it holds Python objects, which only running code could read" if "pickle" in str(error) else error
             raise UserError(f"{path} cannot be read as a NumPy file ({' '.join(str(reason).split())})") from error
     return paired(arrays, " and ".join(path.name for path in paths))

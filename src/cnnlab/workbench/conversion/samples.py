@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cnnlab.errors import UserError
@@ -45,6 +46,24 @@ def split_called(name: str) -> str | None:
 def words_in(name: str) -> list[str]:
     """train_32x32.mat and x-train have the words train, 32x32, mat, x, train."""
     return "".join(letter if letter.isalnum() else " " for letter in name.lower()).split()
+
+
+def checked(found: Found, split: str) -> Found:
+    """Return samples as a reader has found them, if they are finite real numbers, with a label for each or none.
+
+    Raises:
+        UserError: if they are not.
+    """
+    x, y = found.x, found.y
+    if x.ndim < 1 or not x.size:
+        raise UserError(f"there are no {split} samples: an array of them is empty")
+    if x.dtype.kind not in "buif":
+        raise UserError(f"the {split} samples must be real numbers, got values of the type {x.dtype}")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise UserError(f"{np.count_nonzero(~np.isfinite(x)):,} values of the {split} samples are missing or infinite")
+    if y is not None and (y.ndim < 1 or len(y) != len(x)):
+        raise UserError(f"expected as many labels as {split} samples, {len(x):,}, got {len(y) if y.ndim else 1:,}")
+    return found
 
 
 def shaped(found: Found, shape: tuple[int, ...] | None) -> Found:
@@ -122,8 +141,9 @@ def in_order(label: object) -> tuple[bool, int, str]:
 
 def _column(y: Array, split: str) -> Array:
     """(N,) labels; (N, K) only if there are several columns."""
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise UserError(f"{np.count_nonzero(~np.isfinite(y)):,} labels of the {split} samples are missing")
+    missing = ~np.isfinite(y) if y.dtype.kind == "f" else pd.isna(y)
+    if missing.any():
+        raise UserError(f"{np.count_nonzero(missing):,} labels of the {split} samples are missing")
     flat = y.reshape(len(y), -1)
     return flat[:, 0] if flat.shape[1] == 1 else flat
 

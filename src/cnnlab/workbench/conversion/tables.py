@@ -53,6 +53,8 @@ def found_in(table: pd.DataFrame, labels: Sequence[str], source: str) -> dict[st
     Raises:
         UserError: naming the columns that are neither numbers nor labels.
     """
+    if table.empty:
+        raise UserError(f"{source} has no rows beside the names of its columns")
     labels = label_columns(table, labels, source)
     split_column = next((name for name in table.columns if _lower(name) in _SPLITS and name not in labels), None)
     others = [name for name in table.columns if name not in labels and name != split_column]
@@ -83,7 +85,7 @@ def label_columns(table: pd.DataFrame, asked: Sequence[str], source: str) -> lis
             nearest = did_you_mean(name, map(str, table.columns))
             raise UserError(f"--labels: {source} has no column {name}{nearest}")
     if asked:
-        return list(asked)
+        return list(dict.fromkeys(asked))
     by_name = [name for wanted in _LABELS for name in table.columns if _lower(name) == wanted]
     words = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     words = [

@@ -20,7 +20,7 @@ from cnnlab.data.files.imaging import read_header, read_image
 from cnnlab.data.stratified import stratified_order
 from cnnlab.errors import UserError
 from cnnlab.workbench.conversion import cifar_pickle, idx, labelled_files, matlab, numpy_files, tables
-from cnnlab.workbench.conversion.samples import Array, Found, shaped, split_called, with_classes
+from cnnlab.workbench.conversion.samples import Array, Found, checked, shaped, split_called, with_classes
 
 _ORDER = ("train", "val", "test")
 
@@ -144,7 +144,7 @@ def _pictures_of(table: pd.DataFrame, files: Sequence[Path], choices: Choices, s
     if not columns:
         raise UserError(f"{source}: which columns hold the labels? --labels= names them, with commas between")
     known = {labelled_files.plain_name(path.name): path for path in files}
-    rows = table[table[column].astype(str).map(labelled_files.plain_name).isin(known)]
+    rows = table[table[column].map(str).map(labelled_files.plain_name).isin(known)]
     paths = [known[labelled_files.plain_name(str(name))] for name in rows[column]]
     channels = max(read_header(path).num_channels for path in paths)
     bar = tqdm(paths, unit=" pictures", delay=1, leave=False, disable=not sys.stderr.isatty())
@@ -161,7 +161,7 @@ def _sorted_by_labels(
     parts: dict[str, list[Found]] = {}
     unlabelled = []
     for split, one in found:
-        formed = shaped(one, shape)
+        formed = shaped(checked(one, split), shape)
         if formed.y is None:
             unlabelled.append(formed)
         else:
@@ -180,6 +180,8 @@ def _joined(several: Sequence[Found]) -> Found:
 def _with_test(splits: dict[str, Found], fraction: float, is_classes: bool) -> dict[str, Found]:
     whole = splits["train"]
     assert whole.y is not None
+    if len(whole) < 2:
+        raise UserError("a single sample with a label cannot be split into training and test samples")
     labels = torch.from_numpy(whole.y if is_classes else whole.y.astype(np.float32))
     order = stratified_order(labels).numpy()
     size = max(1, round(fraction * len(whole)))

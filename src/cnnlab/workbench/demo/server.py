@@ -50,6 +50,7 @@ class DemoServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # connections that may wait: with the usual 5 a busy page's are refused
     allow_reuse_address = os.name != "nt"  # there it would let two programs share a port
 
     def __init__(self, port: int) -> None:
@@ -116,7 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._comes_from_this_machine():
             return
         length = self.headers.get("Content-Length", "")
-        if not length.isascii() or not length.isdigit() or int(length) > _LARGEST_REQUEST:
+        is_number = length.isascii() and length.isdigit() and len(length) < 20  # Python refuses to read thousands
+        if not is_number or int(length) > _LARGEST_REQUEST:
             self.close_connection = True
             error = f"expected a Content-Length of at most {_LARGEST_REQUEST} bytes"
             self._send_json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": error})

@@ -22,11 +22,13 @@ class Agreement:
     Attributes:
         num_samples: that were compared.
         max_difference: largest absolute difference of an output; NaN if any output is.
+        largest: absolute value of an output of the run's network.
         num_differing: samples whose largest output is another one; of several labels those with another set of labels.
     """
 
     num_samples: int
     max_difference: float
+    largest: float
     num_differing: int
 
 
@@ -41,7 +43,8 @@ def compare(saved: SavedModel, exported: Callable[[Tensor], Tensor], inputs: Ten
         differs = ((found > 0) != (expected > 0)).any(dim=1)
     else:
         differs = found.argmax(dim=1) != expected.argmax(dim=1)
-    return Agreement(len(inputs), (found - expected).abs().max().item(), int(differs.sum()))
+    difference, largest = (found - expected).abs().max().item(), expected.abs().max().item()
+    return Agreement(len(inputs), difference, largest, int(differs.sum()))
 
 
 def known_samples(datamodule: DataModule) -> Tensor:

@@ -36,7 +36,8 @@ def export_run(saved: SavedModel, to: Format, path: Path, inputs: Tensor, tolera
 
     Args:
         inputs: samples (N, C, *spatial) to compare with, as stored.
-        tolerance: largest absolute difference of an output that is allowed.
+        tolerance: largest difference of an output that is allowed, times the largest output if that is above 1:
+            prices in the hundred thousands have no four decimal places in float32.
 
     Raises:
         UserError: if the network cannot be exported or the outputs differ; a file that was there before stays.
@@ -49,10 +50,11 @@ def export_run(saved: SavedModel, to: Format, path: Path, inputs: Tensor, tolera
             file.flush()
             os.fsync(file.fileno())
         agreement = compare(saved, to.load(temporary, saved), inputs)
-        if not agreement.max_difference <= tolerance:  # NaN is refused too
+        allowed = tolerance * max(1.0, agreement.largest)
+        if not agreement.max_difference <= allowed:  # NaN is refused too
             raise UserError(
                 f"refused: the outputs of the exported file and of the run's network differ by up to "
-                f"{agreement.max_difference:.2g}, {tolerance:.2g} is allowed (tolerance=); no file was written"
+                f"{agreement.max_difference:.2g}, {allowed:.2g} is allowed (tolerance=); no file was written"
             )
     return Exported(path, len(content), agreement)
 
