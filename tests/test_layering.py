@@ -85,7 +85,14 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "cnnlab.workbench.inspection.range_test": ({"cnnlab"}, set()),
     "cnnlab.workbench.run_reports": (
-        {"cnnlab.errors", "cnnlab.direction", "cnnlab.runs", "cnnlab.workbench.canvas", "cnnlab.workbench.notation"},
+        {
+            "cnnlab.errors",
+            "cnnlab.notation",
+            "cnnlab.direction",
+            "cnnlab.runs",
+            "cnnlab.workbench.canvas",
+            "cnnlab.workbench.notation",
+        },
         {"torch", "lightning", "hydra", "torchvision"},
     ),
     # end only

@@ -45,7 +45,7 @@ def test_the_shares_are_logged_and_end_in_a_sentence(train: Callable[..., Finish
     assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
     assert shares["forward_backward"] > shares["copy"]
     assert re.search(rf"^  time .*forward\+backward {shares['forward_backward']:.0%}", run.out, re.MULTILINE)
-    assert time["diagnosis"] in run.out
+    assert time["diagnosis"] in " ".join(run.out.split())
     events = EventAccumulator(str(run.folder))
     events.Reload()
     for epoch in range(2):
