@@ -55,6 +55,7 @@ def test_the_correction_by_hand() -> None:
     assert corrected.p > plain.p
 
 
+@pytest.mark.slow
 def test_the_power_is_about_what_simulated_experiments_find() -> None:
     generator = stats.norm(0, 1)
     samples = generator.rvs((4000, 10), random_state=0)

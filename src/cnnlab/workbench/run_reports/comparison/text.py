@@ -4,7 +4,6 @@ from typing import Any
 
 import pandas as pd
 
-from cnnlab.notation import shown_class
 from cnnlab.workbench.notation import (
     aligned,
     decimals_of,
@@ -13,6 +12,7 @@ from cnnlab.workbench.notation import (
     short_names,
     shortened,
     shown,
+    shown_class,
     shown_spread,
     shown_value,
 )
