@@ -9,7 +9,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ModelCheckpoint, ProgressBar
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +20,7 @@ from cnnlab.instantiation import build, check_arguments, takes_argument, target
 from cnnlab.runs import tracking
 from cnnlab.runs.checkpoint_io import AtomicCheckpointIO
 from cnnlab.runs.commands import short_path
+from cnnlab.runs.csv_rows import keep_rows
 from cnnlab.speed import compiling, fast_loop, lean, lightning_internals
 from cnnlab.speed.hardware import Hardware
 from cnnlab.speed.stopwatch import Stopwatch
@@ -158,4 +159,6 @@ def _build_loggers(config: DictConfig, run_dir: Path, steps_done: int) -> list[L
             loggers.append(build(config, f"logger.{name}", **{key: given[key] for key in given if key not in node}))
         except ModuleNotFoundError as error:
             raise tracking.missing_package(name, kind, error) from error
+        if steps_done and isinstance(loggers[-1], CSVLogger):
+            keep_rows(loggers[-1], steps_done)
     return loggers

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.metrics import average_precision_score, f1_score, r2_score
 
 import cnnlab
+from cnnlab.workbench.evaluation.multilabel import per_label
 from conftest import Finished, embedded_digits
 
 
@@ -90,6 +92,14 @@ def test_labels_are_evaluated(command: Callable[..., Finished], runs: Path) -> N
     }
     refused = command("evaluate.py", "run=labels", "plots=all")
     assert "learns several labels at once" in refused.err
+
+
+@pytest.mark.filterwarnings("ignore:No positive samples found")
+def test_a_label_that_no_sample_has_is_left_out_of_the_mean_precision() -> None:
+    shares = torch.tensor([[0.9, 0.2], [0.4, 0.8], [0.6, 0.1]])
+    table = per_label(shares, torch.tensor([[True, False], [False, False], [True, False]]), ["even", "large"])
+    assert table["average_precision"].isna().tolist() == [False, True]
+    assert table["average_precision"].mean() == 1
 
 
 @pytest.mark.usefixtures("white_figures")

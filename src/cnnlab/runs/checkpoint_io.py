@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,17 @@ def _load(buffer: io.BytesIO, path: str | Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} is refused: it is damaged or holds more than tensors and plain containers, "
-            f"which would need code to be run ({_first_line(error)})"
+            f"which would need code to be run ({_named_in(error)})"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UserError(f"{path} is damaged and cannot be loaded ({_first_line(error)})") from error
     return checkpoint
+
+
+def _named_in(error: pickle.UnpicklingError) -> str:
+    """What a file names beside tensors, without torch's advice to load it all the same."""
+    named = re.search(r"GLOBAL (\S+)", str(error))
+    return f"it names {named[1]}" if named else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

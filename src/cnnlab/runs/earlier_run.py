@@ -85,8 +85,10 @@ def _changed_settings(
         yield f"{group} {names[0]} → {names[1]}"
     for key, value_before, value in differences(old, new):
         is_setting = not any(key == name or key.startswith(f"{name}.") for name in _NO_SETTINGS)
+        # A resumed run has the value itself in place of ${monitor}, which is compared under its own key.
+        is_reference = any(isinstance(one, str) and one.startswith("${") for one in (value_before, value))
         is_newer_key = value_before is None and is_default(now, key, value)  # that earlier versions did not have yet
-        if is_setting and not is_newer_key and key.partition(".")[0] not in other_classes:
+        if is_setting and not (is_reference or is_newer_key) and key.partition(".")[0] not in other_classes:
             yield f"{key} {_shown(value_before)} → {_shown(value)}"
 
 

@@ -13,6 +13,9 @@ _ON_PURPOSE = (
     "The `srun` command is available",  # Slurm's client is on many machines whose runs have nothing to do with it
     "multi-threaded, use of fork",  # torch's DataLoader workers
     "will save all targets and predictions in",  # some of torchmetrics need them all
+    "No positive samples in targets",  # of classes without samples, which are left out or said to be missing elsewhere
+    "score for one or more classes was `nan`",
+    "No positive samples found in target",
 )
 
 # What W&B and MLflow read when they are imported; a user's own values stay.

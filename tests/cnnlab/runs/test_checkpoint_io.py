@@ -42,6 +42,9 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, monkeypatch
         with pytest.raises(UserError, match=f"{name} is (refused|damaged)"):
             AtomicCheckpointIO().load_checkpoint(name, weights_only=False)
     assert not Path("run by the checkpoint").exists()
+    torch.save(torch.nn.Linear(2, 1), "whole_network.pth")
+    with pytest.raises(UserError, match=r"\(it names torch.nn.modules.linear.Linear\)$"):
+        load_checkpoint("whole_network.pth")
 
 
 def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:

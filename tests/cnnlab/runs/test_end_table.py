@@ -18,6 +18,7 @@ CONFIG = {
     "mode": None,
     "model": {"_target_": "cnnlab.models.tinyvgg.TinyVGG", "hidden_units": 10},
     "optimizer": {"_target_": "torch.optim.AdamW", "lr": 0.01},
+    "callbacks": {"checkpoint": {"monitor": "${monitor}"}},
     "data": {"_target_": "cnnlab.data.mnist.MNIST", "root": "here"},
 }
 
@@ -68,6 +69,7 @@ def test_whether_a_batch_was_learned_is_answered_first(tmp_path: Path) -> None:
         ({"model._target_": "cnnlab.models.linear.Linear"}, 0.9, "-6.00 points: model TinyVGG → Linear (against"),
         ({"data.root": "elsewhere", "optimizer.lr": 0.001}, 0.96, "+0.00 points: optimizer.lr 0.01 → 0.001 (against"),
         ({"data.root": "elsewhere"}, 0.96, "+0.00 points: the same settings (against before)"),
+        ({"callbacks.checkpoint.monitor": "val/accuracy"}, 0.96, "+0.00 points: the same settings (against before)"),
     ],
 )
 def test_the_change_since_the_last_run_names_the_settings(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from cnnlab.workbench.canvas import BLUE, GREEN, ORANGE, PALE, PURPLE, VERMILION, figure, png, project_style
 from cnnlab.workbench.notation import shortened
@@ -37,6 +38,7 @@ def draw(labels: pd.DataFrame, title: str, noun: str) -> bytes:
         bars.barh(rows, -shown["false_alarms"], height=0.62, color=VERMILION, label="false alarms")
         bars.axvline(0, color="#444444", linewidth=0.8)
         bars.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
+        bars.xaxis.set_major_locator(MaxNLocator(integer=True))
         bars.set(yticks=rows, xlabel=noun)
         bars.set_yticklabels([shortened(str(name), _LONGEST_NAME) for name in shown.index])
         bars.set_ylim(len(shown) - 0.4, -0.6)

@@ -63,7 +63,8 @@ def per_label(probabilities: Tensor, true: Tensor, names: list[str]) -> pd.DataF
     """Return counts and scores, indexed by label.
 
     As in scikit-learn with zero_division=0, a ratio with nothing to divide by is 0; a label that no sample has, and
-    none was given, has nan, which pandas leaves out of a mean.
+    none was given, has nan, which pandas leaves out of a mean. So has the average precision of a label that no sample
+    has.
 
     Args:
         probabilities: (N, num_labels).
@@ -71,7 +72,8 @@ def per_label(probabilities: Tensor, true: Tensor, names: list[str]) -> pd.DataF
     """
     predicted = probabilities > 0.5
     found, missed, alarms = ((a & b).sum(dim=0) for a, b in ((predicted, true), (~predicted, true), (predicted, ~true)))
-    precision_of = multilabel_average_precision(probabilities, true.int(), len(names), average=None)
+    areas = multilabel_average_precision(probabilities, true.int(), len(names), average=None)
+    precision_of = torch.where(true.any(dim=0), areas, torch.nan)
     is_there = found + missed + alarms > 0
     ratios = {
         "precision": (found, found + alarms),
