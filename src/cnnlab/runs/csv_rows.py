@@ -4,7 +4,9 @@ import csv
 import io
 import itertools
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -27,7 +29,7 @@ def keep_rows(logger: CSVLogger, steps_done: int) -> None:
         reader = csv.DictReader(file)
         rows, names = list(reader), list(reader.fieldnames or [])
 
-    def belongs(row: dict[str, str]) -> bool:
+    def belongs(row: Mapping[str, Any]) -> bool:
         is_whole = None not in row.values()  # unlike the last one of a run that was killed while it wrote
         return is_whole and not (row.get(_OF_A_STEP) and int(row["step"]) >= steps_done)
 

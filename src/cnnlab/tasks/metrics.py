@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,30 +26,32 @@ _SHORT = {
 _NO_NUMBERS = {"ConfusionMatrix", "PrecisionRecallCurve", "ROC", "StatScores"}  # they compute a matrix or a curve
 
 
-class _OverPresent(Metric):
-    """Averages a metric over the classes of which there are samples; torchmetrics counts the others as 0."""
+def _over_present(of_classes: Tensor, target: Any) -> Tensor:
+    """The mean over the classes of which there are samples, and others; torchmetrics counts the rest as 0."""
+    targets = dim_zero_cat(target)
+    counts = targets.sum(dim=0) if targets.dim() == 2 else torch.bincount(targets, minlength=len(of_classes))
+    return of_classes[(counts > 0) & (counts < len(targets))].mean().nan_to_num()
 
+
+class _BalancedAccuracy(classification.MulticlassAccuracy):
     def compute(self) -> Tensor:
-        of_classes: Tensor = super().compute()
-        if isinstance(self, classification.MulticlassAccuracy):
-            is_present = self.tp + self.fn > 0
-        else:
-            targets = dim_zero_cat(self.target)
-            counts = targets.sum(dim=0) if targets.dim() == 2 else torch.bincount(targets, minlength=len(of_classes))
-            is_present = (counts > 0) & (counts < len(targets))
-        return of_classes[is_present].mean().nan_to_num()
+        num_samples = torch.as_tensor(self.tp) + torch.as_tensor(self.fn)
+        return super().compute()[num_samples > 0].mean()
 
 
-class _BalancedAccuracy(_OverPresent, classification.MulticlassAccuracy): ...
+class _MulticlassAUROC(classification.MulticlassAUROC):
+    def compute(self) -> Tensor:  # type: ignore[override]
+        return _over_present(super().compute(), self.target)
 
 
-class _MulticlassAUROC(_OverPresent, classification.MulticlassAUROC): ...
+class _MultilabelAUROC(classification.MultilabelAUROC):
+    def compute(self) -> Tensor:  # type: ignore[override]
+        return _over_present(super().compute(), self.target)
 
 
-class _MultilabelAUROC(_OverPresent, classification.MultilabelAUROC): ...
-
-
-class _MultilabelAveragePrecision(_OverPresent, classification.MultilabelAveragePrecision): ...
+class _MultilabelAveragePrecision(classification.MultilabelAveragePrecision):
+    def compute(self) -> Tensor:  # type: ignore[override]
+        return _over_present(super().compute(), self.target)
 
 
 _MENDED = {
