@@ -124,11 +124,17 @@ def _next_commands(config: DictConfig, run_dir: Path) -> list[str]:
     # only: workbench
     commands.append(script("evaluate.py", [f"run={short_path(run_dir)}"]))
     # end only
+    path = run_dir / ".hydra" / "overrides.yaml"
+    given = as_typed(safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else []
+    if config.monitor.startswith("train/"):  # a first check, such as trainer=overfit: the training comes next
+        return [*commands, this_script(_without(given, "trainer", "monitor", "resume", "init_from"))]
     changed = next((key for key in _PROPOSALS if OmegaConf.select(config, key)), None)
     if changed is not None:
-        path = run_dir / ".hydra" / "overrides.yaml"
-        given = as_typed(safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else []
-        kept = [override for override in given if not {changed, "resume", "init_from"} & parsed([override]).keys()]
         value = OmegaConf.select(config, changed) * _PROPOSALS[changed]
+        kept = _without(given, changed, "resume", "init_from")
         commands.append(this_script([*kept, f"{changed}={shown_number(value)}"]))
     return commands
+
+
+def _without(overrides: list[str], *keys: str) -> list[str]:
+    return [override for override in overrides if not parsed([override]).keys() & set(keys)]

@@ -23,8 +23,16 @@ _MAY_CHANGE = ("max_epochs", "max_steps")
 _KEYS = " or ".join(f"trainer.{name}" for name in _MAY_CHANGE)
 
 # Keys that may differ between a run and the one from which init_from= continues, because they do not change its result.
-_SAME_RESULT = ("resume", "init_from", "test", "trainer.num_threads", "trainer.lean", "trainer.compile")
-_SAME_RESULT += ("data.root", "data.device")
+_SAME_RESULT = (
+    "resume",
+    "init_from",
+    "test",
+    "trainer.num_threads",
+    "trainer.lean",
+    "trainer.compile",
+    "data.root",
+    "data.device",
+)
 
 log = logging.getLogger(__name__)
 

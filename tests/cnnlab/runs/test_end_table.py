@@ -113,3 +113,11 @@ def test_what_next_names_this_run_and_proposes_one_change(tmp_path: Path, monkey
     assert commands[-1].endswith(" train.py data.batch_size=64 model.hidden_units=20")
     assert any(command.endswith(" evaluate.py run=outputs/runs/now") for command in commands)  # only: workbench
     assert max(map(len, lines[: lines.index("What next?")])) <= 80
+
+
+def test_after_a_batch_is_learned_the_training_is_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    config = finished_run(tmp_path / "now", 1, {"monitor": "train/accuracy"})
+    (tmp_path / "now/.hydra/overrides.yaml").write_text("- trainer=overfit\n- model.hidden_units=16\n")
+    table = end_table(METRICS | {"train/accuracy": 1.0, "learnt_after": 3}, tmp_path / "now", config)
+    assert table.splitlines()[-1].endswith("train.py model.hidden_units=16")
