@@ -41,7 +41,7 @@ def test_trained_evaluated_exported_and_asked(
     settings = ["data=npz", make_data(tmp_path, kind), "data.train_size=50", "data.batch_size=16", "logger=none"]
     run = smoke(f"model={model}", *settings)
     sizes = (1, *SAMPLES[kind][0])
-    if model == "torchvision":
+    if model in ("torchvision", "timm"):
         assert run.status == 1
         assert f"take images (C, H, W), got data of shape {sizes}" in run.err
         return
