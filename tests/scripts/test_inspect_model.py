@@ -48,6 +48,8 @@ LARGE = {"alexnet", "compact_cnn", "resnet", "torchvision", "vgg"}
     "model", [pytest.param(model, marks=pytest.mark.slow) if model in LARGE else model for model in MODELS]
 )
 def test_every_model(model: str, inspect: Callable[..., Finished], tmp_path: Path) -> None:
+    if model == "timm":  # only: zoo
+        pytest.importorskip("timm")  # only: zoo
     done = inspect(f"model={model}", *MNIST, "out=a, b=c")
     assert (done.status, done.err) == (0, "")
     (picture,) = (tmp_path / "a, b=c").glob(f"{model}*.png")

@@ -39,6 +39,8 @@ def test_trained_evaluated_exported_and_asked(
     model: str, kind: str, smoke: Callable[..., Finished], tmp_path: Path
 ) -> None:
     settings = ["data=npz", make_data(tmp_path, kind), "data.train_size=50", "data.batch_size=16", "logger=none"]
+    if model == "timm":
+        pytest.importorskip("timm")
     run = smoke(f"model={model}", *settings)
     sizes = (1, *SAMPLES[kind][0])
     if model in ("torchvision", "timm"):
