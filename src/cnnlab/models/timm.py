@@ -53,8 +53,8 @@ class Timm(LibraryNetwork):
                 f"weights must be DEFAULT or the path of a file (.safetensors, .pth, .ckpt), got {weights!r}"
             )
         self.name, self.weights = name, weights
-        network = timm.create_model(name, pretrained=False, in_chans=input_shape[0], num_classes=num_classes)
-        self.known: dict[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
+        network: Any = timm.create_model(name, pretrained=False, in_chans=input_shape[0], num_classes=num_classes)
+        self.known: dict[str, Any] = network.pretrained_cfg
         if weights == "DEFAULT" and not (self.known.get("hf_hub_id") or self.known.get("url")):
             near = [full for full in timm.list_pretrained() if full.partition(".")[0] == name.partition(".")[0]]
             instead = f"; there are {', '.join(near[:3])}" if near else ""
