@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from async_optuna.errors import shortened
 from async_optuna.files import write_atomically
 
 FILE = "trial.json"
@@ -24,6 +25,9 @@ class Outcome:
     values: list[float] | None = None
     reason: str = ""
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.reason = shortened(self.reason)
 
     def write(self, folder: Path) -> None:
         write_atomically(folder / FILE, (json.dumps(asdict(self)) + "\n").encode())
