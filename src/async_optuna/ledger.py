@@ -309,7 +309,8 @@ class Ledger:
         queued = lost.system_attrs.get(ENQUEUED_PARAMS)
         point = queued or (lost.params if "owner" in lost.user_attrs else None)
         if point is not None:
-            attributes = {"source": "retry", "retry_of": lost.number, "retries": lost.user_attrs.get("retries", 0)}
+            attributes = {"source": lost.user_attrs.get("source", "retry"), "retry_of": lost.number}
+            attributes["retries"] = lost.user_attrs.get("retries", 0)
             self.study.enqueue_trial(point, user_attrs=attributes)
 
     def _is_within_budget(self, trial: Trial) -> bool:

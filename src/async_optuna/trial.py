@@ -21,11 +21,16 @@ class RunningTrial:
         self.pruned: str | None = None
         self._ask = ask
 
-    def report(self, value: float, step: int) -> str | None:
-        """Report the value reached after `step` (counted from 1); a returned reason asks the run to stop early."""
+    def report(self, value: float, step: int, is_last: bool = False) -> str | None:
+        """Report the value reached after `step` (counted from 1); a returned reason asks the run to stop early.
+
+        A run that says that this was its last step is never asked to: it ends as complete.
+        """
         if step < 0:
             raise ValueError(f"a report's step must not be negative, got {step}")
-        self.pruned = self.pruned or self._ask(float(value), int(step))
+        answer = self._ask(float(value), int(step))
+        if not is_last:
+            self.pruned = self.pruned or answer
         return self.pruned
 
 

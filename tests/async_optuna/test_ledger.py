@@ -223,6 +223,18 @@ def test_a_trial_whose_process_dies_is_run_again_and_then_fails(sweeps: Sweeps) 
     assert [trial.user_attrs.get("retry_of") for trial in sweeps.trials()] == [None, 0, 1]
 
 
+def test_a_lost_trial_of_the_defaults_stays_the_defaults_and_is_never_pruned(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(2, max_retries=2, pruner=ThresholdPruner(upper=0.0))
+    ledger.enqueue([({"x": 1.0}, "defaults")])
+    defaults, sampled = claims(ledger)
+    for lost in (defaults, sampled):
+        ledger.lose(lost.number, "stopped", uses_a_retry=False)
+    again, other = claims(ledger)
+    assert [trial.user_attrs.get("source") for trial in sweeps.trials()] == ["defaults", None, "defaults", "retry"]
+    assert ledger.report(again, 9.0, 1) is None
+    assert ledger.report(other, 9.0, 1) is not None
+
+
 def test_without_retries_it_fails_at_once(sweeps: Sweeps) -> None:
     ledger = sweeps.ledger(2, max_retries=0)
     first, second = claims(ledger)

@@ -4,6 +4,7 @@ import logging
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -11,9 +12,11 @@ log = logging.getLogger(__name__)
 class TrialReport(EarlyStopping):
     """Report `monitor` to the search after every epoch, and stop the run early if the search prunes it.
 
-    An epoch with several validations reports the last one, and an epoch without a validation reports no val/… number.
-    A pruned run finishes like any other, with metrics.json, checkpoints and a closed TensorBoard log. If the run has
-    several processes, the first one reports and all of them stop. In a run outside a search the callback does nothing.
+    An epoch with several validations reports the last one. An epoch in which the number was not computed anew, such as
+    one without a validation, reports nothing. In its last epoch a run is not pruned: nothing would be saved, and it
+    would no longer count as complete. A pruned run finishes like any other, with metrics.json, checkpoints and a closed
+    TensorBoard log. If the run has several processes, the first one reports and all of them stop. In a run outside a
+    search the callback does nothing.
 
     It derives from EarlyStopping because Lightning calls such callbacks last, after the module has logged the train/…
     numbers of the epoch.
@@ -24,21 +27,23 @@ class TrialReport(EarlyStopping):
 
     def __init__(self, monitor: str) -> None:
         super().__init__(monitor)
-        self._value: float | None = None
+        self._old: Tensor | None = None
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._old = trainer.callback_metrics.get(self.monitor)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.monitor.startswith("val/") and not trainer.sanity_checking:
-            self._value = _logged(trainer, self.monitor)
+        """Nothing, unlike in EarlyStopping: there may be another validation in this epoch."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         from async_optuna import trial
 
-        if not self.monitor.startswith("val/"):
-            self._value = _logged(trainer, self.monitor)
+        value = trainer.callback_metrics.get(self.monitor)
         current, reason = trial.current(), None
-        if current is not None and trainer.is_global_zero and self._value is not None:
-            reason = current.report(self._value, trainer.current_epoch + 1)
-        self._value = None
+        # Lightning keeps the last number of each name, and makes a new tensor whenever it computes one.
+        if current is not None and trainer.is_global_zero and value is not None and value is not self._old:
+            is_last = _is_last_epoch(trainer)
+            reason = current.report(float(value), trainer.current_epoch + 1, is_last=is_last)
         if trainer.world_size > 1:
             reason = trainer.strategy.broadcast(reason)
         if reason is not None:
@@ -46,6 +51,6 @@ class TrialReport(EarlyStopping):
             trainer.should_stop = True
 
 
-def _logged(trainer: Trainer, name: str) -> float | None:
-    value = trainer.callback_metrics.get(name)
-    return None if value is None else float(value)
+def _is_last_epoch(trainer: Trainer) -> bool:
+    is_at_the_end = trainer.current_epoch + 1 == trainer.max_epochs or trainer.global_step == trainer.max_steps
+    return is_at_the_end or trainer.should_stop
