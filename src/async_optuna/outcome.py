@@ -42,9 +42,15 @@ class Outcome:
 
     @classmethod
     def read(cls, folder: Path) -> "Outcome | None":
-        """Return what a trial's process wrote, None if it died before."""
+        """Return what a trial's process wrote, None if it died before.
+
+        Raises:
+            PermissionError: if another user hides it, which does not mean that there is nothing.
+        """
         try:
             return cls(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+        except PermissionError:
+            raise
         except (OSError, ValueError, TypeError):
             return None
 

@@ -18,6 +18,7 @@ from async_optuna.commands import quoted, this_script
 from async_optuna.constraints import Constraints
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError, is_told_in_one_line
+from async_optuna.files import rights_of
 from async_optuna.hydra_app.app_functions import app_function, run_prepare
 from async_optuna.hydra_app.first_points import Baseline, first_points, to_compose, to_prepare
 from async_optuna.hydra_app.job import HydraJob, TaskReference
@@ -44,7 +45,8 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        _run(config, config_loader, task_function, arguments)
+        with rights_of(Path(config.hydra.sweep.dir).absolute()):
+            _run(config, config_loader, task_function, arguments)
     except Exception as error:
         if not is_told_in_one_line(error):
             raise
