@@ -42,4 +42,4 @@ def on_one_line(error: BaseException) -> str:
 
 def shortened(text: str) -> str:
     """The text, or its beginning where it is longer than anybody reads, as an error with a whole tensor in it."""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} … ({len(text):,} characters)"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 40]} … ({len(text):,} characters)"

@@ -43,6 +43,9 @@ class AsyncOptunaSweeperConf:
     # A trial that reports nothing for so long is ended as failed. null: 20 times as long as it was silent before, or
     # others before their first report, but 10 minutes at least (an hour before its first report). 0: never.
     no_report_seconds: float | None = None
+    # The limits to metrics that the task sets: {metric: the largest value allowed}, or {metric: ">=0.9"}. Only a trial
+    # within all of them can be the best.
+    constraints: dict[str, Any] = field(default_factory=dict)
     # The search space: a key of the config and Hydra's sweep syntax, or a fixed value.
     params: dict[str, Any] = field(default_factory=dict)
     # {"key=value": {params that exist only then}}.
