@@ -37,13 +37,17 @@ class Claim:
 
 @dataclass
 class Counts:
-    """The number of trials in each state. An interrupted trial has no result, and n_trials does not include it."""
+    """The number of trials in each state. An interrupted trial has no result, and n_trials does not include it.
+
+    Infeasible ones are complete, but miss a constraint and cannot be the best.
+    """
 
     complete: int = 0
     pruned: int = 0
     failed: int = 0
     interrupted: int = 0
     running: int = 0
+    infeasible: int = 0
 
     @property
     def finished(self) -> int:
@@ -182,9 +186,7 @@ class Ledger:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         if self._storage.get_trial(trial_id).state.is_finished():
             return
-        self._storage.set_trial_user_attr(trial_id, "seconds", round(outcome.seconds, 3))
-        if outcome.reason:
-            self._storage.set_trial_user_attr(trial_id, "reason", outcome.reason)
+        outcome.record(self._storage, trial_id)
         state = TrialState[outcome.state]
         self.study.tell(number, outcome.values if state == TrialState.COMPLETE else None, state, skip_if_finished=True)
 
@@ -234,7 +236,9 @@ class Ledger:
                 self._lost[trial.number] = trial
         elif trial.state == TrialState.COMPLETE:
             self.counts.complete += 1
-            if len(self.study.directions) == 1 and self._is_better(trial):
+            if "infeasible" in trial.user_attrs:
+                self.counts.infeasible += 1
+            elif len(self.study.directions) == 1 and self._is_better(trial):
                 self.best = trial
         elif trial.state == TrialState.PRUNED:
             self.counts.pruned += 1

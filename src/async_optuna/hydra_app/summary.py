@@ -55,6 +55,8 @@ def summary(ledger: Ledger, results: Results) -> str:
         point = " ".join(f"{name}={value}" for name, value in content["best_params"].items())
         lines.append(f"best    trial {content['best_trial']}: {content['best_value']:.6g} with {point}")
         lines.append(f"repeat  {content['reproduce']}")
+    elif counts["complete"] and counts.get("infeasible") == counts["complete"]:
+        lines.append("best    none: no trial satisfies all constraints")
     elif "solutions" in content:
         lines.append(f"best    {len(content['solutions'])} trials that no other beats in every objective:")
         lines += [

@@ -17,8 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.samplers import RandomSampler
 
 from async_optuna.commands import quoted, this_script
+from async_optuna.constraints import Constraints
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError, is_told_in_one_line
+from async_optuna.files import rights_of
 from async_optuna.hydra_app.app_functions import app_function, run_prepare
 from async_optuna.hydra_app.first_points import Baseline, first_points, to_compose, to_prepare
 from async_optuna.hydra_app.job import HydraJob, TaskReference
@@ -31,7 +33,7 @@ from async_optuna.named_classes import build_pruner, sampler_factory
 from async_optuna.results import Results
 from async_optuna.search import STOP_FILE, Limits, Search, Stopped
 from async_optuna.slots import plan
-from async_optuna.space import ENUMERABLE
+from async_optuna.space import ENUMERABLE, Space
 from async_optuna.storage import JOURNAL
 from async_optuna.study import open_study
 
@@ -48,7 +50,8 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        _run(config, config_loader, task_function, arguments)
+        with rights_of(Path(config.hydra.sweep.dir).absolute()):
+            _run(config, config_loader, task_function, arguments)
     except Exception as error:
         if not is_told_in_one_line(error):
             raise
@@ -66,6 +69,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     metric, directions = objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
     make_sampler, seed = sampler_factory(_plain(settings.sampler) or {"_target_": "TPESampler"})
+    constraints = Constraints.of(_plain(settings.constraints), str(settings.sampler.get("_target_")))
     slots = plan(settings.n_jobs, settings.workers_per_gpu, settings.gpus_per_trial)
     sweep_dir = Path(config.hydra.sweep.dir).absolute()
     _check(config, directions, has_pruner=pruner is not None, sweep_dir=sweep_dir)
@@ -117,7 +121,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         directions=directions,
         metric_names=names,
         pruner=pruner,
-        spec=space.description(),
+        spec=_specification(space, constraints),
         may_differ=[*settings.may_differ, settings.threads_key or ""],
         prepare=prepare,
     )
@@ -142,7 +146,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         flags=job.flags,
     )
     limits = Limits(settings.timeout_seconds, settings.max_failure_rate)
-    search = Search(ledger, executor, results, limits, lambda claim, slot: _job_overrides(settings, claim))
+    search = Search(ledger, executor, results, limits, lambda claim, slot: _job_overrides(settings, claim), constraints)
     announce(ledger, executor, settings, names, directions)
     try:
         search.run()
@@ -150,6 +154,12 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         print(summary(ledger, results))
         raise
     report(settings, ledger, results)
+
+
+def _specification(space: Space, constraints: Constraints) -> dict[str, Any]:
+    """What makes two calls the same search: the space, and what the trials are judged by beside their value."""
+    description = space.description()
+    return {**description, "fixed": {**description["fixed"], **constraints.description()}}
 
 
 def _study_name(settings: DictConfig, sweep_dir: Path) -> str:
