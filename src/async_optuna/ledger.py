@@ -87,7 +87,7 @@ class Ledger:
         self._max_retries = max_retries
         self._is_shared = is_shared
         self._extend = extend
-        self._size = None if extend else space.size()
+        self.size = None if extend else space.size()
         self._storage: BaseStorage = storage_of(study)
         self._study_id = id_of_study(study)
         self._lock = FileLock(sweep_dir / ".lock")
@@ -143,9 +143,9 @@ class Ledger:
 
     def is_exhausted(self) -> bool:
         """Whether every point of a finite space was run, is running or waits to be run."""
-        if self._size is None:
+        if self.size is None:
             return False
-        return len(self._seen) >= self._size and not self._waiting()
+        return len(self._seen) >= self.size and not self._waiting()
 
     def is_seen(self, point: Point) -> bool:
         return identity(point) in self._seen

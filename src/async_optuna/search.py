@@ -200,7 +200,7 @@ class Search:
         counts, rate = self._ledger.counts, self._limits.max_failure_rate
         if not counts.failed:
             return
-        if at_the_end and counts.failed == counts.finished:
+        if at_the_end and counts.failed == counts.finished and rate < 1:
             raise SearchError(f"all {counts.failed} trials failed; the first: {self._first_failure()}")
         enough = counts.finished >= _TRIALS_FOR_A_RATE or rate == 0.0
         if enough and counts.failed / counts.finished > rate:

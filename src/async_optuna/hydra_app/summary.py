@@ -1,6 +1,6 @@
 """Tells the user what a search is about to do, and what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hydra.utils import get_method
 from omegaconf import DictConfig
@@ -29,11 +29,18 @@ def announce(
 
 
 def report(settings: DictConfig, ledger: Ledger, results: Results) -> None:
-    """Print the app's own report, or a few lines if it has none."""
-    if not settings.report:
-        print(summary(ledger, results))
-        return
-    print("\n" + get_method(settings.report)(ledger.sweep_dir))
+    """Print the app's own report, or a few lines if it has none; and what remains to be said."""
+    print("\n" + get_method(settings.report)(ledger.sweep_dir) if settings.report else summary(ledger, results))
+    for line in _last_words(settings, ledger):
+        print(line)
+
+
+def _last_words(settings: DictConfig, ledger: Ledger) -> Iterator[str]:
+    counts, size = ledger.counts, ledger.size
+    if size is not None and ledger.n_trials <= counts.finished < size:
+        yield f"{counts.finished} of {size} points were run; hydra.sweeper.n_trials={size} runs the rest"
+    if counts.failed and counts.failed == counts.finished:
+        yield f"all {counts.failed} trials failed, as hydra.sweeper.max_failure_rate=1 allows"
 
 
 def summary(ledger: Ledger, results: Results) -> str:

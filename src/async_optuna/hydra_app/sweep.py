@@ -9,10 +9,12 @@ from typing import Any
 import optuna
 from hydra import version
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from optuna.samplers import RandomSampler
 
 from async_optuna.commands import quoted, this_script
 from async_optuna.constraints import Constraints
@@ -33,9 +35,12 @@ from async_optuna.results import Results
 from async_optuna.search import STOP_FILE, Limits, Search
 from async_optuna.signals import Stopped
 from async_optuna.slots import plan
-from async_optuna.space import Space
+from async_optuna.space import ENUMERABLE, Space
 from async_optuna.storage import JOURNAL
 from async_optuna.study import open_study
+
+# Hydra's own name for the folder of a job.
+_SUBDIR = "${hydra.job.num}"
 
 
 def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFunction, arguments: list[str]) -> None:
@@ -83,14 +88,17 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     baseline = Baseline(job, fixed_overrides(settings.params, arguments, parser))
     space = build_space(settings.params, settings.conditional, arguments, parser, baseline.text)
     extend = app_function("custom_search_space", settings.custom_search_space)
-    if not space.parameters and not any(branch.parameters for branch in space.branches) and extend is None:
-        raise SearchError(
-            "there is nothing to search: neither hydra.sweeper.params nor the command line gives any key several "
-            "values, such as key=1,2,3 or key=interval(0,1)"
-        )
+    if not space.every_parameter() and extend is None:
+        if not _has_its_own_n_trials(config):
+            raise SearchError(
+                "there is nothing to search: neither hydra.sweeper.params nor the command line gives any key several "
+                "values, such as key=1,2,3 or key=interval(0,1); hydra.sweeper.n_trials=3 runs the same config 3 times"
+            )
+        make_sampler = make_sampler or RandomSampler  # a grid has no points
     if make_sampler is None and space.size() is None:
         raise SearchError(
-            "hydra/sweeper/sampler=grid needs a finite space: give choices or ranges instead of intervals"
+            "hydra/sweeper/sampler=grid needs a finite space: give choices or ranges instead of intervals, "
+            f"{ENUMERABLE} points at most"
         )
     enqueued = first_points(space, baseline, list(settings.enqueue), settings.enqueue_defaults)
 
@@ -169,6 +177,13 @@ def _study_name(settings: DictConfig, sweep_dir: Path) -> str:
     return name
 
 
+def _has_its_own_n_trials(config: DictConfig) -> bool:
+    """Whether anybody has set the number of trials: without a space it tells repetitions from a forgotten space."""
+    given = [str(line).partition("=")[0].lstrip("+") for line in config.hydra.overrides.hydra]
+    default = ConfigStore.instance().load("hydra/sweeper/async_optuna.yaml").node.n_trials
+    return "hydra.sweeper.n_trials" in given or bool(config.hydra.sweeper.n_trials != default)
+
+
 def _config_flags(arguments: Sequence[str]) -> tuple[str, ...]:
     """Those that choose the config, which a command for a single trial needs as well."""
     flags = []
@@ -203,7 +218,13 @@ def _check(config: DictConfig, directions: Sequence[str], has_pruner: bool, swee
     if (sweep_dir / STOP_FILE).exists():
         raise SearchError(f"{sweep_dir / STOP_FILE} asks every search here to stop; remove it to go on")
     folder = OmegaConf.to_container(config.hydra.sweep, resolve=False)
-    if settings.storage is None and isinstance(folder, dict) and "${now:" in str(folder["dir"]):
+    assert isinstance(folder, dict)
+    if folder["subdir"] != _SUBDIR:
+        raise SearchError(
+            f"hydra.sweep.subdir={folder['subdir']}: a search names each trial's folder after its number, by which it "
+            f"finds it again; leave it at {_SUBDIR}"
+        )
+    if settings.storage is None and "${now:" in str(folder["dir"]):
         print("note: the sweep folder's name holds the time, so this search cannot be resumed; set hydra.sweep.dir")
 
 
