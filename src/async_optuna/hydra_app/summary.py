@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from async_optuna.commands import short_path
 from async_optuna.executors import Executor, ProcessExecutor
 from async_optuna.ledger import Ledger
+from async_optuna.output import say
 from async_optuna.results import Results
 
 
@@ -22,17 +23,17 @@ def announce(
     elif isinstance(executor, ProcessExecutor):
         where += f", {slots[0].num_threads} CPU thread{'s' * (slots[0].num_threads > 1)} each"
     done = f", {ledger.counts.finished} already done" if ledger.counts.finished else ""
-    print(f"study   {ledger.study.study_name}: {settings.n_trials} trials{done}; {where}")
+    say(f"study   {ledger.study.study_name}: {settings.n_trials} trials{done}; {where}")
     goals = [f"{one} {name}" for one, name in zip(directions, metric_names, strict=True)]
-    print(f"goal    {', '.join(goals)}")
-    print(f"folder  {short_path(ledger.sweep_dir)}", flush=True)
+    say(f"goal    {', '.join(goals)}")
+    say(f"folder  {short_path(ledger.sweep_dir)}")
 
 
 def report(settings: DictConfig, ledger: Ledger, results: Results) -> None:
     """Print the app's own report, or a few lines if it has none; and what remains to be said."""
-    print("\n" + get_method(settings.report)(ledger.sweep_dir) if settings.report else summary(ledger, results))
+    say("\n" + get_method(settings.report)(ledger.sweep_dir) if settings.report else summary(ledger, results))
     for line in _last_words(settings, ledger):
-        print(line)
+        say(line)
 
 
 def _last_words(settings: DictConfig, ledger: Ledger) -> Iterator[str]:
