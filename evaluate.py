@@ -5,13 +5,16 @@ run= a run folder or latest; split= test, val or train; plots=all adds filters, 
 <run>/evaluation/<split>, and together on one page to <run>/report.html.
 """
 
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
 from cnnlab.cli.command import command
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 
 @command(config_name="evaluate")
-def main(config: DictConfig) -> None:
+def main(config: "DictConfig") -> None:
     """Evaluate and say what came out."""
     from cnnlab.workbench.evaluation.evaluate import evaluate
 

@@ -4,13 +4,16 @@ images= a file, a folder, a glob or a zip archive; explain=true draws the way of
 printed and written to outputs/predictions (out= names another folder) with a contact sheet.
 """
 
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
 from cnnlab.cli.command import command
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 
 @command(config_name="predict")
-def main(config: DictConfig) -> None:
+def main(config: "DictConfig") -> None:
     """Predict and say what came out."""
     from cnnlab.workbench.prediction.predict import predict
 

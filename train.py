@@ -1,14 +1,15 @@
 """Train a network: python train.py model=tinyvgg data=mnist trainer=auto (python train.py --help lists the choices)."""
 
-from typing import Any
-
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING, Any
 
 from cnnlab.cli.command import command, run_dir
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 
 @command(config_name="train")
-def main(config: DictConfig) -> Any:
+def main(config: "DictConfig") -> Any:
     """Run one training job and return its monitored number, which a search optimises."""
     from cnnlab.training import train  # imported here, because torch takes seconds and --help does not need it
 

@@ -17,12 +17,15 @@ from cnnlab.errors import UserError
 if TYPE_CHECKING:
     from cnnlab.workbench.demo.answers import Network
 
+_DIGITS = "digits"
+
 
 @command(config_name="demo")
 def main(config: DictConfig) -> None:
     """Serve the page until Ctrl-C."""
     from cnnlab.runs import run_folder
     from cnnlab.runs.commands import short_path
+    from cnnlab.runs.json_files import read_json
     from cnnlab.workbench.demo.server import DemoServer
 
     if type(config.port) is not int:
@@ -30,6 +33,10 @@ def main(config: DictConfig) -> None:
     if not 1 <= config.port < 2**16:
         raise UserError(f"port must be from 1 to {2**16 - 1}, got {config.port}")
     folder = run_folder.find(config.run)
+    # Known before PyTorch is loaded. Runs of earlier versions do not say it here, and are refused by `load`.
+    environment = read_json(folder / "environment.json")
+    if environment.get("preprocessing", _DIGITS) != _DIGITS:
+        raise _other_data(folder, environment["dataset"])
     with DemoServer(config.port) as server:
         server.start()
         # The page is there before PyTorch, which takes seconds to load. It says so, and answers afterwards.
@@ -40,19 +47,24 @@ def main(config: DictConfig) -> None:
 
 def load(folder: Path) -> "Network":
     """The network of a run on digits."""
-    from cnnlab.runs.commands import short_path
     from cnnlab.saved_run import load_model
     from cnnlab.workbench.demo.answers import Network
     from cnnlab.workbench.prediction.predictor import Predictor
 
     saved = load_model(folder)
-    if saved.data["preprocessing"] != "digits" or not saved.learns_classes:
-        raise UserError(
-            f"{short_path(folder)} was trained on {saved.data['dataset']}; the demo takes digits, as data=mnist holds: "
-            "run= names another run, and predict.py answers for this one"
-        )
+    if saved.data["preprocessing"] != _DIGITS or not saved.learns_classes:
+        raise _other_data(folder, saved.data["dataset"])
     title = f"{type(saved.model).__name__}, trained on {saved.data['dataset']}"
     return Network(Predictor(saved, accelerator="cpu"), title)  # a few digits are no work for more
+
+
+def _other_data(folder: Path, dataset: str) -> UserError:
+    from cnnlab.runs.commands import short_path
+
+    return UserError(
+        f"{short_path(folder)} was trained on {dataset}; the demo takes digits, as data=mnist holds: "
+        "run= names another run, and predict.py answers for this one"
+    )
 
 
 if __name__ == "__main__":

@@ -31,6 +31,9 @@ _HASH = re.compile(r"-([0-9a-f]{8,})\.")
 # How the names of the weights begin in a run's checkpoint: Classifier has a `model`, which has the library's `network`.
 _PREFIX = "model.network."
 
+# What torch.nn.parallel.DistributedDataParallel and torch.compile put before these names.
+_WRAPPERS = ("module.", "_orig_mod.", "module.")
+
 Statistics = tuple[Sequence[float], Sequence[float]]
 
 
@@ -69,6 +72,8 @@ def load_pretrained(model: nn.Module, datamodule: DataModule) -> None:
     state = content["state_dict"] if is_run else content
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"model.weights: {path} does not hold the weights of a network by their names (a state dict)")
+    state = _unwrapped(state)
+    _check_finite(state, path)
     own = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
     try:
         head_is_new = load_fitting(model.network, own or model.renamed(state))
@@ -79,6 +84,25 @@ def load_pretrained(model: nn.Module, datamodule: DataModule) -> None:
     classes = "; the last layer starts anew, for other classes" if head_is_new else ""
     log.info(labelled(f"weights  {short_path(path)}{classes}"))
     _normalise(datamodule, statistics)
+
+
+def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights under the names of the network itself, if it was saved inside of what trains it."""
+    names = list(state)
+    for prefix in _WRAPPERS:
+        if all(name.startswith(prefix) for name in names):
+            names = [name.removeprefix(prefix) for name in names]
+    return dict(zip(names, state.values(), strict=True))
+
+
+def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    bad = [name for name, value in state.items() if not value.isfinite().all()]
+    if bad:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise UserError(
+            f"model.weights: {path} holds NaN or infinity, in {bad[0]}{more}; its training went wrong, so take another "
+            "file, for example of an earlier epoch"
+        )
 
 
 def _content(path: Path) -> Any:

@@ -106,6 +106,18 @@ def test_a_runs_checkpoint_is_a_start_too(finetuned: Path, data: DataModule) -> 
     assert list(data.mean) == pytest.approx(IMAGENET[0])
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_what_trained_the_network_around_it_is_taken_off(
+    prefix: str, data: DataModule, weights: Path, tmp_path: Path
+) -> None:
+    state = torch.load(weights)
+    torch.save({prefix + name: value for name, value in state.items()}, tmp_path / "wrapped.pth")
+    model = build(data, f"model.weights='{tmp_path / 'wrapped.pth'}'", "model.stem=original")
+    load_pretrained(model, data)
+    name = "network.stage2.0.branch1.0.weight"
+    assert torch.equal(model.state_dict()[name], state[name.removeprefix("network.")])
+
+
 def test_values_that_are_no_pictures_keep_their_own_statistics(data: DataModule, weights: Path) -> None:
     data.normalise_by([-3.0], [2.0])
     load_pretrained(build(data, f"model.weights='{weights}'"), data)
@@ -120,6 +132,7 @@ def test_what_does_not_fit_is_refused_in_one_line(data: DataModule, weights: Pat
         (None, "there is no file .*x.pth"),
         ({**state, "conv1.0.weight": torch.zeros(24, 3, 5, 5)}, "24x1x5x5 in the file .*; model.stem=small builds the"),
         (nn.Conv2d(1, 1, 3).state_dict(), "conv1.0.weight is missing; .* and [0-9]+ more; are model and model.name"),
+        ({**state, "fc.bias": state["fc.bias"].log()}, "x.pth holds NaN or infinity, in fc.bias; its training went"),
         ([torch.zeros(1)], "does not hold the weights of a network by their names"),
         (nn.Linear(1, 1), "is refused: it is damaged or holds more than tensors"),
     ):

@@ -9,19 +9,22 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 
 from cnnlab.speed import lightning_internals
 
 # Lightning's own key also names the monitor, so that a run may have several checkpoints.
 _OLDER_KEY = "Checkpoint"
+_LOSS = "val/loss"  # decides between equal scores
 
 
 class Checkpoint(ModelCheckpoint):
     """Save <run>/checkpoints/last.ckpt at the end of every epoch and best.ckpt when `monitor` has improved.
 
     best.ckpt holds exactly the weights that were scored. It is therefore written right after a validation, even in the
-    middle of an epoch, or at the end of an epoch if `monitor` is not a number of the validation. last.ckpt, from which
-    a run is resumed, is written only at the end of an epoch.
+    middle of an epoch, or at the end of an epoch if `monitor` is not a number of the validation. Of equal scores, which
+    small validation sets often have, the one with the lower val/loss is better, and else the first. last.ckpt, from
+    which a run is resumed, is written only at the end of an epoch.
 
     In addition to Lightning's content a checkpoint holds the states of the random number generators, a description of
     the data set under the key "data", and the epoch and metrics of the best checkpoint. A run folder may be moved.
@@ -47,6 +50,7 @@ class Checkpoint(ModelCheckpoint):
         )
         self.best_epoch: int | None = None
         self.best_metrics: dict[str, float] = {}
+        self._loss_of_best: float | None = None  # of the weights in best.ckpt
         self._validated_step = -1
         self._awaited: dict[str, float] = {}  # metrics that the schedules have not been given yet, see below
         self._generators: dict[str, Any] | None = None
@@ -105,9 +109,19 @@ class Checkpoint(ModelCheckpoint):
             known |= {"best_epoch": None, "best_metrics": {}, "best_k_models": {}, "best_model_path": ""}
             return
         written = self._own_state(trainer.strategy.load_checkpoint(best))
-        if written is not None and written["best_model_score"] != known["best_model_score"]:
+        if written is not None and _score_and_loss(written) != _score_and_loss(known):
             kept = ("last_model_path", "awaited")
             known |= {name: value for name, value in written.items() if name not in kept}
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        """Return whether a score is better than the best one, or as good with a lower val/loss."""
+        loss, lowest = trainer.callback_metrics.get(_LOSS), self._loss_of_best
+        is_lower = loss is not None and lowest is not None and float(loss) < lowest
+        is_of_these_weights = self._validated_step == trainer.global_step
+        if is_lower and is_of_these_weights and current is not None and self.best_model_score is not None:
+            is_tie = bool(current == self.best_model_score)
+            return trainer.strategy.reduce_boolean_decision(is_tie) or super().check_monitor_top_k(trainer, current)
+        return super().check_monitor_top_k(trainer, current)
 
     def _own_state(self, checkpoint: dict[str, Any]) -> dict[str, Any] | None:
         """Return the state of this callback in a checkpoint. Older ones hold it under the name of its class alone."""
@@ -136,6 +150,7 @@ class Checkpoint(ModelCheckpoint):
         super().load_state_dict(state_dict | here | {"dirpath": self.dirpath, "best_k_models": scores})
         self.best_epoch = state_dict["best_epoch"]
         self.best_metrics = state_dict["best_metrics"]
+        self._loss_of_best = self.best_metrics.get(_LOSS)
         self._awaited = state_dict.get("awaited", {})
 
     def _advance_plateau_schedules(self, trainer: Trainer) -> None:
@@ -158,6 +173,7 @@ class Checkpoint(ModelCheckpoint):
                 splits.append("train/")
             self.best_metrics = _logged(trainer, *splits)
         lightning_internals.save_best(self, trainer)
+        self._loss_of_best = self.best_metrics.get(_LOSS)
 
 
 def load_scored_weights(trainer: Trainer) -> None:
@@ -184,6 +200,10 @@ def _awaited_by_plateau_schedules(trainer: Trainer) -> dict[str, float]:
         return {}
     watched = [str(config.monitor) for config in trainer.lr_scheduler_configs if config.reduce_on_plateau]
     return {name: float(trainer.callback_metrics[name]) for name in watched if name in trainer.callback_metrics}
+
+
+def _score_and_loss(state: dict[str, Any]) -> tuple[Any, float | None]:
+    return state["best_model_score"], state["best_metrics"].get(_LOSS)
 
 
 def _is_of_validation(monitor: str | None) -> bool:

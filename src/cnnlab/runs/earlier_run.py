@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from yaml import YAMLError, safe_load
 
 from cnnlab.colours import coloured
 from cnnlab.direction import direction
 from cnnlab.errors import UserError
 from cnnlab.notation import shown_change, shown_class, shown_number
+from cnnlab.runs.chosen_names import NAMED_AS_CHOSEN, chosen_names
 from cnnlab.runs.json_files import read_json
 from cnnlab.runs.resuming import as_written, differences, is_default
 from cnnlab.runs.run_folder import load_config
@@ -45,7 +45,8 @@ def change_since(config: DictConfig, metrics: dict[str, Any], run_dir: Path) -> 
             before, environment = read_json(folder / "metrics.json"), read_json(folder / "environment.json")
             data = before.get("dataset"), environment.get("data_checksums")
             if data == (metrics["dataset"], checksums) and None not in (before.get(monitor), metrics.get(monitor)):
-                changed = list(_changed_settings(load_config(folder), config, _choices(folder), _choices(run_dir)))
+                chosen_before, chosen = chosen_names(folder), chosen_names(run_dir)
+                changed = list(_changed_settings(load_config(folder), config, chosen_before, chosen))
                 return [_line(config, metrics[monitor] - before[monitor], changed, folder.name)]
         except (UserError, ValueError):  # a damaged folder is no reason to end a run with an error
             continue
@@ -58,15 +59,6 @@ def _finished_beside(run_dir: Path) -> list[Path]:
     return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)]
 
 
-def _choices(folder: Path) -> dict[str, Any]:
-    """Return what was chosen for each group of conf/, as in {"augment": "flip"}; {} if the run does not say it."""
-    path = folder / ".hydra" / "hydra.yaml"
-    try:
-        return dict(safe_load(path.read_text(encoding="utf-8"))["hydra"]["runtime"]["choices"])
-    except (OSError, KeyError, TypeError, ValueError, YAMLError):
-        return {}
-
-
 def _changed_settings(
     before: DictConfig, now: DictConfig, chosen_before: dict[str, Any], chosen: dict[str, Any]
 ) -> Iterator[str]:
@@ -74,11 +66,18 @@ def _changed_settings(
 
     Args:
         chosen_before, chosen: the names on the command line. Where they do not tell the classes apart, those are named.
+            Several augmentations are one class, and other ones if their names differ.
     """
     old, new = as_written(before), as_written(now)
     groups = [group for group, node in new.items() if isinstance(node, dict) and isinstance(old.get(group), dict)]
-    other_classes = [group for group in groups if old[group].get("_target_") != new[group].get("_target_")]
-    for group in other_classes:
+    others = [group for group in groups if old[group].get("_target_") != new[group].get("_target_")]
+    others += [
+        group
+        for group in NAMED_AS_CHOSEN
+        if group in groups and group not in others
+        if len({chosen_before.get(group), chosen.get(group), None}) == 3
+    ]
+    for group in others:
         names = chosen_before.get(group), chosen.get(group)
         if None in names or names[0] == names[1]:
             names = _shown(old[group]), _shown(new[group])
@@ -88,7 +87,7 @@ def _changed_settings(
         # A resumed run has the value itself in place of ${monitor}, which is compared under its own key.
         is_reference = any(isinstance(one, str) and one.startswith("${") for one in (value_before, value))
         is_newer_key = value_before is None and is_default(now, key, value)  # that earlier versions did not have yet
-        if is_setting and not (is_reference or is_newer_key) and key.partition(".")[0] not in other_classes:
+        if is_setting and not (is_reference or is_newer_key) and key.partition(".")[0] not in others:
             yield f"{key} {_shown(value_before)} → {_shown(value)}"
 
 

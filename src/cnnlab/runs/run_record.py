@@ -62,6 +62,7 @@ def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
         "command": shlex.join(["python", *sys.argv]),
         "dataset": data["dataset"],
         "samples": data.get("noun", "samples"),
+        "preprocessing": data.get("preprocessing"),
         "data_checksums": data["checksums"],
     }
 

@@ -24,10 +24,15 @@ def saved(folder: Path | None, name: str) -> dict[str, Any]:
 
 def scoring(monkeypatch: pytest.MonkeyPatch, *scores: float) -> None:
     """Let validations find these accuracies, one after the other."""
-    values: Iterator[float] = iter(scores)
+    scoring_and_losing(monkeypatch, *((score, 1.0) for score in scores))
+
+
+def scoring_and_losing(monkeypatch: pytest.MonkeyPatch, *found: tuple[float, float]) -> None:
+    """Let validations find these pairs of accuracy and loss, one after the other."""
+    values: Iterator[tuple[float, float]] = iter(found)
 
     def log(self: Classifier) -> None:
-        self.log_dict({"val/accuracy": next(values), "val/loss": 1.0})
+        self.log_dict(dict(zip(("val/accuracy", "val/loss"), next(values), strict=True)))
 
     monkeypatch.setattr(Classifier, "on_validation_epoch_end", log)
 
@@ -100,6 +105,16 @@ def test_a_kill_between_best_and_last_changes_neither_numbers_nor_weights(
     resumed.folder = folder
     assert (resumed.metrics["val/accuracy"], resumed.metrics["best_epoch"], resumed.metrics["epochs"]) == (0.9, 2, 4)
     assert (folder / "checkpoints/best.ckpt").read_bytes() == before
+
+
+def test_of_equal_scores_the_one_with_the_lower_loss_is_best(
+    smoke: Callable[..., Finished], train: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoring_and_losing(monkeypatch, (0.9, 0.5), (0.9, 0.4), (0.9, 0.4), (0.8, 0.1), (0.9, 0.3))
+    run = smoke(*QUICK, "scheduler=none", "test=false", "trainer.max_epochs=4")
+    assert (run.metrics["best_epoch"], run.metrics["val/loss"], saved(run.folder, "best")["epoch"]) == (2, 0.4, 1)
+    assert train(f"resume={run.folder}", "trainer.max_epochs=5").status == 0
+    assert (run.metrics["best_epoch"], run.metrics["val/loss"], saved(run.folder, "best")["epoch"]) == (5, 0.3, 4)
 
 
 def test_a_best_that_was_deleted_is_forgotten(

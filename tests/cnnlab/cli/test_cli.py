@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -220,3 +221,11 @@ def test_a_header_that_is_not_first_is_told(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(UserError, match="mine.yaml, line 2"):
             refuse_misplaced_header(tmp_path / "conf", overrides)
     refuse_misplaced_header(tmp_path / "conf", ["experiment=other", "value=2", "-m", "data.path='x.npz'"])
+
+
+def test_ctrl_c_is_one_line_while_hydra_is_still_imported() -> None:
+    program = "import cnnlab.cli, sys; raise KeyboardInterrupt if len(sys.argv) == 1 else ValueError"
+    for arguments, expected in (([], "^stopped by Ctrl-C\n$"), (["other"], "^Traceback(.|\n)*ValueError\n$")):
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+        assert done.returncode != 0
+        assert re.match(expected, done.stderr), done.stderr

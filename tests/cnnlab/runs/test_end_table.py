@@ -94,6 +94,17 @@ def test_another_class_has_the_name_that_was_typed(tmp_path: Path) -> None:
     assert row(table, "change") == "+0.00 points: optimizer adamw → sgd (against before)"
 
 
+def test_augmentations_of_one_class_have_the_names_that_were_typed(tmp_path: Path) -> None:
+    photo = {"augment._target_": "cnnlab.data.augment_photo.Photo"}
+    finished_run(tmp_path / "before", 1, photo | {"augment.flip": 0.5})
+    config = finished_run(tmp_path / "now", 2, photo | {"augment.crop": 0.35})
+    for run, augment in {"before": "flip", "now": "photo"}.items():
+        content = {"hydra": {"runtime": {"choices": {"augment": augment}}}}
+        (tmp_path / run / ".hydra/hydra.yaml").write_text(json.dumps(content))
+    table = end_table(METRICS, tmp_path / "now", config)
+    assert row(table, "change") == "+0.00 points: augment flip → photo (against before)"
+
+
 def test_less_of_a_loss_is_better_and_a_damaged_run_is_passed_over(tmp_path: Path) -> None:
     finished_run(tmp_path / "before", 1, {}, val_loss=0.5)
     finished_run(tmp_path / "damaged", 2, {})

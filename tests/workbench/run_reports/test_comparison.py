@@ -273,6 +273,16 @@ def test_another_class_is_a_choice_by_the_name_of_its_group(tmp_path: Path) -> N
     assert [row["optimizer"] for row in cells(compare([tmp_path]))] == ["AdamW", "SGD"]
 
 
+def test_augmentations_of_one_class_go_by_the_names_that_were_typed(tmp_path: Path) -> None:
+    augment = {"augment._target_": "cnnlab.data.augment_photo.Photo"}
+    for name, crop, accuracy in (("flip", 1.0, 0.8), ("photo", 0.35, 0.9)):
+        run = make(tmp_path / name, augment | {"augment.crop": crop}, val_accuracy=accuracy)
+        (run / ".hydra/hydra.yaml").write_text(json.dumps({"hydra": {"runtime": {"choices": {"augment": name}}}}))
+    assert [row["augment"] for row in cells(compare([tmp_path]))] == ["photo", "flip"]
+    (tmp_path / "photo/.hydra/hydra.yaml").write_text("hydra: damaged")
+    assert [row["augment"] for row in cells(compare([tmp_path]))] == ["Photo", "flip"]
+
+
 def test_settings_of_other_data_are_no_columns(tmp_path: Path) -> None:
     make(tmp_path / "a")
     make(tmp_path / "b", {"data._target_": "a.Npz", "data.channels": "last", "data.train_size": 10}, dataset="scans")

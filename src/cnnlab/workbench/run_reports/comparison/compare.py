@@ -109,7 +109,7 @@ def _choices(rows: Sequence[FinishedRun]) -> list[str]:
     The first is the one that tells most rows apart, the second the one that tells most of the rest apart, and so on;
     those that tell no further rows apart stand in the order of the config.
     """
-    keys = list(dict.fromkeys(key for row in rows for key in row.settings))
+    keys = list(dict.fromkeys(key for row in rows for key in row.told))
     left = [key for key in keys if any(_differ(group, key) for group in _peers(rows, key))]
     told = [repr((row.data, row.model)) for row in rows]
     ordered: list[str] = []
@@ -134,13 +134,13 @@ def _differ(rows: list[FinishedRun], key: str) -> bool:
 
 
 def _value(row: FinishedRun, key: str) -> str:
-    return comparable(row.settings.get(key, ABSENT))
+    return comparable(row.told.get(key, ABSENT))
 
 
 def _row(runs: list[FinishedRun], choices: list[str]) -> dict[str, Any]:
     first = runs[0]
     row: dict[str, Any] = {"model": first.model, "data": first.data, "metric": first.run.metric, "mode": first.mode}
-    row |= {key: first.settings.get(key, ABSENT) for key in choices if key not in ("device", "batch_size")}
+    row |= {key: first.told.get(key, ABSENT) for key in choices if key not in ("device", "batch_size")}
     row |= {"n": len(runs), "seeds": " ".join(dict.fromkeys(one.seed for one in runs))}
     if first.fold is not None:
         row["folds"] = " ".join(dict.fromkeys(str(one.fold) for one in runs))

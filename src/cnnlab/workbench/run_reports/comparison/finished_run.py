@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cnnlab.direction import direction_in_name
+from cnnlab.runs.chosen_names import NAMED_AS_CHOSEN, chosen_names
 from cnnlab.runs.commands import short_path
 from cnnlab.workbench.notation import ABSENT, shown
 from cnnlab.workbench.run_reports.run_table import Run, read_mapping
@@ -30,6 +31,7 @@ class FinishedRun:
     Attributes:
         data: the data set's name, which tells it from others of that name.
         settings: by dotted key, without those that are no choice.
+        told: the same settings as one tells them: augmentations by their names where several share a class.
         metrics: content of metrics.json, with the config's seed where it has none.
         fold: of a cross-validation, whose runs repeat each other; None without one.
         when: it was finished, in seconds since 1970.
@@ -41,6 +43,7 @@ class FinishedRun:
     model: str
     mode: str
     settings: dict[str, Any]
+    told: dict[str, Any]
     metrics: dict[str, Any]
     fold: int | None
     when: float
@@ -83,10 +86,17 @@ def read(run: Run) -> FinishedRun:
         model=name if isinstance(name, str) else run.model,
         mode=direction_in_name(run.metric) or ("min" if config.get("mode") == "min" else "max"),
         settings=settings,
+        told=settings | _named(run, settings),
         metrics={"seed": config.get("seed"), **metrics},
         fold=fold,
         when=(run.folder / "metrics.json").stat().st_mtime,
     )
+
+
+def _named(run: Run, settings: dict[str, Any]) -> dict[str, str]:
+    names = chosen_names(run.folder)
+    keys = {f"{group}._target_": names.get(group) for group in NAMED_AS_CHOSEN}
+    return {key: name for key, name in keys.items() if key in settings and isinstance(name, str)}
 
 
 def why_left_out(run: Run) -> str:

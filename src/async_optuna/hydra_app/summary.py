@@ -1,0 +1,57 @@
+"""Tells the user what a search is about to do, and what came of it."""
+
+from collections.abc import Sequence
+
+from hydra.utils import get_method
+from omegaconf import DictConfig
+
+from async_optuna.commands import short_path
+from async_optuna.executors import Executor, ProcessExecutor
+from async_optuna.ledger import Ledger
+from async_optuna.results import Results
+
+
+def announce(
+    ledger: Ledger, executor: Executor, settings: DictConfig, metric_names: Sequence[str], directions: Sequence[str]
+) -> None:
+    """Print what begins: the study, where its trials run, its goal and its folder."""
+    slots = executor.slots
+    where = f"{len(slots)} at once" if len(slots) > 1 else "one by one"
+    if slots[0].gpus:
+        where += ", on GPUs " + " ".join(",".join(slot.gpus) for slot in slots)
+    elif isinstance(executor, ProcessExecutor):
+        where += f", {slots[0].num_threads} CPU thread{'s' * (slots[0].num_threads > 1)} each"
+    done = f", {ledger.counts.finished} already done" if ledger.counts.finished else ""
+    print(f"study   {ledger.study.study_name}: {settings.n_trials} trials{done}; {where}")
+    goals = [f"{one} {name}" for one, name in zip(directions, metric_names, strict=True)]
+    print(f"goal    {', '.join(goals)}")
+    print(f"folder  {short_path(ledger.sweep_dir)}", flush=True)
+
+
+def report(settings: DictConfig, ledger: Ledger, results: Results) -> None:
+    """Print the app's own report, or a few lines if it has none."""
+    if not settings.report:
+        print(summary(ledger, results))
+        return
+    print("\n" + get_method(settings.report)(ledger.sweep_dir))
+
+
+def summary(ledger: Ledger, results: Results) -> str:
+    """The number of trials, the best of them and the command that repeats it."""
+    content = results.content()
+    counts = content["counts"]
+    lines = [
+        f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['failed']} failed; "
+        f"{short_path(ledger.sweep_dir)}"
+    ]
+    if "best_value" in content:
+        point = " ".join(f"{name}={value}" for name, value in content["best_params"].items())
+        lines.append(f"best    trial {content['best_trial']}: {content['best_value']:.6g} with {point}")
+        lines.append(f"repeat  {content['reproduce']}")
+    elif "solutions" in content:
+        lines.append(f"best    {len(content['solutions'])} trials that no other beats in every objective:")
+        lines += [
+            f"        trial {one['trial']}: {', '.join(f'{value:.6g}' for value in one['values'])}"
+            for one in content["solutions"]
+        ]
+    return "\n".join(lines)
