@@ -1,11 +1,14 @@
 """Tells the user what a search is about to do, and what came of it."""
 
+import inspect
+import sys
 from collections.abc import Sequence
 
 from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from async_optuna.commands import short_path
+from async_optuna.errors import on_one_line
 from async_optuna.executors import Executor, ProcessExecutor
 from async_optuna.ledger import Ledger
 from async_optuna.results import Results
@@ -29,11 +32,21 @@ def announce(
 
 
 def report(settings: DictConfig, ledger: Ledger, results: Results) -> None:
-    """Print the app's own report, or a few lines if it has none."""
-    if not settings.report:
-        print(summary(ledger, results))
-        return
-    print("\n" + get_method(settings.report)(ledger.sweep_dir))
+    """Print the app's own report, or a few lines where there is none. The search has succeeded if its report fails."""
+    if settings.report:
+        try:
+            print("\n" + _own_report(settings.report, ledger))
+            return
+        except Exception as error:  # whatever the app does there
+            print(f"the report could not be made: {on_one_line(error)}", file=sys.stderr)
+    print(summary(ledger, results))
+
+
+def _own_report(path: str, ledger: Ledger) -> str:
+    """The app's text about the folder; a function with an argument `study` is given the study, which is open here."""
+    draw_up = get_method(path)
+    takes_study = "study" in inspect.signature(draw_up).parameters
+    return str(draw_up(ledger.sweep_dir, study=ledger.study) if takes_study else draw_up(ledger.sweep_dir))
 
 
 def summary(ledger: Ledger, results: Results) -> str:
