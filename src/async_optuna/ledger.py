@@ -37,13 +37,17 @@ class Claim:
 
 @dataclass
 class Counts:
-    """The number of trials in each state. An interrupted trial has no result, and n_trials does not include it."""
+    """The number of trials in each state. An interrupted trial has no result, and n_trials does not include it.
+
+    Infeasible ones are complete, but miss a constraint and cannot be the best.
+    """
 
     complete: int = 0
     pruned: int = 0
     failed: int = 0
     interrupted: int = 0
     running: int = 0
+    infeasible: int = 0
 
     @property
     def finished(self) -> int:
@@ -83,7 +87,7 @@ class Ledger:
         self._max_retries = max_retries
         self._is_shared = is_shared
         self._extend = extend
-        self._size = None if extend else space.size()
+        self.size = None if extend else space.size()
         self._storage: BaseStorage = storage_of(study)
         self._study_id = id_of_study(study)
         self._lock = FileLock(sweep_dir / ".lock")
@@ -139,9 +143,9 @@ class Ledger:
 
     def is_exhausted(self) -> bool:
         """Whether every point of a finite space was run, is running or waits to be run."""
-        if self._size is None:
+        if self.size is None:
             return False
-        return len(self._seen) >= self._size and not self._waiting()
+        return len(self._seen) >= self.size and not self._waiting()
 
     def is_seen(self, point: Point) -> bool:
         return identity(point) in self._seen
@@ -182,9 +186,7 @@ class Ledger:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         if self._storage.get_trial(trial_id).state.is_finished():
             return
-        self._storage.set_trial_user_attr(trial_id, "seconds", round(outcome.seconds, 3))
-        if outcome.reason:
-            self._storage.set_trial_user_attr(trial_id, "reason", outcome.reason)
+        outcome.record(self._storage, trial_id)
         state = TrialState[outcome.state]
         self.study.tell(number, outcome.values if state == TrialState.COMPLETE else None, state, skip_if_finished=True)
 
@@ -234,7 +236,9 @@ class Ledger:
                 self._lost[trial.number] = trial
         elif trial.state == TrialState.COMPLETE:
             self.counts.complete += 1
-            if len(self.study.directions) == 1 and self._is_better(trial):
+            if "infeasible" in trial.user_attrs:
+                self.counts.infeasible += 1
+            elif len(self.study.directions) == 1 and self._is_better(trial):
                 self.best = trial
         elif trial.state == TrialState.PRUNED:
             self.counts.pruned += 1

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from async_optuna.constraints import Constraints
 from async_optuna.errors import SearchError
 from async_optuna.executors import Ended, Executor, InlineExecutor
 from async_optuna.ledger import Claim, Ledger
@@ -45,6 +46,7 @@ class Search:
 
     Args:
         describe: turns a claim into the overrides its job is given in that slot.
+        constraints: the search's limits to metrics.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class Search:
         results: Results,
         limits: Limits,
         describe: Callable[[Claim, Slot], Sequence[str]],
+        constraints: Constraints | None = None,
     ) -> None:
         self._ledger = ledger
         self._executor = executor
         self._results = results
         self._limits = limits
         self._describe = describe
+        self._constraints = constraints or Constraints()
         self._claims: dict[int, Claim] = {}
         self._free = list(reversed(executor.slots))
         self._stopped_by: int | None = None
@@ -133,7 +137,8 @@ class Search:
         num_values = len(self._ledger.study.directions)
         claim.trial.set_user_attr("slot", slot.index)
         try:
-            self._executor.start(slot, Job(claim.number, overrides, claim.folder, num_values, slot.environment))
+            job = Job(claim.number, overrides, claim.folder, num_values, slot.environment, self._constraints)
+            self._executor.start(slot, job)
         except SearchError:
             self._ledger.lose(self._claims.pop(claim.number).number, "it could not be started", uses_a_retry=False)
             raise
@@ -180,7 +185,7 @@ class Search:
         counts, rate = self._ledger.counts, self._limits.max_failure_rate
         if not counts.failed:
             return
-        if at_the_end and counts.failed == counts.finished:
+        if at_the_end and counts.failed == counts.finished and rate < 1:
             raise SearchError(f"all {counts.failed} trials failed; the first: {self._first_failure()}")
         enough = counts.finished >= _TRIALS_FOR_A_RATE or rate == 0.0
         if enough and counts.failed / counts.finished > rate:

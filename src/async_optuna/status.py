@@ -41,6 +41,7 @@ class Status:
             how = f"{ended.reason}; {'will be run again' if again else 'no retry left'}"
         elif outcome.values is not None:
             how = ", ".join(f"{value:.6g}" for value in outcome.values)
+            how += f"  infeasible: {outcome.infeasible}" if outcome.infeasible else ""
             if best is not None and best.number == claim.number:
                 how += "  best so far: " + " ".join(_changed(claim))
         else:

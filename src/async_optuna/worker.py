@@ -20,6 +20,7 @@ from typing import Any
 from optuna import TrialPruned
 
 from async_optuna import trial
+from async_optuna.constraints import Constraints
 from async_optuna.errors import first_line
 from async_optuna.files import FileLock
 from async_optuna.outcome import Outcome
@@ -38,6 +39,7 @@ class Job:
         folder: the trial's own.
         num_values: how many objectives the task must return.
         environment: what the process is to see as its environment, with its own CUDA_VISIBLE_DEVICES.
+        limits: the search's limits to metrics.
     """
 
     number: int
@@ -45,6 +47,7 @@ class Job:
     folder: Path
     num_values: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    limits: Constraints = field(default_factory=Constraints)
 
 
 # Runs a job in this process and returns what the task returned; whatever it raises is the trial's failure.
@@ -90,7 +93,7 @@ def become(environment: Mapping[str, str]) -> None:
 
 def run(task: Task, job: Job, ask: trial.Report) -> Outcome:
     """Run a job and write its outcome into its folder; only what is no Exception gets through."""
-    running = trial.RunningTrial(job.number, ask)
+    running = trial.RunningTrial(job.number, ask, job.limits)
     trial.enter(running)
     began = time.perf_counter()
     try:
@@ -107,9 +110,19 @@ def run(task: Task, job: Job, ask: trial.Report) -> Outcome:
             outcome = Outcome("FAIL", reason=reason)
     finally:
         trial.enter(None)
+    _add_what_was_set(outcome, running, job.limits)
     outcome.seconds = time.perf_counter() - began
     outcome.write(job.folder)
     return outcome
+
+
+def _add_what_was_set(outcome: Outcome, running: trial.RunningTrial, limits: Constraints) -> None:
+    if outcome.state == "COMPLETE" and (missing := limits.missing(running.metrics)):
+        outcome.state, outcome.values, outcome.reason = "FAIL", None, missing
+    outcome.user_attrs, outcome.metrics = running.user_attrs, running.metrics
+    outcome.constraints = running.constraints | limits.excesses(running.metrics)
+    missed = [f"{name} is missed by {value:.6g}" for name, value in running.constraints.items() if value > 0]
+    outcome.infeasible = "; ".join([*missed, *filter(None, [limits.broken(running.metrics)])])
 
 
 def _outcome(returned: Any, num_values: int, pruned: str | None) -> Outcome:

@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from optuna import Study, Trial
 
+from async_optuna import trial
 from cnnlab.cli.lazy_help import lazy_help_allowed
 from cnnlab.errors import UserError
 
@@ -97,6 +98,8 @@ def main(config: DictConfig) -> Any:
         "environment": {key: os.environ.get(key) for key in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")},
     }
     (folder / SEEN).write_text(json.dumps(seen), encoding="utf-8")
+    if running := trial.current():
+        running.set_metric("size", config.y)
     time.sleep(config.seconds)
     match config.what:
         case "infeasible":

@@ -47,6 +47,18 @@ def report(job: Job, *values: str) -> float:
     return float(values[-1])
 
 
+def set_down(job: Job, size: str, value: str = "1") -> float | None:
+    """Set all that can be set; give up where the size breaks a limit."""
+    running = trial.current()
+    assert running is not None
+    running.set_user_attr("notes", ["plain", {"data": 1}])
+    running.set_metric("size", int(size))
+    if running.violation():
+        raise TrialPruned(running.violation())
+    running.set_constraint("heat", 0.5)
+    return float(value)
+
+
 def kill(job: Job) -> None:
     print("last words")
     os.kill(os.getpid(), signal.SIGKILL)

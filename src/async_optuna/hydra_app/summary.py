@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hydra.utils import get_method
 from omegaconf import DictConfig
@@ -32,14 +32,19 @@ def announce(
 
 
 def report(settings: DictConfig, ledger: Ledger, results: Results) -> None:
-    """Print the app's own report, or a few lines where there is none. The search has succeeded if its report fails."""
+    """Print the app's own report, or a few lines if there is none; and what remains to be said.
+
+    A search has succeeded also if its report fails.
+    """
+    text = ""
     if settings.report:
         try:
-            print("\n" + _own_report(settings.report, ledger))
-            return
+            text = "\n" + _own_report(settings.report, ledger)
         except Exception as error:  # whatever the app does there
             print(f"the report could not be made: {on_one_line(error)}", file=sys.stderr)
-    print(summary(ledger, results))
+    print(text or summary(ledger, results))
+    for line in _last_words(settings, ledger):
+        print(line)
 
 
 def _own_report(path: str, ledger: Ledger) -> str:
@@ -47,6 +52,14 @@ def _own_report(path: str, ledger: Ledger) -> str:
     draw_up = get_method(path)
     takes_study = "study" in inspect.signature(draw_up).parameters
     return str(draw_up(ledger.sweep_dir, study=ledger.study) if takes_study else draw_up(ledger.sweep_dir))
+
+
+def _last_words(settings: DictConfig, ledger: Ledger) -> Iterator[str]:
+    counts, size = ledger.counts, ledger.size
+    if size is not None and ledger.n_trials <= counts.finished < size:
+        yield f"{counts.finished} of {size} points were run; hydra.sweeper.n_trials={size} runs the rest"
+    if counts.failed and counts.failed == counts.finished:
+        yield f"all {counts.failed} trials failed, as hydra.sweeper.max_failure_rate=1 allows"
 
 
 def summary(ledger: Ledger, results: Results) -> str:
@@ -61,6 +74,8 @@ def summary(ledger: Ledger, results: Results) -> str:
         point = " ".join(f"{name}={value}" for name, value in content["best_params"].items())
         lines.append(f"best    trial {content['best_trial']}: {content['best_value']:.6g} with {point}")
         lines.append(f"repeat  {content['reproduce']}")
+    elif counts["complete"] and counts.get("infeasible") == counts["complete"]:
+        lines.append("best    none: no trial satisfies all constraints")
     elif "solutions" in content:
         lines.append(f"best    {len(content['solutions'])} trials that no other beats in every objective:")
         lines += [

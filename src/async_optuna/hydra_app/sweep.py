@@ -9,14 +9,18 @@ from typing import Any
 import optuna
 from hydra import version
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from optuna.samplers import RandomSampler
 
 from async_optuna.commands import quoted, this_script
+from async_optuna.constraints import Constraints
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError, is_told_in_one_line
+from async_optuna.files import rights_of
 from async_optuna.hydra_app.app_functions import app_function, run_prepare
 from async_optuna.hydra_app.first_points import Baseline, first_points, to_compose, to_prepare
 from async_optuna.hydra_app.job import HydraJob, TaskReference
@@ -29,8 +33,12 @@ from async_optuna.named_classes import build_pruner, sampler_factory
 from async_optuna.results import Results
 from async_optuna.search import STOP_FILE, Limits, Search, Stopped
 from async_optuna.slots import plan
+from async_optuna.space import ENUMERABLE, Space
 from async_optuna.storage import JOURNAL
 from async_optuna.study import open_study
+
+# Hydra's own name for the folder of a job.
+_SUBDIR = "${hydra.job.num}"
 
 
 def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFunction, arguments: list[str]) -> None:
@@ -42,7 +50,8 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        _run(config, config_loader, task_function, arguments)
+        with rights_of(Path(config.hydra.sweep.dir).absolute()):
+            _run(config, config_loader, task_function, arguments)
     except Exception as error:
         if not is_told_in_one_line(error):
             raise
@@ -60,6 +69,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     metric, directions = objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
     make_sampler, seed = sampler_factory(_plain(settings.sampler) or {"_target_": "TPESampler"})
+    constraints = Constraints.of(_plain(settings.constraints), str(settings.sampler.get("_target_")))
     slots = plan(settings.n_jobs, settings.workers_per_gpu, settings.gpus_per_trial)
     sweep_dir = Path(config.hydra.sweep.dir).absolute()
     _check(config, directions, has_pruner=pruner is not None, sweep_dir=sweep_dir)
@@ -76,14 +86,17 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     baseline = Baseline(job, fixed_overrides(settings.params, arguments, parser))
     space = build_space(settings.params, settings.conditional, arguments, parser, baseline.text)
     extend = app_function("custom_search_space", settings.custom_search_space)
-    if not space.parameters and not any(branch.parameters for branch in space.branches) and extend is None:
-        raise SearchError(
-            "there is nothing to search: neither hydra.sweeper.params nor the command line gives any key several "
-            "values, such as key=1,2,3 or key=interval(0,1)"
-        )
+    if not space.every_parameter() and extend is None:
+        if not _has_its_own_n_trials(config):
+            raise SearchError(
+                "there is nothing to search: neither hydra.sweeper.params nor the command line gives any key several "
+                "values, such as key=1,2,3 or key=interval(0,1); hydra.sweeper.n_trials=3 runs the same config 3 times"
+            )
+        make_sampler = make_sampler or RandomSampler  # a grid has no points
     if make_sampler is None and space.size() is None:
         raise SearchError(
-            "hydra/sweeper/sampler=grid needs a finite space: give choices or ranges instead of intervals"
+            "hydra/sweeper/sampler=grid needs a finite space: give choices or ranges instead of intervals, "
+            f"{ENUMERABLE} points at most"
         )
     enqueued = first_points(space, baseline, list(settings.enqueue), settings.enqueue_defaults)
 
@@ -108,7 +121,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         directions=directions,
         metric_names=names,
         pruner=pruner,
-        spec=space.description(),
+        spec=_specification(space, constraints),
         may_differ=[*settings.may_differ, settings.threads_key or ""],
         prepare=prepare,
     )
@@ -133,7 +146,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         flags=job.flags,
     )
     limits = Limits(settings.timeout_seconds, settings.max_failure_rate)
-    search = Search(ledger, executor, results, limits, lambda claim, slot: _job_overrides(settings, claim))
+    search = Search(ledger, executor, results, limits, lambda claim, slot: _job_overrides(settings, claim), constraints)
     announce(ledger, executor, settings, names, directions)
     try:
         search.run()
@@ -143,12 +156,25 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     report(settings, ledger, results)
 
 
+def _specification(space: Space, constraints: Constraints) -> dict[str, Any]:
+    """What makes two calls the same search: the space, and what the trials are judged by beside their value."""
+    description = space.description()
+    return {**description, "fixed": {**description["fixed"], **constraints.description()}}
+
+
 def _study_name(settings: DictConfig, sweep_dir: Path) -> str:
     """The study's, or its folder's; where the folder is named after the study, a missing name is no name."""
     name = str(settings.study_name or sweep_dir.name)
     if name.lower() in ("none", "null"):
         raise SearchError("the study has no name: give hydra.sweeper.study_name=…, which also names its folder")
     return name
+
+
+def _has_its_own_n_trials(config: DictConfig) -> bool:
+    """Whether anybody has set the number of trials: without a space it tells repetitions from a forgotten space."""
+    given = [str(line).partition("=")[0].lstrip("+") for line in config.hydra.overrides.hydra]
+    default = ConfigStore.instance().load("hydra/sweeper/async_optuna.yaml").node.n_trials
+    return "hydra.sweeper.n_trials" in given or bool(config.hydra.sweeper.n_trials != default)
 
 
 def _config_flags(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -182,7 +208,13 @@ def _check(config: DictConfig, directions: Sequence[str], has_pruner: bool, swee
     if (sweep_dir / STOP_FILE).exists():
         raise SearchError(f"{sweep_dir / STOP_FILE} asks every search here to stop; remove it to go on")
     folder = OmegaConf.to_container(config.hydra.sweep, resolve=False)
-    if settings.storage is None and isinstance(folder, dict) and "${now:" in str(folder["dir"]):
+    assert isinstance(folder, dict)
+    if folder["subdir"] != _SUBDIR:
+        raise SearchError(
+            f"hydra.sweep.subdir={folder['subdir']}: a search names each trial's folder after its number, by which it "
+            f"finds it again; leave it at {_SUBDIR}"
+        )
+    if settings.storage is None and "${now:" in str(folder["dir"]):
         print("note: the sweep folder's name holds the time, so this search cannot be resumed; set hydra.sweep.dir")
 
 

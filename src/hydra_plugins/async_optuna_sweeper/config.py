@@ -37,6 +37,9 @@ class AsyncOptunaSweeperConf:
     # How often a trial whose process died is run again.
     max_retries: int = 2
     timeout_seconds: float | None = None
+    # The limits to metrics that the task sets: {metric: the largest value allowed}, or {metric: ">=0.9"}. Only a trial
+    # within all of them can be the best.
+    constraints: dict[str, Any] = field(default_factory=dict)
     # The search space: a key of the config and Hydra's sweep syntax, or a fixed value.
     params: dict[str, Any] = field(default_factory=dict)
     # {"key=value": {params that exist only then}}.

@@ -10,6 +10,7 @@ from sweep_maker import SweepMaker
 from cnnlab.errors import UserError
 from cnnlab.workbench.study_reports.journal_reader import JournalReader
 from cnnlab.workbench.study_reports.sweep_folder import read, run_metrics
+from cnnlab.workbench.study_reports.sweep_report import write
 
 
 @pytest.fixture
@@ -32,9 +33,7 @@ def test_without_the_summary_the_journal_tells_all(maker: SweepMaker) -> None:
     assert (sweep.name, sweep.metrics, len(sweep.trials)) == ("tinyvgg", ("val/accuracy",), 3)
 
 
-@pytest.mark.parametrize(
-    "torn", [b'{"op_code":6,"trial_id":0,"sta', b'{"op_code":6', b'{"op_code":6}{"op_code"\n{"op_code":6}\n']
-)
+@pytest.mark.parametrize("torn", [b'{"op_code":6,"trial_id":0,"sta', b'{"op_code":6', b"\0" * 5000])
 def test_a_torn_line_ends_the_reading_and_stays_as_it_is(torn: bytes, maker: SweepMaker) -> None:
     folder = maker.finish()
     journal = folder / "study.journal"
@@ -42,6 +41,21 @@ def test_a_torn_line_ends_the_reading_and_stays_as_it_is(torn: bytes, maker: Swe
     before = journal.read_bytes()
     assert len(read(folder).trials) == 3
     assert journal.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", [b'{"op_code":6}{"op_code"\n', b'{"op_code":6}{"op_code"\n{"op_code":6}\n', b"[]\n"])
+def test_damage_before_the_end_is_one_line_and_keeps_the_earlier_report(damage: bytes, maker: SweepMaker) -> None:
+    folder = maker.finish()
+    write(folder, figures=False)
+    before = (folder / "leaderboard.csv").read_bytes()
+    journal = folder / "study.journal"
+    *lines, last = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines, damage, last]))
+    with pytest.raises(
+        UserError, match=rf"study.journal is damaged in line {len(lines) + 1} of .*earlier ones are kept"
+    ):
+        write(folder, figures=False)
+    assert (folder / "leaderboard.csv").read_bytes() == before
 
 
 def test_one_reading_shows_one_moment(maker: SweepMaker) -> None:
