@@ -196,7 +196,7 @@ def test_the_rate_is_looked_at_from_the_tenth_trial_on(
 
 def test_an_all_failed_search_is_an_error(searches: Searches) -> None:
     with pytest.raises(SearchError, match="all 3 trials failed; the first: trial 0: RuntimeError: no more"):
-        searches.run(3, fail_from(0), max_failure_rate=1.0)
+        searches.run(3, fail_from(0), max_failure_rate=0.9)
     searches.check_nothing_is_open()
 
 
@@ -217,7 +217,7 @@ def test_a_dying_process_is_retried_while_the_other_slot_goes_on(
     searches: Searches, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SearchError, match="all 2 trials failed"):
-        searches.run(2, forked(), overrides=["kill"], max_failure_rate=1.0, max_retries=1)
+        searches.run(2, forked(), overrides=["kill"], max_failure_rate=0.9, max_retries=1)
     assert states(searches.study) == ["FAIL"] * 4
     assert [trial.user_attrs.get("retry_of") for trial in searches.study.trials[2:]] in ([0, 1], [1, 0])
     points = [trial.params["x"] for trial in searches.study.trials]
@@ -232,7 +232,7 @@ def test_a_dying_process_is_retried_while_the_other_slot_goes_on(
 
 def test_a_senseless_report_fails_its_trial_alone(searches: Searches) -> None:
     with pytest.raises(SearchError, match="all 2 trials failed; the first: trial .: ValueError: could not convert"):
-        searches.run(2, forked(), overrides=["report", "abc"], max_failure_rate=1.0)
+        searches.run(2, forked(), overrides=["report", "abc"], max_failure_rate=0.9)
 
 
 def test_reports_prune(searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,8 @@ class AsyncOptunaSweeperConf:
     complete: str | None = None
     # Dotted path of a function that sees the config of each choice before the first trial, and pins the data.
     prepare: str | None = None
-    # Dotted path of a function that draws up a report of the sweep folder and returns its text.
+    # Dotted path of a function that draws up a report of the sweep folder and returns its text. If it has an argument
+    # `study`, it is given Optuna's study too.
     report: str | None = None
     # The key through which the app takes its number of CPU threads.
     threads_key: str | None = None
