@@ -1,20 +1,17 @@
 """The loop of a search: it fills free slots, answers running trials, records those that ended, and stops cleanly."""
 
-import os
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import FrameType
 
 from async_optuna.constraints import Constraints
 from async_optuna.errors import SearchError
 from async_optuna.executors import Ended, Executor, InlineExecutor
 from async_optuna.ledger import Claim, Ledger
+from async_optuna.output import say
+from async_optuna.overtime import Overtime
 from async_optuna.results import Results
+from async_optuna.signals import Stopped, StopRequest
 from async_optuna.slots import Slot
 from async_optuna.status import Status
 from async_optuna.worker import TRACEBACK, Job
@@ -35,10 +32,13 @@ class Limits:
     Attributes:
         timeout_seconds: no trial is started after that; None: no limit.
         max_failure_rate: share of failed among finished trials, looked at from the tenth on; 0.0: not one may fail.
+        trial_timeout_seconds, no_report_seconds: when a trial is ended because it hangs, see Overtime.
     """
 
     timeout_seconds: float | None = None
     max_failure_rate: float = 0.0
+    trial_timeout_seconds: float | None = None
+    no_report_seconds: float | None = None
 
 
 class Search:
@@ -66,11 +66,12 @@ class Search:
         self._constraints = constraints or Constraints()
         self._claims: dict[int, Claim] = {}
         self._free = list(reversed(executor.slots))
-        self._stopped_by: int | None = None
+        self._stop = StopRequest()
         self._was_cut_short = False
         self._written_at = 0.0
         executor.on_report = self._report
-        ledger.refresh()
+        self._overtime = Overtime(limits.trial_timeout_seconds, limits.no_report_seconds, limits.timeout_seconds)
+        self._overtime.learn(ledger.refresh())
         self._status = Status(ledger.n_trials, len(executor.slots), ledger.counts.finished)
 
     def run(self) -> None:
@@ -84,7 +85,7 @@ class Search:
         deadline = time.monotonic() + (self._limits.timeout_seconds or float("inf"))
         why = ""
         try:
-            with self._signals_noted():
+            with self._stop.noted(raises=self._runs_a_trial_itself, kill=self._executor.kill):
                 try:
                     why = self._run_until(deadline)
                 except Stopped:
@@ -100,10 +101,10 @@ class Search:
         finally:
             self._status.close()
         self._conclude()
-        if self._stopped_by is not None:
-            raise Stopped(self._stopped_by)
+        if self._stop.signum is not None:
+            raise Stopped(self._stop.signum)
         if why:
-            print(why)
+            say(why)
         self._check_failures(at_the_end=True)
 
     def _conclude(self) -> None:
@@ -113,9 +114,9 @@ class Search:
 
     def _run_until(self, deadline: float) -> str:
         """Return why no further trial was started, "" if enough have finished."""
-        while self._stopped_by is None:
+        while self._stop.signum is None:
             why = self._why_no_more(deadline)
-            while self._free and not why and self._stopped_by is None:
+            while self._free and not why and self._stop.signum is None:
                 claim = self._ledger.claim()
                 if claim is None:
                     break
@@ -127,6 +128,7 @@ class Search:
                 return f"all {counts.finished} points of the space have been run: there is nothing left to try"
             for ended in self._executor.wait(_POLL_SECONDS):
                 self._settle(ended)
+            self._end_hanging()
             self._status.show(counts, self._ledger.best)
         return ""
 
@@ -136,6 +138,7 @@ class Search:
         overrides = self._describe(claim, slot)
         num_values = len(self._ledger.study.directions)
         claim.trial.set_user_attr("slot", slot.index)
+        self._overtime.begins(claim.number)
         try:
             job = Job(claim.number, overrides, claim.folder, num_values, slot.environment, self._constraints)
             self._executor.start(slot, job)
@@ -145,10 +148,12 @@ class Search:
 
     def _settle(self, ended: Ended) -> None:
         claim = self._claims.pop(ended.number)
+        self._overtime.ends(ended.number)
         self._free.append(ended.slot)
         again = False
+        is_cut_short = self._was_cut_short or self._stop.signum is not None
         # An exception after the request to stop says nothing about the point: clean-up code may hide the true reason.
-        if self._was_cut_short and (ended.outcome is None or ended.outcome.state == "FAIL"):
+        if is_cut_short and (ended.outcome is None or ended.outcome.state == "FAIL"):
             self._ledger.lose(ended.number, "the search was stopped", uses_a_retry=False)
             return
         if ended.outcome is not None:
@@ -162,6 +167,12 @@ class Search:
             self._results.write()
             self._written_at = time.monotonic()
 
+    def _end_hanging(self) -> None:
+        for number, reason in self._overtime.hanging():
+            ended = self._executor.end(number, reason)
+            if ended is not None:
+                self._settle(ended)
+
     def _stop_trials(self) -> None:
         """End what still runs, which is nothing unless the search was cut short."""
         if self._claims:
@@ -170,7 +181,11 @@ class Search:
             for ended in self._executor.stop(_GRACE_SECONDS):
                 self._settle(ended)
 
+    def _runs_a_trial_itself(self) -> bool:
+        return isinstance(self._executor, InlineExecutor) and self._executor.is_running
+
     def _report(self, number: int, value: float, step: int) -> str | None:
+        self._overtime.reports(number)
         return self._ledger.report(self._claims[number], value, step)
 
     def _why_no_more(self, deadline: float) -> str:
@@ -201,41 +216,10 @@ class Search:
             return "unknown"
         folder = self._ledger.sweep_dir / str(trial.number)
         if with_traceback and (folder / TRACEBACK).is_file():
-            print((folder / TRACEBACK).read_text(encoding="utf-8"), file=sys.stderr)
+            say(_middle_left_out((folder / TRACEBACK).read_text(encoding="utf-8")), to_errors=True)
         return f"trial {trial.number}: {trial.user_attrs.get('reason', 'no reason given')} ({folder})"
 
-    @contextmanager
-    def _signals_noted(self) -> Iterator[None]:
-        """Note the first signal to stop for the loop to see; raising in the middle of a claim would lose a trial.
 
-        The second one ends everything at once.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def note(signum: int, frame: FrameType | None) -> None:
-            if self._stopped_by is not None:
-                self._executor.kill()
-                os._exit(128 + signum)
-            self._stopped_by = signum
-            if isinstance(self._executor, InlineExecutor) and self._executor.is_running:
-                raise Stopped(signum)
-
-        signums = [signal.SIGINT, signal.SIGTERM]
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is under nohup
-            signums.append(signal.SIGHUP)
-        previous = {signum: signal.signal(signum, note) for signum in signums}
-        try:
-            yield
-        finally:
-            for signum, handler in previous.items():
-                signal.signal(signum, handler)
-
-
-class Stopped(BaseException):
-    """The search was stopped by a signal, and nothing runs any more."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by signal {signum}")
-        self.signum = signum
+def _middle_left_out(text: str) -> str:
+    """A traceback as long as anybody reads it; an error's message may hold a whole tensor."""
+    return text if len(text) < 8000 else f"{text[:6000]}\n…\n{text[-1000:]}"

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from async_optuna.executors import Ended
 from async_optuna.ledger import Claim, Counts
+from async_optuna.output import say
 
 
 class Status:
@@ -31,8 +32,8 @@ class Status:
         )
 
     def say(self, line: str) -> None:
-        self._bar.write(line, file=sys.stdout)
-        sys.stdout.flush()
+        with self._bar.external_write_mode(file=sys.stdout):
+            say(line)
 
     def ended(self, claim: Claim, ended: Ended, counts: Counts, best: FrozenTrial | None, again: bool) -> None:
         """Tell how a trial ended."""

@@ -1,5 +1,7 @@
 """The loop: when a search ends, what it says, and what it leaves when it is cut short."""
 
+import io
+import json
 import os
 import signal
 import threading
@@ -20,7 +22,8 @@ from async_optuna.errors import SearchError
 from async_optuna.executors import Executor, InlineExecutor, ProcessExecutor
 from async_optuna.ledger import Ledger
 from async_optuna.results import Results
-from async_optuna.search import STOP_FILE, Limits, Search, Stopped
+from async_optuna.search import STOP_FILE, Limits, Search
+from async_optuna.signals import Stopped
 from async_optuna.slots import Slot
 from async_optuna.space import Parameter, Space
 from async_optuna.storage import open_storage
@@ -282,6 +285,51 @@ def test_a_signal_while_processes_run(task: str, searches: Searches) -> None:
     assert time.monotonic() - began < 10
     assert sorted(states(searches.study)) == ["FAIL", "FAIL", "WAITING", "WAITING"]
     assert finished(searches.study) == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_reaches_a_trial_first_uses_no_retry(
+    signum: signal.Signals, searches: Searches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(5, "Input/output error")
+
+    def interrupt() -> None:
+        left = searches.folder / "0" / trial_tasks.LEFT
+        while not left.exists():
+            time.sleep(0.01)
+        os.kill(json.loads(left.read_text(encoding="utf-8"))[0], signal.SIGTERM)
+        time.sleep(0.2)
+        os.kill(os.getpid(), signum)
+
+    if signal.getsignal(signum) == signal.SIG_IGN:
+        pytest.skip("under nohup")
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    if signum == signal.SIGHUP:  # the terminal was closed
+        monkeypatch.setattr("sys.stdout", Closed())
+    with pytest.raises(Stopped):
+        searches.run(2, forked(), overrides=["wait"])
+    thread.join()
+    lost = searches.study.trials[0]
+    assert (lost.user_attrs["reason"], lost.user_attrs.get("retries", 0)) == ("the search was stopped", 0)
+    assert results(searches.folder)["counts"]["running"] == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"trial_timeout_seconds": 0.3}, "it took longer than hydra.sweeper.trial_timeout_seconds=0.3 allows"),
+        ({"no_report_seconds": 0.3}, "it hung: no report for "),
+    ],
+)
+def test_a_trial_that_hangs_has_failed_and_the_search_goes_on(
+    limits: dict[str, float], reason: str, searches: Searches
+) -> None:
+    with pytest.raises(SearchError, match=f"all 1 trials failed; the first: trial 0: {reason}"):
+        searches.run(1, forked(1), overrides=["hold"], max_failure_rate=1.0, **limits)
+    searches.check_nothing_is_open()
 
 
 # --- What a claim that goes wrong leaves ------------------------------------------------------------------------------

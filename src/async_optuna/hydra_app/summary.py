@@ -1,11 +1,14 @@
 """Tells the user what a search is about to do, and what came of it."""
 
+import inspect
+import sys
 from collections.abc import Iterator, Sequence
 
 from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from async_optuna.commands import short_path
+from async_optuna.errors import on_one_line
 from async_optuna.executors import Executor, ProcessExecutor
 from async_optuna.ledger import Ledger
 from async_optuna.results import Results
@@ -29,10 +32,26 @@ def announce(
 
 
 def report(settings: DictConfig, ledger: Ledger, results: Results) -> None:
-    """Print the app's own report, or a few lines if it has none; and what remains to be said."""
-    print("\n" + get_method(settings.report)(ledger.sweep_dir) if settings.report else summary(ledger, results))
+    """Print the app's own report, or a few lines if there is none; and what remains to be said.
+
+    A search has succeeded also if its report fails.
+    """
+    text = ""
+    if settings.report:
+        try:
+            text = "\n" + _own_report(settings.report, ledger)
+        except Exception as error:  # whatever the app does there
+            print(f"the report could not be made: {on_one_line(error)}", file=sys.stderr)
+    print(text or summary(ledger, results))
     for line in _last_words(settings, ledger):
         print(line)
+
+
+def _own_report(path: str, ledger: Ledger) -> str:
+    """The app's text about the folder; a function with an argument `study` is given the study, which is open here."""
+    draw_up = get_method(path)
+    takes_study = "study" in inspect.signature(draw_up).parameters
+    return str(draw_up(ledger.sweep_dir, study=ledger.study) if takes_study else draw_up(ledger.sweep_dir))
 
 
 def _last_words(settings: DictConfig, ledger: Ledger) -> Iterator[str]:

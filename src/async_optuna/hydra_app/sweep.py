@@ -31,9 +31,11 @@ from async_optuna.hydra_app.stored_config import hide_passwords
 from async_optuna.hydra_app.summary import announce, report, summary
 from async_optuna.ledger import Claim, Ledger
 from async_optuna.named_classes import build_pruner, sampler_factory
+from async_optuna.output import say
 from async_optuna.passwords import provide, without_passwords
 from async_optuna.results import Results
-from async_optuna.search import STOP_FILE, Limits, Search, Stopped
+from async_optuna.search import STOP_FILE, Limits, Search
+from async_optuna.signals import Stopped
 from async_optuna.slots import plan
 from async_optuna.space import ENUMERABLE, Space
 from async_optuna.storage import JOURNAL
@@ -59,7 +61,7 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
             raise
         raise CompactHydraException(without_passwords(str(error))) from error
     except (Stopped, KeyboardInterrupt) as stop:  # the latter before the first trial, or after the last
-        print(f"stopped; go on with: {this_script(sys.argv[1:])}", file=sys.stderr)
+        say(f"stopped; go on with: {this_script(sys.argv[1:])}", to_errors=True)
         sys.exit(128 + (stop.signum if isinstance(stop, Stopped) else signal.SIGINT))
 
 
@@ -151,7 +153,12 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         retrain=list(settings.retrain),
         flags=job.flags,
     )
-    limits = Limits(settings.timeout_seconds, settings.max_failure_rate)
+    limits = Limits(
+        settings.timeout_seconds,
+        settings.max_failure_rate,
+        settings.trial_timeout_seconds,
+        settings.no_report_seconds,
+    )
     search = Search(ledger, executor, results, limits, lambda claim, slot: _job_overrides(settings, claim), constraints)
     announce(ledger, executor, settings, names, directions)
     try:
@@ -207,6 +214,9 @@ def _check(config: DictConfig, directions: Sequence[str], has_pruner: bool, swee
         raise SearchError(f"hydra.sweeper.max_failure_rate must be between 0 and 1, got {settings.max_failure_rate}")
     if settings.timeout_seconds is not None and settings.timeout_seconds <= 0:
         raise SearchError(f"hydra.sweeper.timeout_seconds must be positive, got {settings.timeout_seconds}")
+    for key in ("trial_timeout_seconds", "no_report_seconds"):
+        if settings[key] is not None and settings[key] < 0:
+            raise SearchError(f"hydra.sweeper.{key} must not be negative, got {settings[key]}; 0 means no limit")
     if has_pruner and len(directions) > 1:
         raise SearchError(
             "a pruner compares one number, but there are several objectives; use hydra/sweeper/pruner=none"
