@@ -28,11 +28,13 @@ from async_optuna.hydra_app.job import HydraJob, TaskReference
 from async_optuna.hydra_app.objectives import metric_names, objectives
 from async_optuna.hydra_app.placement import build_executor, threads_override
 from async_optuna.hydra_app.space_of_overrides import build_space, fixed_overrides
+from async_optuna.hydra_app.stored_config import hide_passwords
 from async_optuna.hydra_app.summary import announce, report, summary
 from async_optuna.ledger import Claim, Ledger
 from async_optuna.limits import STOP_FILE, Limits
 from async_optuna.named_classes import build_pruner, sampler_factory
 from async_optuna.output import say
+from async_optuna.passwords import provide, without_passwords
 from async_optuna.results import Results
 from async_optuna.search import Search
 from async_optuna.signals import Stopped
@@ -59,7 +61,7 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
     except Exception as error:
         if not is_told_in_one_line(error):
             raise
-        raise CompactHydraException(str(error)) from error
+        raise CompactHydraException(without_passwords(str(error))) from error
     except (Stopped, KeyboardInterrupt) as stop:  # the latter before the first trial, or after the last
         say(f"stopped; go on with: {this_script(sys.argv[1:])}", to_errors=True)
         sys.exit(128 + (stop.signum if isinstance(stop, Stopped) else signal.SIGINT))
@@ -70,6 +72,10 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     complete = app_function("complete", settings.complete)
     if complete is not None:
         complete(config)
+    storage = _plain(settings.storage)
+    if isinstance(storage, str):
+        provide(storage)
+    hide_passwords(config)
     metric, directions = objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
     make_sampler, seed = sampler_factory(_plain(settings.sampler) or {"_target_": "TPESampler"})
@@ -122,7 +128,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     names = metric_names(metric, directions)
     study = open_study(
         sweep_dir,
-        storage=_plain(settings.storage),
+        storage=storage,
         name=_study_name(settings, sweep_dir),
         directions=directions,
         metric_names=names,
@@ -138,14 +144,14 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         sweep_dir,
         settings.n_trials,
         settings.max_retries,
-        is_shared=settings.storage is not None,
+        is_shared=storage is not None,
         extend=(lambda trial: extend(config, trial)) if extend else None,
     )
     study.sampler = DistinctSampler(make_sampler, seed, space, ledger.is_seen)
     ledger.enqueue(enqueued)
     results = Results(
         ledger,
-        storage=JOURNAL if settings.storage is None else str(settings.storage),
+        storage=JOURNAL if storage is None else str(without_passwords(storage)),
         metric_names=names,
         left_out=["sweep"],
         retrain=list(settings.retrain),
