@@ -91,8 +91,8 @@ def test_a_sweep_from_the_shell_and_what_it_leaves(apps: Apps, environment: dict
     assert content["best_value"] == study.best_value
     assert content["best_params"] == study.best_params
     assert (content["best_trial"], content["best_folder"]) == (study.best_trial.number, str(study.best_trial.number))
-    assert f"best    trial {study.best_trial.number}: {study.best_value:.6g}" in ended.out
-    assert f"repeat  {content['reproduce']}" in ended.out
+    assert f"Best: trial {study.best_trial.number}, value {study.best_value:.6g}" in ended.out
+    assert f"  reproduce  {content['reproduce']}" in ended.out
 
     subprocess.run(shlex.split(content["reproduce"]), cwd=apps.folder, env=environment, check=True)
     again = json.loads((apps.folder / "single" / sweep_app.SEEN).read_text(encoding="utf-8"))
