@@ -1,7 +1,6 @@
 """Tells the user what a search is about to do, and what came of it."""
 
 import inspect
-import sys
 from collections.abc import Iterator, Sequence
 
 from hydra.utils import get_method
@@ -11,6 +10,7 @@ from async_optuna.commands import short_path
 from async_optuna.errors import on_one_line
 from async_optuna.executors import Executor, ProcessExecutor
 from async_optuna.ledger import Ledger
+from async_optuna.output import say
 from async_optuna.results import Results
 
 
@@ -25,10 +25,10 @@ def announce(
     elif isinstance(executor, ProcessExecutor):
         where += f", {slots[0].num_threads} CPU thread{'s' * (slots[0].num_threads > 1)} each"
     done = f", {ledger.counts.finished} already done" if ledger.counts.finished else ""
-    print(f"study   {ledger.study.study_name}: {settings.n_trials} trials{done}; {where}")
+    say(f"study   {ledger.study.study_name}: {settings.n_trials} trials{done}; {where}")
     goals = [f"{one} {name}" for one, name in zip(directions, metric_names, strict=True)]
-    print(f"goal    {', '.join(goals)}")
-    print(f"folder  {short_path(ledger.sweep_dir)}", flush=True)
+    say(f"goal    {', '.join(goals)}")
+    say(f"folder  {short_path(ledger.sweep_dir)}")
 
 
 def report(settings: DictConfig, ledger: Ledger, results: Results) -> None:
@@ -41,10 +41,10 @@ def report(settings: DictConfig, ledger: Ledger, results: Results) -> None:
         try:
             text = "\n" + _own_report(settings.report, ledger)
         except Exception as error:  # whatever the app does there
-            print(f"the report could not be made: {on_one_line(error)}", file=sys.stderr)
-    print(text or summary(ledger, results))
+            say(f"the report could not be made: {on_one_line(error)}", to_errors=True)
+    say(text or summary(ledger, results))
     for line in _last_words(settings, ledger):
-        print(line)
+        say(line)
 
 
 def _own_report(path: str, ledger: Ledger) -> str:
