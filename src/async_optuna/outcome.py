@@ -7,6 +7,7 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 
+from async_optuna.errors import shortened
 from async_optuna.files import write_atomically
 from async_optuna.optuna_internals import CONSTRAINT
 from async_optuna.trial import METRIC
@@ -36,6 +37,9 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     constraints: dict[str, float] = field(default_factory=dict)
     infeasible: str = ""
+
+    def __post_init__(self) -> None:
+        self.reason = shortened(self.reason)
 
     def write(self, folder: Path) -> None:
         write_atomically(folder / FILE, (json.dumps(asdict(self)) + "\n").encode())

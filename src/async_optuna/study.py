@@ -12,9 +12,9 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
+from async_optuna.distributions import in_words
 from async_optuna.errors import SearchError, on_one_line
 from async_optuna.files import FileLock
-from async_optuna.space import in_words
 from async_optuna.storage import JOURNAL, open_storage
 
 Prepare = Callable[[bool], Mapping[str, Any]]

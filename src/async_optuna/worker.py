@@ -1,5 +1,6 @@
 """The process of one trial, from its start to the file that records its outcome."""
 
+import faulthandler
 import io
 import math
 import multiprocessing
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from optuna import TrialPruned
 
@@ -71,9 +72,15 @@ def run_in_process(task: Task, job: Job, connection: Connection) -> None:
         # For who watches the file, and for what a kill would swallow; in whatever encoding the system has.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
 
+    faulthandler.enable(file=2)
+    faulthandler.register(signal.SIGQUIT, file=2, chain=False)  # the controller asks where a trial hangs
+
     def ask(value: float, step: int) -> str | None:
-        connection.send((value, step))
-        answer: str | None = connection.recv()
+        try:
+            connection.send((value, step, num_steps()))
+            answer: str | None = connection.recv()
+        except (EOFError, OSError):  # the controller is gone, which is not the task's error
+            _end_all()
         return answer
 
     try:
@@ -83,6 +90,12 @@ def run_in_process(task: Task, job: Job, connection: Connection) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def num_steps() -> int | None:
+    """How many steps the trial of this process will report, if it has said so."""
+    current = trial.current()
+    return None if current is None else current.num_steps
 
 
 def become(environment: Mapping[str, str]) -> None:
@@ -155,5 +168,10 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        with suppress(ProcessLookupError):
-            os.killpg(0, signal.SIGKILL)
+        _end_all()
+
+
+def _end_all() -> NoReturn:
+    with suppress(ProcessLookupError):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

@@ -72,6 +72,15 @@ def test_an_exception_fails_it_and_leaves_its_traceback(tmp_path: Path) -> None:
     assert text.rstrip().endswith("and that")
 
 
+def test_no_reason_is_longer_than_anybody_reads(tmp_path: Path) -> None:
+    for task in (("fail_at_length",), ("give", "'x' * 2_000_000")):
+        outcome = outcome_of(tmp_path, *task)
+        assert outcome.state == "FAIL"
+        assert "xxx" in outcome.reason
+        assert "characters)" in outcome.reason
+        assert len(outcome.reason) < 600
+
+
 @pytest.mark.parametrize(
     ("task", "reason"),
     [
