@@ -178,6 +178,20 @@ def test_several_objectives(apps: Apps) -> None:
     assert load(apps.folder / "sweep").metric_names == ["a", "b"]
 
 
+def test_the_best_within_limits(apps: Apps) -> None:
+    """Without limits y=0 were the best, by which the value rises."""
+    arguments = ["y=choice(0,1,2,3)", GRID, "hydra.sweeper.n_trials=4"]
+    ended = apps.here(APP, *arguments, "hydra.sweeper.constraints={size: '>=2'}")
+    assert ended.status == 0, ended.err
+    content = results(apps.folder / "sweep")
+    assert (content["best_params"], content["counts"]["infeasible"]) == ({"y": 2}, 2)
+    assert "infeasible: size is 1, at least 2 is allowed" in ended.out
+    trials = load(apps.folder / "sweep", "app").trials
+    assert [trial.constraints["size"] for trial in trials] == [1.0, 0.5, 0.0, -0.5]
+    refused = apps.here(APP, *arguments, "hydra.sweeper.constraints={size: 2}")
+    assert "hydra.sweeper.constraints.size was >=2, is <=2" in error_line(refused)
+
+
 def test_a_custom_search_space(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(APP.parent))
     custom = "hydra.sweeper.custom_search_space=sweep_app.suggest_z"
@@ -423,6 +437,17 @@ def test_the_app_sees_every_choice_before_the_first_trial_and_pins_the_data(
     assert error_line(apps.here(APP, "z=a,b", *more)) == (
         "study app was made on other data: dataset was mnist, is digits; name another study"
     )
+
+
+def test_a_report_is_given_the_study_and_may_fail(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(APP.parent))
+    more = ["z=a,b", "hydra.sweeper.report=sweep_app.report_of_study", "hydra.sweeper.n_jobs=1"]
+    ended = apps.here(APP, *more, "hydra.sweeper.n_trials=1")
+    assert "all about app in sweep" in ended.out
+    ended = apps.here(APP, *more, "hydra.sweeper.n_trials=2")
+    assert ended.status == 0, ended.err
+    assert "the report could not be made: more trials than one" in ended.err
+    assert "2 complete" in ended.out
 
 
 # --- Samplers and pruners of the groups -------------------------------------------------------------------------------
