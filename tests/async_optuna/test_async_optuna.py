@@ -178,6 +178,20 @@ def test_several_objectives(apps: Apps) -> None:
     assert load(apps.folder / "sweep").metric_names == ["a", "b"]
 
 
+def test_the_best_within_limits(apps: Apps) -> None:
+    """Without limits y=0 were the best, by which the value rises."""
+    arguments = ["y=choice(0,1,2,3)", GRID, "hydra.sweeper.n_trials=4"]
+    ended = apps.here(APP, *arguments, "hydra.sweeper.constraints={size: '>=2'}")
+    assert ended.status == 0, ended.err
+    content = results(apps.folder / "sweep")
+    assert (content["best_params"], content["counts"]["infeasible"]) == ({"y": 2}, 2)
+    assert "infeasible: size is 1, at least 2 is allowed" in ended.out
+    trials = load(apps.folder / "sweep", "app").trials
+    assert [trial.constraints["size"] for trial in trials] == [1.0, 0.5, 0.0, -0.5]
+    refused = apps.here(APP, *arguments, "hydra.sweeper.constraints={size: 2}")
+    assert "hydra.sweeper.constraints.size was >=2, is <=2" in error_line(refused)
+
+
 def test_a_custom_search_space(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(APP.parent))
     custom = "hydra.sweeper.custom_search_space=sweep_app.suggest_z"
