@@ -68,11 +68,12 @@ class Search:
         self._free = list(reversed(executor.slots))
         self._stop = StopRequest()
         self._was_cut_short = False
-        self._written_at = 0.0
         executor.on_report = self._report
         self._overtime = Overtime(limits.trial_timeout_seconds, limits.no_report_seconds, limits.timeout_seconds)
-        self._overtime.learn(ledger.refresh())
+        ledger.refresh()
+        self._overtime.learn(ledger.study.get_trials(deepcopy=False))
         self._status = Status(ledger.n_trials, len(executor.slots), ledger.counts.finished)
+        ledger.outage.say = self._status.say
 
     def run(self) -> None:
         """Run trials until enough have finished.
@@ -92,15 +93,9 @@ class Search:
                     pass
                 finally:
                     self._stop_trials()
-        except OSError:
-            self._executor.kill()  # the study itself cannot be written: the next call settles what was running
-            raise
-        except SearchError:
-            self._conclude()
-            raise
         finally:
             self._status.close()
-        self._conclude()
+            self._conclude()
         if self._stop.signum is not None:
             raise Stopped(self._stop.signum)
         if why:
@@ -115,16 +110,18 @@ class Search:
     def _run_until(self, deadline: float) -> str:
         """Return why no further trial was started, "" if enough have finished."""
         while self._stop.signum is None:
+            self._ledger.catch_up()
             why = self._why_no_more(deadline)
             while self._free and not why and self._stop.signum is None:
-                claim = self._ledger.claim()
+                claim = self._ledger.claim(self._free[-1].index)
                 if claim is None:
                     break
                 self._start(claim)
             counts = self._ledger.counts
-            if not self._claims and (why or counts.finished >= self._ledger.n_trials):
+            is_idle = not self._claims and not self._ledger.is_behind
+            if is_idle and (why or counts.finished >= self._ledger.n_trials):
                 return why
-            if not self._claims and self._ledger.is_exhausted() and not counts.running:
+            if is_idle and self._ledger.is_exhausted() and not counts.running:
                 return f"all {counts.finished} points of the space have been run: there is nothing left to try"
             for ended in self._executor.wait(_POLL_SECONDS):
                 self._settle(ended)
@@ -137,7 +134,6 @@ class Search:
         self._claims[claim.number] = claim
         overrides = self._describe(claim, slot)
         num_values = len(self._ledger.study.directions)
-        claim.trial.set_user_attr("slot", slot.index)
         self._overtime.begins(claim.number)
         try:
             job = Job(claim.number, overrides, claim.folder, num_values, slot.environment, self._constraints)
@@ -162,10 +158,7 @@ class Search:
             again = self._ledger.lose(ended.number, ended.reason, uses_a_retry=True)
         self._ledger.refresh()
         self._status.ended(claim, ended, self._ledger.counts, self._ledger.best, again)
-        is_best = self._ledger.best is not None and self._ledger.best.number == ended.number
-        if is_best or time.monotonic() - self._written_at > 1:
-            self._results.write()
-            self._written_at = time.monotonic()
+        self._results.keep_up(ended.number)
 
     def _end_hanging(self) -> None:
         for number, reason in self._overtime.hanging():

@@ -8,8 +8,9 @@ from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
 from async_optuna.executors import Ended
-from async_optuna.ledger import Claim, Counts
+from async_optuna.ledger import Claim
 from async_optuna.output import say
+from async_optuna.tally import Counts
 
 
 class Status:
