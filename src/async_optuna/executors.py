@@ -24,7 +24,7 @@ from async_optuna.forkserver import start, start_server
 from async_optuna.outcome import Outcome
 from async_optuna.signals import STOP_SIGNALS
 from async_optuna.slots import Slot
-from async_optuna.worker import Job, Task, become, die_with_parent, run, run_in_process
+from async_optuna.worker import Job, Task, become, die_with_parent, num_steps, run, run_in_process
 
 # A signal to all processes of a job may end a trial before this one hears of it: so long bad news is kept back, for a
 # trial that was stopped has not failed.
@@ -33,7 +33,7 @@ _HEARING_SECONDS = 0.5
 # A trial that hangs writes down where before it is killed.
 _TRACE_SECONDS = 0.2
 
-OnReport = Callable[[int, float, int], str | None]
+OnReport = Callable[[int, float, int, int | None], str | None]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Executor(Protocol):
 
     Attributes:
         slots: all of them.
-        on_report: called with (number, value, step) for every report; its answer goes back to the trial.
+        on_report: called with (number, value, step, number of steps if known) for every report; its answer goes back
+            to the trial.
     """
 
     slots: Sequence[Slot]
@@ -204,11 +205,11 @@ class ProcessExecutor:
 
     def _answer(self, running: _Running) -> None:
         try:
-            value, step = running.connection.recv()
+            value, step, num_steps = running.connection.recv()
         except (EOFError, OSError):  # it died; its sentinel says so
             running.connection.close()
             return
-        answer = self.on_report(running.job.number, value, step)
+        answer = self.on_report(running.job.number, value, step, num_steps)
         with suppress(OSError):
             running.connection.send(answer)
 
@@ -252,7 +253,7 @@ class InlineExecutor:
 
     def start(self, slot: Slot, job: Job) -> None:
         self._current = (job, slot)
-        outcome = run(self._task, job, lambda value, step: self.on_report(job.number, value, step))
+        outcome = run(self._task, job, lambda value, step: self.on_report(job.number, value, step, num_steps()))
         self._current = None
         self._ended.append(Ended(job.number, slot, outcome))
 
@@ -281,7 +282,7 @@ class InlineExecutor:
         """Nothing outlives this process."""
 
 
-def _go_on(number: int, value: float, step: int) -> None:
+def _go_on(number: int, value: float, step: int, num_steps: int | None) -> None:
     """Before a search listens, every trial may go on."""
 
 

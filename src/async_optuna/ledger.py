@@ -115,6 +115,19 @@ class Ledger:
     def first_failure(self) -> FrozenTrial | None:
         return self._tally.first_failure
 
+    @property
+    def num_since_best(self) -> int:
+        return self._tally.num_since_best
+
+    @property
+    def trial_seconds(self) -> float:
+        return self._tally.trial_seconds
+
+    @property
+    def orphans(self) -> Mapping[int, float]:
+        """Trials whose controller is gone and whose process still lives, and since when that is seen."""
+        return self._lost.orphans
+
     # --- Claiming ---------------------------------------------------------------------------------------------------
 
     def claim(self, slot: int | None = None) -> Claim | None:
@@ -230,26 +243,28 @@ class Ledger:
             self._lost.keep_late(number, outcome, {**trial.intermediate_values, **reports})
         self._claims.pop(number, None)
 
-    def lose(self, number: int, reason: str, uses_a_retry: bool) -> bool:
+    def lose(self, number: int, reason: str, uses_a_retry: bool, seconds: float = 0.0) -> bool:
         """Note that a trial's process died without a result; return whether the point will be run again.
 
         Args:
             uses_a_retry: whether it died by itself; then after max_retries it is a failure like any other.
+            seconds: how long it ran.
         """
         if number not in self._claims:
             return False
         retries = self._claims[number].retries
         if uses_a_retry and retries >= self._max_retries:
             times = f"{retries + 1} times" if retries else "once"
-            self.finish(number, Outcome("FAIL", reason=f"{reason} ({times}; no retry left)"))
+            self.finish(number, Outcome("FAIL", reason=f"{reason} ({times}; no retry left)", seconds=seconds))
             return False
-        self._unwritten.append(lambda: self._lose(number, reason, retries + uses_a_retry))
+        attributes = {"retries": retries + uses_a_retry, "seconds": round(seconds, 3)}
+        self._unwritten.append(lambda: self._lose(number, reason, attributes))
         self.catch_up()
         return True
 
-    def _lose(self, number: int, reason: str, retries: int) -> None:
+    def _lose(self, number: int, reason: str, attributes: Mapping[str, float]) -> None:
         with self._lock:
-            self._lost.interrupt(number, reason, retries=retries)
+            self._lost.interrupt(number, reason, **attributes)
             self._lost.run_again()
         self._claims.pop(number, None)
 

@@ -1,5 +1,6 @@
 """Settles trials whose process is gone: their points are run again, and a result that comes late after all is kept."""
 
+import time
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ class LostTrials:
     """The trials of a study that ended without a result, here or elsewhere.
 
     To be used under the study's lock, but for keep_late.
+
+    Attributes:
+        orphans: trials whose controller is gone and whose process still lives, and since when that is seen.
     """
 
     def __init__(self, study: optuna.Study, tally: Tally, owner: Owner, sweep_dir: Path) -> None:
@@ -27,6 +31,7 @@ class LostTrials:
         self._owner = owner
         self._sweep_dir = sweep_dir
         self._storage: BaseStorage = storage_of(study)
+        self.orphans: dict[int, float] = {}
 
     def settle(self, claimed: Container[int]) -> None:
         """Settle the trials of controllers that are gone, then put every lost point back into the queue.
@@ -43,7 +48,9 @@ class LostTrials:
                 continue
             folder = self._sweep_dir / str(number)
             if is_held(folder):
-                continue  # its process is still on the way out
+                self.orphans.setdefault(number, time.monotonic())  # its process is still on the way out
+                continue
+            self.orphans.pop(number, None)
             outcome = Outcome.read(folder)
             if outcome is not None:
                 self.tell(number, outcome)

@@ -68,9 +68,11 @@ class Overtime:
         watched.last_sign = now
         self._longest_silence = max(self._longest_silence, watched.longest_silence)
 
-    def ends(self, number: int) -> None:
+    def ends(self, number: int) -> float:
+        """Watch a trial no longer; return how long it took."""
         self.reports(number)
-        self._watched.pop(number, None)
+        watched = self._watched.pop(number, None)
+        return self._now - watched.began if watched else 0.0
 
     def seconds(self) -> float:
         """How long the running trials have taken so far, all together."""

@@ -39,6 +39,8 @@ class Tally:
         lost: interrupted trials whose points are to be run again.
         front: the trials with a result that no other beats in every objective; of one objective, the best alone.
         first_failure: which failed trial was read first.
+        num_since_best: finished trials that were not better.
+        trial_seconds: of all trials, interrupted ones too.
     """
 
     def __init__(self, study: optuna.Study) -> None:
@@ -47,6 +49,8 @@ class Tally:
         self.lost: dict[int, FrozenTrial] = {}
         self.front: list[FrozenTrial] = []
         self.first_failure: FrozenTrial | None = None
+        self.num_since_best = 0
+        self.trial_seconds = 0.0
         self._study = study
         self._signs = [1 if direction == StudyDirection.MAXIMIZE else -1 for direction in study.directions]
         self._num_read = 0
@@ -99,6 +103,8 @@ class Tally:
         if not trial.state.is_finished():
             return
         del self.open[trial.number]
+        self.trial_seconds += trial.user_attrs.get("seconds", 0.0)
+        self.num_since_best += trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
         if interrupted:
             self.counts.interrupted += 1
             if trial.number not in self._retries and trial.user_attrs.get("retry", True):
@@ -137,6 +143,8 @@ class Tally:
             and all(one >= two for one, two in zip(scores, self._scores(other), strict=True))
         ]
         self.front = [other for other in self.front if other not in beaten] + [trial]
+        if len(scores) == 1:
+            self.num_since_best = 0
 
     def _scores(self, trial: FrozenTrial) -> list[float]:
         """The values such that more is better."""

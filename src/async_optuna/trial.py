@@ -26,12 +26,14 @@ class RunningTrial:
 
     Attributes:
         pruned: why the run was told to stop, None if it was not.
+        num_steps: how many steps the run will report; to be set by the task, for those who watch the search.
         user_attrs, metrics, constraints: what the task has set.
     """
 
     def __init__(self, number: int, ask: Report, limits: Constraints | None = None) -> None:
         self.number = number
         self.pruned: str | None = None
+        self.num_steps: int | None = None
         self.user_attrs: dict[str, Any] = {}
         self.metrics: dict[str, float] = {}
         self.constraints: dict[str, float] = {}

@@ -77,7 +77,7 @@ def run_in_process(task: Task, job: Job, connection: Connection) -> None:
 
     def ask(value: float, step: int) -> str | None:
         try:
-            connection.send((value, step))
+            connection.send((value, step, num_steps()))
             answer: str | None = connection.recv()
         except (EOFError, OSError):  # the controller is gone, which is not the task's error
             _end_all()
@@ -90,6 +90,12 @@ def run_in_process(task: Task, job: Job, connection: Connection) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def num_steps() -> int | None:
+    """How many steps the trial of this process will report, if it has said so."""
+    current = trial.current()
+    return None if current is None else current.num_steps
 
 
 def become(environment: Mapping[str, str]) -> None:

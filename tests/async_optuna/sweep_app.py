@@ -13,7 +13,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from optuna import Trial
+from optuna import Study, Trial
 
 from async_optuna import trial
 from cnnlab.cli.lazy_help import lazy_help_allowed
@@ -147,6 +147,12 @@ def prepare_for_long(choices: Iterable[tuple[str, Iterable[DictConfig]]]) -> Non
 
 def report(folder: Path) -> str:
     return f"all about {folder.name}"
+
+
+def report_of_study(folder: Path, study: Study) -> str:
+    if len(study.trials) > 1:
+        raise ValueError("more trials\nthan one")
+    return f"all about {study.study_name} in {folder.name}"
 
 
 def suggest_nonsense(config: DictConfig, trial: Trial) -> None:

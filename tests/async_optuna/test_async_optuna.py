@@ -425,6 +425,17 @@ def test_the_app_sees_every_choice_before_the_first_trial_and_pins_the_data(
     )
 
 
+def test_a_report_is_given_the_study_and_may_fail(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(APP.parent))
+    more = ["z=a,b", "hydra.sweeper.report=sweep_app.report_of_study", "hydra.sweeper.n_jobs=1"]
+    ended = apps.here(APP, *more, "hydra.sweeper.n_trials=1")
+    assert "all about app in sweep" in ended.out
+    ended = apps.here(APP, *more, "hydra.sweeper.n_trials=2")
+    assert ended.status == 0, ended.err
+    assert "the report could not be made: more trials than one" in ended.err
+    assert "2 complete" in ended.out
+
+
 # --- Samplers and pruners of the groups -------------------------------------------------------------------------------
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from app_runs import APP, Apps, error_line, stop_forkserver, trial_folders
 
+from async_optuna.commands import this_script
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="this system cannot fork")
 
 
@@ -59,3 +61,20 @@ def test_a_failure_rate_of_one_lets_all_trials_fail(apps: Apps) -> None:
     assert ended.status == 0, ended.err
     assert ended.out.splitlines()[-1] == "all 2 trials failed, as hydra.sweeper.max_failure_rate=1 allows"
     assert error_line(apps.here(APP, "x=1,2", "what=error", "hydra.sweeper.max_failure_rate=0.9")).startswith("all 2 ")
+
+
+def test_a_password_is_written_nowhere(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite takes no password and ignores this one."""
+    storage = "hydra.sweeper.storage='sqlite:///file:study.db?mode=rwc&uri=true&password=geheim'"
+    ended = apps.here(APP, "x=1,2", storage, "hydra.sweeper.n_trials=1")
+    assert ended.status == 0, ended.err
+    assert trial_folders(apps.folder / "sweep") == [0]
+    written = [path for path in apps.folder.rglob("*") if path.is_file() and b"geheim" in path.read_bytes()]
+    assert written == []
+    assert "geheim" not in ended.out + ended.err
+    monkeypatch.setattr("sys.argv", ["app.py", "-m", storage])
+    assert "geheim" not in this_script(sys.argv[1:])
+    ended = apps.here(APP, "x=1,2", "hydra.sweeper.storage=foo://user:geheim@host/db")
+    assert ended.status == 1
+    assert "foo://user@host/db cannot be opened" in error_line(ended)
+    assert "geheim" not in ended.out + ended.err

@@ -117,7 +117,7 @@ def test_the_users_own_number_of_threads_is_kept(
 def test_reports_go_to_the_controller_and_its_answer_back(executor: ProcessExecutor, job: Callable[..., Job]) -> None:
     heard = []
 
-    def answer(number: int, value: float, step: int) -> str | None:
+    def answer(number: int, value: float, step: int, num_steps: int | None) -> str | None:
         heard.append((number, value, step))
         return "enough" if step == 2 else None
 
@@ -130,7 +130,7 @@ def test_reports_go_to_the_controller_and_its_answer_back(executor: ProcessExecu
 
 
 def test_an_error_of_the_study_is_not_taken_for_the_trials(executor: ProcessExecutor, job: Callable[..., Job]) -> None:
-    def no_space(number: int, value: float, step: int) -> None:
+    def no_space(number: int, value: float, step: int, num_steps: int | None) -> None:
         raise OSError(28, "No space left on device")
 
     executor.on_report = no_space
@@ -292,7 +292,7 @@ def test_in_this_process_trials_run_one_by_one(job: Callable[..., Job]) -> None:
     executor = InlineExecutor(trial_tasks.do)
     assert len(executor.slots) == 1
     assert executor.call(os.getpid) == os.getpid()
-    executor.on_report = lambda number, value, step: "enough" if value > 5 else None
+    executor.on_report = lambda number, value, step, num_steps: "enough" if value > 5 else None
     executor.start(executor.slots[0], job(0, "report", "5", "6", "7"))
     executor.start(executor.slots[0], job(1, "fail"))
     first, second = executor.wait(0)

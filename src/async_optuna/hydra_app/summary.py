@@ -1,13 +1,16 @@
 """Tells the user what a search is about to do, and what came of it."""
 
+import inspect
 from collections.abc import Iterator, Sequence
 
 from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from async_optuna.commands import short_path
+from async_optuna.errors import on_one_line
 from async_optuna.executors import Executor, ProcessExecutor
 from async_optuna.ledger import Ledger
+from async_optuna.output import say
 from async_optuna.results import Results
 
 
@@ -22,17 +25,33 @@ def announce(
     elif isinstance(executor, ProcessExecutor):
         where += f", {slots[0].num_threads} CPU thread{'s' * (slots[0].num_threads > 1)} each"
     done = f", {ledger.counts.finished} already done" if ledger.counts.finished else ""
-    print(f"study   {ledger.study.study_name}: {settings.n_trials} trials{done}; {where}")
+    say(f"study   {ledger.study.study_name}: {settings.n_trials} trials{done}; {where}")
     goals = [f"{one} {name}" for one, name in zip(directions, metric_names, strict=True)]
-    print(f"goal    {', '.join(goals)}")
-    print(f"folder  {short_path(ledger.sweep_dir)}", flush=True)
+    say(f"goal    {', '.join(goals)}")
+    say(f"folder  {short_path(ledger.sweep_dir)}")
 
 
 def report(settings: DictConfig, ledger: Ledger, results: Results) -> None:
-    """Print the app's own report, or a few lines if it has none; and what remains to be said."""
-    print("\n" + get_method(settings.report)(ledger.sweep_dir) if settings.report else summary(ledger, results))
+    """Print the app's own report, or a few lines if there is none; and what remains to be said.
+
+    A search has succeeded also if its report fails.
+    """
+    text = ""
+    if settings.report:
+        try:
+            text = "\n" + _own_report(settings.report, ledger)
+        except Exception as error:  # whatever the app does there
+            say(f"the report could not be made: {on_one_line(error)}", to_errors=True)
+    say(text or summary(ledger, results))
     for line in _last_words(settings, ledger):
-        print(line)
+        say(line)
+
+
+def _own_report(path: str, ledger: Ledger) -> str:
+    """The app's text about the folder; a function with an argument `study` is given the study, which is open here."""
+    draw_up = get_method(path)
+    takes_study = "study" in inspect.signature(draw_up).parameters
+    return str(draw_up(ledger.sweep_dir, study=ledger.study) if takes_study else draw_up(ledger.sweep_dir))
 
 
 def _last_words(settings: DictConfig, ledger: Ledger) -> Iterator[str]:

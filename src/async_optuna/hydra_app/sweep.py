@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,15 @@ from async_optuna.hydra_app.job import HydraJob, TaskReference
 from async_optuna.hydra_app.objectives import metric_names, objectives
 from async_optuna.hydra_app.placement import build_executor, threads_override
 from async_optuna.hydra_app.space_of_overrides import build_space, fixed_overrides
+from async_optuna.hydra_app.stored_config import hide_passwords
 from async_optuna.hydra_app.summary import announce, report, summary
 from async_optuna.ledger import Claim, Ledger
+from async_optuna.limits import STOP_FILE, Limits
 from async_optuna.named_classes import build_pruner, sampler_factory
 from async_optuna.output import say
+from async_optuna.passwords import provide, without_passwords
 from async_optuna.results import Results
-from async_optuna.search import STOP_FILE, Limits, Search
+from async_optuna.search import Search
 from async_optuna.signals import Stopped
 from async_optuna.slots import plan
 from async_optuna.space import ENUMERABLE, Space
@@ -57,7 +61,7 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
     except Exception as error:
         if not is_told_in_one_line(error):
             raise
-        raise CompactHydraException(str(error)) from error
+        raise CompactHydraException(without_passwords(str(error))) from error
     except (Stopped, KeyboardInterrupt) as stop:  # the latter before the first trial, or after the last
         say(f"stopped; go on with: {this_script(sys.argv[1:])}", to_errors=True)
         sys.exit(128 + (stop.signum if isinstance(stop, Stopped) else signal.SIGINT))
@@ -68,11 +72,17 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     complete = app_function("complete", settings.complete)
     if complete is not None:
         complete(config)
+    storage = _plain(settings.storage)
+    if isinstance(storage, str):
+        provide(storage)
+    hide_passwords(config)
     metric, directions = objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
     make_sampler, seed = sampler_factory(_plain(settings.sampler) or {"_target_": "TPESampler"})
     constraints = Constraints.of(_plain(settings.constraints), str(settings.sampler.get("_target_")))
     slots = plan(settings.n_jobs, settings.workers_per_gpu, settings.gpus_per_trial)
+    limits = Limits(**{field.name: settings[field.name] for field in fields(Limits)})
+    limits.check(len(directions))
     sweep_dir = Path(config.hydra.sweep.dir).absolute()
     _check(config, directions, has_pruner=pruner is not None, sweep_dir=sweep_dir)
     job = HydraJob(
@@ -118,7 +128,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     names = metric_names(metric, directions)
     study = open_study(
         sweep_dir,
-        storage=_plain(settings.storage),
+        storage=storage,
         name=_study_name(settings, sweep_dir),
         directions=directions,
         metric_names=names,
@@ -134,31 +144,33 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         sweep_dir,
         settings.n_trials,
         settings.max_retries,
-        is_shared=settings.storage is not None,
+        is_shared=storage is not None,
         extend=(lambda trial: extend(config, trial)) if extend else None,
     )
     study.sampler = DistinctSampler(make_sampler, seed, space, ledger.is_seen)
     ledger.enqueue(enqueued)
     results = Results(
         ledger,
-        storage=JOURNAL if settings.storage is None else str(settings.storage),
+        storage=JOURNAL if storage is None else str(without_passwords(storage)),
         metric_names=names,
         left_out=["sweep"],
         retrain=list(settings.retrain),
         flags=job.flags,
     )
-    limits = Limits(
-        settings.timeout_seconds,
-        settings.max_failure_rate,
-        settings.trial_timeout_seconds,
-        settings.no_report_seconds,
+    search = Search(
+        ledger,
+        executor,
+        results,
+        limits,
+        lambda claim, slot: _job_overrides(settings, claim),
+        constraints,
+        settings.step_name,
     )
-    search = Search(ledger, executor, results, limits, lambda claim, slot: _job_overrides(settings, claim), constraints)
     announce(ledger, executor, settings, names, directions)
     try:
         search.run()
     except Stopped:
-        print(summary(ledger, results))
+        say(summary(ledger, results))
         raise
     report(settings, ledger, results)
 
@@ -204,13 +216,6 @@ def _check(config: DictConfig, directions: Sequence[str], has_pruner: bool, swee
     settings = config.hydra.sweeper
     if settings.n_trials < 1:
         raise SearchError(f"hydra.sweeper.n_trials must be at least 1, got {settings.n_trials}")
-    if not 0 <= settings.max_failure_rate <= 1:
-        raise SearchError(f"hydra.sweeper.max_failure_rate must be between 0 and 1, got {settings.max_failure_rate}")
-    if settings.timeout_seconds is not None and settings.timeout_seconds <= 0:
-        raise SearchError(f"hydra.sweeper.timeout_seconds must be positive, got {settings.timeout_seconds}")
-    for key in ("trial_timeout_seconds", "no_report_seconds"):
-        if settings[key] is not None and settings[key] < 0:
-            raise SearchError(f"hydra.sweeper.{key} must not be negative, got {settings[key]}; 0 means no limit")
     if has_pruner and len(directions) > 1:
         raise SearchError(
             "a pruner compares one number, but there are several objectives; use hydra/sweeper/pruner=none"

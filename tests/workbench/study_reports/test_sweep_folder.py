@@ -130,3 +130,38 @@ def test_a_database_that_cannot_be_opened_is_told_without_the_password(tmp_path:
     with pytest.raises(UserError, match="cannot open no-such-dialect://host/db") as caught:
         read(tmp_path)
     assert "secret" not in str(caught.value)
+
+
+def started_in(cwd: Path, storage: object, folder: Path) -> None:
+    """What a search that was started in `cwd` leaves in its folder."""
+    folder.mkdir()
+    (folder / "multirun.yaml").write_text(json.dumps({"hydra": {"runtime": {"cwd": str(cwd)}}}))
+    (folder / "optimization_results.yaml").write_text(json.dumps({"study_name": "tinyvgg", "storage": storage}))
+
+
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_a_journal_that_lies_elsewhere(is_absolute: bool, maker: SweepMaker, tmp_path: Path) -> None:
+    path = "tinyvgg/study.journal"
+    started_in(tmp_path, str(tmp_path / path) if is_absolute else path, tmp_path / "sweep")
+    assert len(read(tmp_path / "sweep").trials) == 3
+
+
+@pytest.mark.parametrize("form", ["url", "class", "class as text"])
+def test_a_relative_database_is_found_from_any_folder(form: str, tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'study.db'}")
+    optuna.create_study(study_name="tinyvgg", storage=storage).add_trial(optuna.trial.create_trial(value=1.0))
+    storage.remove_session()
+    storage.engine.dispose()
+    settings = {"_target_": "optuna.storages.RDBStorage", "url": "sqlite:///study.db"}
+    forms = {"url": settings["url"], "class": settings, "class as text": str(settings)}
+    started_in(tmp_path, forms[form], tmp_path / "sweep")
+    assert len(read(tmp_path / "sweep").trials) == 1
+
+
+def test_the_study_that_somebody_has_open_is_copied(maker: SweepMaker, tmp_path: Path) -> None:
+    """The engine has it open, whatever its storage asks for; and the report still shows one moment."""
+    started_in(tmp_path, "postgresql://me:***@nowhere/studies", tmp_path / "sweep")
+    sweep = read(tmp_path / "sweep", maker.study)
+    maker.trial({"optimizer.lr": 0.1}, 0.99)
+    assert (sweep.metrics, len(sweep.trials), len(sweep.study.trials)) == (("val/accuracy",), 3, 3)
