@@ -42,6 +42,7 @@ from async_optuna.slots import plan
 from async_optuna.space import ENUMERABLE, Space
 from async_optuna.storage import JOURNAL
 from async_optuna.study import kept_seed, open_study
+from async_optuna.terminal import tell_what_takes_long
 
 # Hydra's own name for the folder of a job.
 _SUBDIR = "${hydra.job.num}"
@@ -111,6 +112,8 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     enqueued = first_points(space, baseline, list(settings.enqueue), settings.enqueue_defaults)
 
     executor = build_executor(job, slots, settings)
+
+    tell_what_takes_long("loading the app for the trials, checking configs and data")
 
     def prepare(is_new: bool) -> dict[str, Any]:
         if is_new:
