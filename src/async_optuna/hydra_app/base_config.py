@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from async_optuna.hydra_app.first_points import Baseline
+from async_optuna.hydra_app.first_points import Baseline, near, with_conditions
 from async_optuna.passwords import without_passwords
 from async_optuna.space import Space
 from async_optuna.study_config import StudyConfig
@@ -25,17 +25,20 @@ def base_config(space: Space, baseline: Baseline, may_differ: Sequence[str]) -> 
 
     Absolute paths are left out, for on another machine they are others.
     """
-    searched = {parameter.name.lstrip("+"): parameter for parameter in space.every_parameter()}
-    given = [key.lstrip("+~").partition("@")[0] for key in space.fixed]
-    left_out = [key for key in (*may_differ, *given, *searched) if key and not baseline.is_group(key)]
+    branched = [key for branch in space.branches for key in branch.fixed]
+    searched = [parameter.name for parameter in space.every_parameter()]
+    set_by_trials = [key.lstrip("+~").partition("@")[0] for key in (*space.fixed, *branched, *searched)]
+    left_out = [key for key in (*may_differ, *set_by_trials) if key and not baseline.is_group(key)]
     values = _values(baseline.config, left_out)
     of_choices: dict[str, Any] = {}
     varying: set[str] = set()
-    for name, parameter in searched.items():
+    for parameter, conditions in with_conditions(space):
+        name = parameter.name
         if not baseline.is_group(name):
             continue
         choices = {
-            text: _values(baseline.with_groups({name: text}).config, left_out) for text in parameter.texts.values()
+            text: _values(baseline.compose(near(space, baseline, {**conditions, name: text})), left_out)
+            for text in parameter.texts.values()
         }
         first, *others = choices.values()
         varying |= values.keys() - first.keys()
