@@ -249,7 +249,7 @@ def summarise(runs: pd.DataFrame, command: str) -> dict[str, str]:
         "seeds": folds + ", ".join(map(str, runs["seed"].unique())),
         "val %": scores("val"),
         "test %": scores("test"),
-        "train seconds": spread("train_seconds", decimals=0),
+        "train seconds": spread("train_seconds", decimals=0 if runs["train_seconds"].mean() >= 10 else 2),
         "images/s": spread("images_per_second", decimals=0),
         "hardware": f"{first['device']}, {first['precision']}",
     }
