@@ -220,11 +220,12 @@ def become(request: dict[str, Any]) -> None:
 def become_program(words: list[str]) -> None:
     """Do what the interpreter does for `python <words>`."""
     options = []
-    while words[0] in ("-W", "-B", "-u"):
+    while words[0][:2] in ("-W", "-B", "-u"):
         option = words.pop(0)
-        if option == "-W":
-            options.append(words.pop(0))
+        if option[:2] == "-W":
+            options.append(option[2:] or words.pop(0))
     options += filter(None, os.environ.get("PYTHONWARNINGS", "").split(","))
+    options = [option for option in options if option != "ignore:resource_tracker"]  # of searches; none is forked here
     assert set(options) <= {"error"}, options
     if options:
         sys.warnoptions[:] = options

@@ -53,6 +53,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "cnnlab.callbacks.finetune": ({"cnnlab.blocks", "cnnlab.errors"}, {"hydra", "omegaconf", "optuna"}),
     # end only
     # only: sweep
+    "cnnlab.trial_metrics": ({"cnnlab.errors", "async_optuna.trial"}, {"torch", "lightning", "optuna"}),
     "cnnlab.callbacks.trial_report": ({"cnnlab.errors", "async_optuna.trial"}, {"hydra", "omegaconf", "optuna"}),
     # end only
     "cnnlab.loggers": ({"cnnlab.errors"}, {"hydra", "omegaconf", "optuna"}),

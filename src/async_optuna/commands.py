@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from async_optuna.passwords import without_passwords
+
 
 def python() -> str:
     """The command that starts this interpreter from the user's shell: `python` where it is the same, else a path."""
@@ -16,9 +18,9 @@ def python() -> str:
 
 
 def this_script(arguments: Iterable[str]) -> str:
-    """A command line that calls the running script with other arguments."""
+    """A command line that calls the running script with other arguments, less the passwords in them."""
     script = short_path(Path(sys.argv[0]).absolute()) if sys.argv[0] else ""
-    return " ".join([python(), shlex.quote(script), *map(shlex.quote, arguments)])
+    return " ".join([python(), shlex.quote(script), *map(shlex.quote, without_passwords(list(arguments)))])
 
 
 def short_path(path: Path) -> str:

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 500  # characters
+
 
 class SearchError(Exception):
     """A mistake in the input of a search, not in the program: it is shown as one line, without a stack trace."""
@@ -29,9 +31,15 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 def first_line(error: BaseException) -> str:
     """The first line of the message that is not blank, or the name of the error's class."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return shortened(line)
 
 
 def on_one_line(error: BaseException) -> str:
     """The whole message with its line breaks turned into spaces."""
-    return " ".join(str(error).split())
+    return shortened(" ".join(str(error).split()))
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning where it is longer than anybody reads, as an error with a whole tensor in it."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 40]} … ({len(text):,} characters)"

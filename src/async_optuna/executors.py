@@ -12,18 +12,28 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+from async_optuna import watchdog
 from async_optuna.errors import SearchError, is_told_in_one_line, on_one_line
+from async_optuna.forkserver import start, start_server
 from async_optuna.outcome import Outcome
+from async_optuna.signals import STOP_SIGNALS
 from async_optuna.slots import Slot
-from async_optuna.worker import Job, Task, become, die_with_parent, run, run_in_process
+from async_optuna.worker import Job, Task, become, die_with_parent, num_steps, run, run_in_process
 
-OnReport = Callable[[int, float, int], str | None]
+# A signal to all processes of a job may end a trial before this one hears of it: so long bad news is kept back, for a
+# trial that was stopped has not failed.
+_HEARING_SECONDS = 0.5
+
+# A trial that hangs writes down where before it is killed.
+_TRACE_SECONDS = 0.2
+
+OnReport = Callable[[int, float, int, int | None], str | None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,8 @@ class Executor(Protocol):
 
     Attributes:
         slots: all of them.
-        on_report: called with (number, value, step) for every report; its answer goes back to the trial.
+        on_report: called with (number, value, step, number of steps if known) for every report; its answer goes back
+            to the trial.
     """
 
     slots: Sequence[Slot]
@@ -61,6 +72,9 @@ class Executor(Protocol):
     def wait(self, seconds: float) -> Iterator[Ended]:
         """Serve running trials for up to so long, or until one ends; yield those that ended."""
 
+    def end(self, number: int, reason: str) -> Ended | None:
+        """End a trial that hangs: it has failed for that reason, unless it left an outcome. None if it has ended."""
+
     def stop(self, grace_seconds: float) -> Iterator[Ended]:
         """Ask all trials to end, then make them; yield every one that had not ended."""
 
@@ -74,6 +88,7 @@ class _Running:
     slot: Slot
     process: BaseProcess
     connection: Connection
+    began: float
 
 
 class ProcessExecutor:
@@ -94,21 +109,18 @@ class ProcessExecutor:
     ) -> None:
         self.slots = slots
         self.on_report: OnReport = _go_on
-        from multiprocessing.forkserver import ensure_running  # does not exist on Windows
-
         self._task = task
         self._bind = bind
         self._running: dict[int, _Running] = {}
+        self._bad_news: deque[tuple[float, Ended]] = deque()
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["__main__", "async_optuna.worker", *preload])
-        with _thread_limit(slots[0].num_threads), _ctrl_c_ignored():
-            ensure_running()
+        start_server(self._context, ["async_optuna.worker", *preload], slots[0].num_threads)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         here, there = self._context.Pipe()
         process = self._context.Process(target=_call_and_send, args=(there, dict(os.environ), function, arguments))
         try:
-            _start(process)
+            start(process)
             there.close()
             result, error = here.recv()
         except EOFError:
@@ -134,25 +146,46 @@ class ProcessExecutor:
         job = replace(job, environment={**share, **os.environ, **job.environment})
         task = self._bind(job) if self._bind else self._task
         process = self._context.Process(target=run_in_process, args=(task, job, there), name=f"trial-{job.number}")
-        _start(process)
+        start(process)
+        watchdog.watch(process.pid or 0)
         there.close()
-        self._running[job.number] = _Running(job, slot, process, here)
+        self._running[job.number] = _Running(job, slot, process, here, time.monotonic())
 
     def wait(self, seconds: float) -> Iterator[Ended]:
+        if self._bad_news:
+            seconds = min(seconds, _HEARING_SECONDS)
         if not self._running:
             time.sleep(seconds)
-            return
         waited_for: dict[Any, _Running] = {}
         for running in self._running.values():
             waited_for[running.process.sentinel] = running
             if not running.connection.closed:
                 waited_for[running.connection] = running
-        for ready in wait(list(waited_for), seconds):
+        for ready in wait(list(waited_for), seconds) if waited_for else ():
             running = waited_for[ready]
             if isinstance(ready, Connection):
                 self._answer(running)
             elif running.job.number in self._running:
-                yield self._collect(running)
+                ended = self._collect(running)
+                if ended.outcome is not None and ended.outcome.state != "FAIL":
+                    yield ended
+                else:
+                    self._bad_news.append((time.monotonic(), ended))
+        while self._bad_news and time.monotonic() - self._bad_news[0][0] >= _HEARING_SECONDS:
+            yield self._bad_news.popleft()[1]
+
+    def end(self, number: int, reason: str) -> Ended | None:
+        if number not in self._running:
+            return None
+        running = self._running[number]
+        outcome = Outcome.read(running.job.folder)  # it may hang on its way out
+        with suppress(ProcessLookupError):
+            os.kill(running.process.pid or 0, signal.SIGQUIT)
+        time.sleep(_TRACE_SECONDS)
+        self._kill_group(running, signal.SIGKILL)
+        running.process.kill()
+        failed = Outcome("FAIL", reason=reason, seconds=time.monotonic() - running.began)
+        return replace(self._collect(running), outcome=outcome or failed)
 
     def stop(self, grace_seconds: float) -> Iterator[Ended]:
         self._signal(signal.SIGTERM)
@@ -162,6 +195,8 @@ class ProcessExecutor:
         self.kill()
         for running in list(self._running.values()):
             yield self._collect(running)
+        while self._bad_news:
+            yield self._bad_news.popleft()[1]
 
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
@@ -170,11 +205,11 @@ class ProcessExecutor:
 
     def _answer(self, running: _Running) -> None:
         try:
-            value, step = running.connection.recv()
+            value, step, num_steps = running.connection.recv()
         except (EOFError, OSError):  # it died; its sentinel says so
             running.connection.close()
             return
-        answer = self.on_report(running.job.number, value, step)
+        answer = self.on_report(running.job.number, value, step, num_steps)
         with suppress(OSError):
             running.connection.send(answer)
 
@@ -183,6 +218,7 @@ class ProcessExecutor:
         del self._running[running.job.number]
         running.connection.close()
         self._kill_group(running, signal.SIGKILL)  # what the trial may have started itself
+        watchdog.forget(running.process.pid or 0)
         code = running.process.exitcode
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"gone with exit status {code}"
         running.process.close()
@@ -217,7 +253,7 @@ class InlineExecutor:
 
     def start(self, slot: Slot, job: Job) -> None:
         self._current = (job, slot)
-        outcome = run(self._task, job, lambda value, step: self.on_report(job.number, value, step))
+        outcome = run(self._task, job, lambda value, step: self.on_report(job.number, value, step, num_steps()))
         self._current = None
         self._ended.append(Ended(job.number, slot, outcome))
 
@@ -231,6 +267,9 @@ class InlineExecutor:
         while self._ended:
             yield self._ended.popleft()
 
+    def end(self, number: int, reason: str) -> Ended | None:
+        return None  # nobody is there to end it while it runs
+
     def stop(self, grace_seconds: float) -> Iterator[Ended]:
         while self._ended:
             yield self._ended.popleft()
@@ -243,24 +282,16 @@ class InlineExecutor:
         """Nothing outlives this process."""
 
 
-def _go_on(number: int, value: float, step: int) -> None:
+def _go_on(number: int, value: float, step: int, num_steps: int | None) -> None:
     """Before a search listens, every trial may go on."""
-
-
-def _start(process: BaseProcess) -> None:
-    try:
-        process.start()
-    except (EOFError, OSError) as error:
-        reason = str(error) or type(error).__name__
-        raise SearchError(
-            f"no process can be forked for a trial ({reason}); does a module of hydra.sweeper.preload fail above?"
-        ) from error
 
 
 def _call_and_send(
     connection: Connection, environment: dict[str, str], function: Callable[..., Any], arguments: Sequence[Any]
 ) -> None:
     os.setsid()
+    for signum in STOP_SIGNALS:
+        signal.signal(signum, signal.SIG_DFL)
     become(environment)
     threading.Thread(target=die_with_parent, daemon=True).start()
     try:
@@ -271,29 +302,3 @@ def _call_and_send(
         else:
             traceback.print_exc()
             connection.send((None, f"{type(error).__name__}: {on_one_line(error)}"))
-
-
-@contextmanager
-def _thread_limit(num_threads: int) -> Iterator[None]:
-    """Numeric libraries read their number of threads when they are first loaded, which the preloading process does."""
-    name = "OMP_NUM_THREADS"
-    was_set = name in os.environ
-    os.environ.setdefault(name, str(num_threads))
-    try:
-        yield
-    finally:
-        if not was_set:
-            del os.environ[name]
-
-
-@contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    """The terminal sends Ctrl-C to every process; what is started here leaves it to this one, even while it imports."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)

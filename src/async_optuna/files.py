@@ -5,6 +5,9 @@ which the `filelock` package cannot: a trial's folder is locked by the trial its
 """
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -32,6 +35,24 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def rights_of(folder: Path) -> Iterator[None]:
+    """Give the group all rights to new files and folders, if the folder that they are for is shared within a group.
+
+    It is where the group may write into it, or where it is not there yet, into the folder that it will be made in.
+    The umask of one user would otherwise hide locks, trials and their results from the others.
+    """
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    mode = nearest.stat().st_mode
+    own = os.umask(0o077)
+    is_shared = mode & stat.S_IWGRP and not mode & stat.S_ISVTX  # not /tmp, where each user has his own files
+    os.umask(own & ~stat.S_IRWXG if is_shared else own)
+    try:
+        yield
+    finally:
+        os.umask(own)
+
+
 class FileLock:
     """An exclusive lock between processes on a file or folder. Where the system has none (Windows) it never waits."""
 
@@ -48,7 +69,10 @@ class FileLock:
         if not AVAILABLE and self.path.is_dir():
             return True  # Windows opens no folders
         flags = os.O_RDONLY if self.path.is_dir() else os.O_RDWR | os.O_CREAT
-        descriptor = os.open(self.path, flags, 0o666)
+        try:
+            descriptor = os.open(self.path, flags, 0o666)
+        except PermissionError:  # a file of another user, who lets others only read
+            descriptor = os.open(self.path, os.O_RDONLY)
         if AVAILABLE:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -79,12 +103,17 @@ class FileLock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock on `path`; nothing can be held where nothing is."""
-    if not path.exists():
-        return False
+    """Whether a living process holds the lock on `path`; nothing can be held where nothing is.
+
+    What another user keeps to himself counts as held: who may not look does not know.
+    """
     lock = FileLock(path)
     try:
+        if not path.exists():
+            return False
         free = lock.acquire(wait=False)
+    except PermissionError:
+        return True
     except OSError:  # a file system without locks, or one that locks no folders (NFS): nothing can be held there
         return False
     lock.release()

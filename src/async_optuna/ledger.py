@@ -1,5 +1,6 @@
 """Keeps account of the trials of a study: which ones count, which ones are lost, and which one runs next."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,13 +38,17 @@ class Claim:
 
 @dataclass
 class Counts:
-    """The number of trials in each state. An interrupted trial has no result, and n_trials does not include it."""
+    """The number of trials in each state. An interrupted trial has no result, and n_trials does not include it.
+
+    Infeasible ones are complete, but miss a constraint and cannot be the best.
+    """
 
     complete: int = 0
     pruned: int = 0
     failed: int = 0
     interrupted: int = 0
     running: int = 0
+    infeasible: int = 0
 
     @property
     def finished(self) -> int:
@@ -83,7 +88,7 @@ class Ledger:
         self._max_retries = max_retries
         self._is_shared = is_shared
         self._extend = extend
-        self._size = None if extend else space.size()
+        self.size = None if extend else space.size()
         self._storage: BaseStorage = storage_of(study)
         self._study_id = id_of_study(study)
         self._lock = FileLock(sweep_dir / ".lock")
@@ -94,6 +99,10 @@ class Ledger:
         self._retried: set[int] = set()
         self.best: FrozenTrial | None = None
         self.first_failure: FrozenTrial | None = None
+        self.num_since_best = 0  # finished trials that were not better
+        self.trial_seconds = 0.0  # of all trials, interrupted ones too
+        # Trials whose controller is gone and whose process still lives, and since when that is seen.
+        self.orphans: dict[int, float] = {}
         with self._lock:
             self._owner = Owner(sweep_dir, study, is_shared)
 
@@ -139,9 +148,9 @@ class Ledger:
 
     def is_exhausted(self) -> bool:
         """Whether every point of a finite space was run, is running or waits to be run."""
-        if self._size is None:
+        if self.size is None:
             return False
-        return len(self._seen) >= self._size and not self._waiting()
+        return len(self._seen) >= self.size and not self._waiting()
 
     def is_seen(self, point: Point) -> bool:
         return identity(point) in self._seen
@@ -182,20 +191,19 @@ class Ledger:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         if self._storage.get_trial(trial_id).state.is_finished():
             return
-        self._storage.set_trial_user_attr(trial_id, "seconds", round(outcome.seconds, 3))
-        if outcome.reason:
-            self._storage.set_trial_user_attr(trial_id, "reason", outcome.reason)
+        outcome.record(self._storage, trial_id)
         state = TrialState[outcome.state]
         self.study.tell(number, outcome.values if state == TrialState.COMPLETE else None, state, skip_if_finished=True)
 
-    def lose(self, number: int, reason: str, uses_a_retry: bool) -> bool:
+    def lose(self, number: int, reason: str, uses_a_retry: bool, seconds: float = 0.0) -> bool:
         """Note that a trial's process died without a result; return whether the point will be run again.
 
         Args:
             uses_a_retry: whether it died by itself; then after max_retries it is a failure like any other.
+            seconds: how long it ran.
         """
         with self._lock:
-            return self._bury(number, reason, uses_a_retry)
+            return self._bury(number, reason, uses_a_retry, seconds)
 
     def leave(self) -> None:
         with self._lock:
@@ -228,14 +236,19 @@ class Ledger:
         if not trial.state.is_finished():
             return
         self._open.discard(trial.number)
+        self.trial_seconds += trial.user_attrs.get("seconds", 0.0)
+        self.num_since_best += trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
         if interrupted:
             self.counts.interrupted += 1
             if trial.number not in self._retried and trial.user_attrs.get("retry", True):
                 self._lost[trial.number] = trial
         elif trial.state == TrialState.COMPLETE:
             self.counts.complete += 1
-            if len(self.study.directions) == 1 and self._is_better(trial):
+            if "infeasible" in trial.user_attrs:
+                self.counts.infeasible += 1
+            elif len(self.study.directions) == 1 and self._is_better(trial):
                 self.best = trial
+                self.num_since_best = 0
         elif trial.state == TrialState.PRUNED:
             self.counts.pruned += 1
         else:
@@ -265,7 +278,9 @@ class Ledger:
                 continue
             folder = self.sweep_dir / str(number)
             if is_held(folder):
-                continue  # its process is still on the way out
+                self.orphans.setdefault(number, time.monotonic())  # its process is still on the way out
+                continue
+            self.orphans.pop(number, None)
             outcome = Outcome.read(folder)
             if outcome is not None:
                 self.finish(number, outcome)
@@ -277,7 +292,7 @@ class Ledger:
         for lost in list(self._lost.values()):
             self._run_again(lost)
 
-    def _bury(self, number: int, reason: str, uses_a_retry: bool) -> bool:
+    def _bury(self, number: int, reason: str, uses_a_retry: bool, seconds: float) -> bool:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         trial = self._storage.get_trial(trial_id)
         if trial.state.is_finished():  # somebody took this controller for dead
@@ -285,9 +300,10 @@ class Ledger:
         retries = trial.user_attrs.get("retries", 0)
         if uses_a_retry and retries >= self._max_retries:
             times = f"{retries + 1} times" if retries else "once"
-            self.finish(number, Outcome("FAIL", reason=f"{reason} ({times}; no retry left)"))
+            self.finish(number, Outcome("FAIL", reason=f"{reason} ({times}; no retry left)", seconds=seconds))
             return False
         self._storage.set_trial_user_attr(trial_id, "retries", retries + uses_a_retry)
+        self._storage.set_trial_user_attr(trial_id, "seconds", round(seconds, 3))
         self._interrupt(number, reason)
         self.refresh()
         for lost in list(self._lost.values()):

@@ -9,6 +9,9 @@ from optuna.storages import BaseStorage
 # The system attribute in which Optuna keeps the parameters of an enqueued trial until it runs.
 ENQUEUED_PARAMS = "fixed_params"
 
+# Before the name of each system attribute that holds a constraint; samplers read those from Optuna 5 on.
+CONSTRAINT = "constraints:"
+
 
 def storage_of(study: Study) -> BaseStorage:
     """The storage of a study, with the cache that the study itself reads through."""

@@ -1,10 +1,16 @@
 """The outcome of a trial, which its process writes into a file before it ends."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from optuna.storages import BaseStorage
+
+from async_optuna.errors import shortened
 from async_optuna.files import write_atomically
+from async_optuna.optuna_internals import CONSTRAINT
+from async_optuna.trial import METRIC
 
 FILE = "trial.json"
 
@@ -18,20 +24,48 @@ class Outcome:
         values: the objectives, of a complete trial.
         reason: why it was pruned or failed.
         seconds: how long it ran.
+        user_attrs, metrics: what the task has set.
+        constraints: by how much it misses each constraint; at most 0 where it does not.
+        infeasible: which constraints it misses, in words; "" for none.
     """
 
     state: str
     values: list[float] | None = None
     reason: str = ""
     seconds: float = 0.0
+    user_attrs: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    constraints: dict[str, float] = field(default_factory=dict)
+    infeasible: str = ""
+
+    def __post_init__(self) -> None:
+        self.reason = shortened(self.reason)
 
     def write(self, folder: Path) -> None:
         write_atomically(folder / FILE, (json.dumps(asdict(self)) + "\n").encode())
 
     @classmethod
     def read(cls, folder: Path) -> "Outcome | None":
-        """Return what a trial's process wrote, None if it died before."""
+        """Return what a trial's process wrote, None if it died before.
+
+        Raises:
+            PermissionError: if another user hides it, which does not mean that there is nothing.
+        """
         try:
             return cls(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+        except PermissionError:
+            raise
         except (OSError, ValueError, TypeError):
             return None
+
+    def record(self, storage: BaseStorage, trial_id: int) -> None:
+        """Write into the study what belongs to a trial beside its state and value."""
+        attributes = {**self.user_attrs, **{METRIC + name: value for name, value in self.metrics.items()}}
+        attributes["seconds"] = round(self.seconds, 3)
+        for name in ("reason", "infeasible"):
+            if text := getattr(self, name):
+                attributes[name] = text
+        for name, value in attributes.items():
+            storage.set_trial_user_attr(trial_id, name, value)
+        for name, value in self.constraints.items():
+            storage.set_trial_system_attr(trial_id, CONSTRAINT + name, value)

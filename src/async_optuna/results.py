@@ -13,6 +13,9 @@ from async_optuna.ledger import Ledger
 
 FILE = "optimization_results.yaml"
 
+# Those of every search; other numbers are told only where there are any.
+_STATES = ("complete", "pruned", "failed", "interrupted", "running")
+
 
 class Results:
     """Writes the results of a study into its folder.
@@ -53,13 +56,14 @@ class Results:
             "storage": self._storage,
             "metrics": self._metric_names,
             "directions": [direction.name.lower() for direction in study.directions],
-            "counts": asdict(self._ledger.counts),
+            "counts": {name: count for name, count in asdict(self._ledger.counts).items() if count or name in _STATES},
         }
         best = self._ledger.best
         if len(study.directions) > 1:
             content["solutions"] = [
                 {"params": dict(trial.params), "values": list(trial.values)} | _whereabouts(trial)
                 for trial in sorted(study.best_trials, key=lambda trial: trial.number)
+                if "infeasible" not in trial.user_attrs
             ]
         elif best is not None:
             place = _whereabouts(best)

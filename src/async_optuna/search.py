@@ -1,43 +1,25 @@
 """The loop of a search: it fills free slots, answers running trials, records those that ended, and stops cleanly."""
 
-import os
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from types import FrameType
+from collections.abc import Callable, Sequence
 
+from async_optuna.constraints import Constraints
 from async_optuna.errors import SearchError
 from async_optuna.executors import Ended, Executor, InlineExecutor
 from async_optuna.ledger import Claim, Ledger
+from async_optuna.limits import Limits, LimitsOfASearch
+from async_optuna.output import say
+from async_optuna.overtime import Overtime
 from async_optuna.results import Results
+from async_optuna.signals import Stopped, StopRequest
+from async_optuna.slot_count import FreeSlots
 from async_optuna.slots import Slot
 from async_optuna.status import Status
-from async_optuna.worker import TRACEBACK, Job
-
-STOP_FILE = "STOP"
-
-# A rate means something only once there are a few trials to take it of.
-_TRIALS_FOR_A_RATE = 10
+from async_optuna.worker import Job
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a search ends before its trials are done.
-
-    Attributes:
-        timeout_seconds: no trial is started after that; None: no limit.
-        max_failure_rate: share of failed among finished trials, looked at from the tenth on; 0.0: not one may fail.
-    """
-
-    timeout_seconds: float | None = None
-    max_failure_rate: float = 0.0
+_GONE_SECONDS = 2.0
 
 
 class Search:
@@ -45,6 +27,8 @@ class Search:
 
     Args:
         describe: turns a claim into the overrides its job is given in that slot.
+        constraints: the search's limits to metrics.
+        step_name: what a trial reports after, such as an epoch.
     """
 
     def __init__(
@@ -54,20 +38,33 @@ class Search:
         results: Results,
         limits: Limits,
         describe: Callable[[Claim, Slot], Sequence[str]],
+        constraints: Constraints | None = None,
+        step_name: str = "step",
     ) -> None:
         self._ledger = ledger
         self._executor = executor
         self._results = results
-        self._limits = limits
+        self._limits = LimitsOfASearch(limits, ledger)
         self._describe = describe
+        self._constraints = constraints or Constraints()
         self._claims: dict[int, Claim] = {}
-        self._free = list(reversed(executor.slots))
-        self._stopped_by: int | None = None
+        self._stop = StopRequest()
         self._was_cut_short = False
+        self._orphans_told: set[int] = set()
         self._written_at = 0.0
         executor.on_report = self._report
-        ledger.refresh()
-        self._status = Status(ledger.n_trials, len(executor.slots), ledger.counts.finished)
+        self._overtime = Overtime(limits.trial_timeout_seconds, limits.no_report_seconds, limits.timeout_seconds)
+        self._overtime.learn(ledger.refresh())
+        self._status = Status(
+            ledger.study.study_name,
+            ledger.n_trials,
+            len(executor.slots),
+            ledger.counts.finished,
+            step_name,
+            limits.timeout_seconds,
+        )
+        can_grow = not isinstance(executor, InlineExecutor)
+        self._free = FreeSlots(executor.slots, ledger.sweep_dir, can_grow, self._status.say)
 
     def run(self) -> None:
         """Run trials until enough have finished.
@@ -77,12 +74,11 @@ class Search:
             SearchError: if too many trials failed.
         """
         self._results.write()
-        deadline = time.monotonic() + (self._limits.timeout_seconds or float("inf"))
         why = ""
         try:
-            with self._signals_noted():
+            with self._stop.noted(raises=self._runs_a_trial_itself, kill=self._executor.kill):
                 try:
-                    why = self._run_until(deadline)
+                    why = self._run_until_enough()
                 except Stopped:
                     pass
                 finally:
@@ -96,26 +92,24 @@ class Search:
         finally:
             self._status.close()
         self._conclude()
-        if self._stopped_by is not None:
-            raise Stopped(self._stopped_by)
+        if self._stop.signum is not None:
+            raise Stopped(self._stop.signum)
         if why:
-            print(why)
-        self._check_failures(at_the_end=True)
+            say(why)
+        self._limits.check_failures(at_the_end=True)
 
     def _conclude(self) -> None:
         self._ledger.refresh()
         self._results.write()
         self._ledger.leave()
 
-    def _run_until(self, deadline: float) -> str:
+    def _run_until_enough(self) -> str:
         """Return why no further trial was started, "" if enough have finished."""
-        while self._stopped_by is None:
-            why = self._why_no_more(deadline)
-            while self._free and not why and self._stopped_by is None:
-                claim = self._ledger.claim()
-                if claim is None:
-                    break
-                self._start(claim)
+        while self._stop.signum is None:
+            why = self._limits.why_no_more(self._overtime.seconds())
+            self._free.look()
+            if not why:
+                self._fill_slots()
             counts = self._ledger.counts
             if not self._claims and (why or counts.finished >= self._ledger.n_trials):
                 return why
@@ -123,39 +117,70 @@ class Search:
                 return f"all {counts.finished} points of the space have been run: there is nothing left to try"
             for ended in self._executor.wait(_POLL_SECONDS):
                 self._settle(ended)
-            self._status.show(counts, self._ledger.best)
+            self._end_hanging()
+            self._tell_of_orphans()
+            self._status.show(counts, self._ledger.best, why or ("" if self._free.wanted else "paused"))
         return ""
 
-    def _start(self, claim: Claim) -> None:
-        slot = self._free.pop()
+    def _fill_slots(self) -> None:
+        while self._stop.signum is None and (slot := self._free.take()) is not None:
+            claim = self._ledger.claim()
+            if claim is None:
+                self._free.give_back(slot)
+                return
+            self._start(claim, slot)
+
+    def _tell_of_orphans(self) -> None:
+        """Say what is waited for, unless it ends at once, as trials of a killed search do."""
+        now = time.monotonic()
+        for number, since in self._ledger.orphans.items():
+            if number not in self._orphans_told and now - since > _GONE_SECONDS:
+                self._orphans_told.add(number)
+                folder = self._ledger.sweep_dir / str(number)
+                self._status.say(
+                    f"trial {number}  still runs in {folder}, though its search is gone: waiting for its end"
+                )
+
+    def _start(self, claim: Claim, slot: Slot) -> None:
         self._claims[claim.number] = claim
         overrides = self._describe(claim, slot)
         num_values = len(self._ledger.study.directions)
         claim.trial.set_user_attr("slot", slot.index)
+        self._overtime.begins(claim.number)
+        self._status.begins(claim)
         try:
-            self._executor.start(slot, Job(claim.number, overrides, claim.folder, num_values, slot.environment))
+            job = Job(claim.number, overrides, claim.folder, num_values, slot.environment, self._constraints)
+            self._executor.start(slot, job)
         except SearchError:
             self._ledger.lose(self._claims.pop(claim.number).number, "it could not be started", uses_a_retry=False)
             raise
 
     def _settle(self, ended: Ended) -> None:
         claim = self._claims.pop(ended.number)
-        self._free.append(ended.slot)
+        seconds = self._overtime.ends(ended.number)
+        self._free.give_back(ended.slot)
         again = False
+        is_cut_short = self._was_cut_short or self._stop.signum is not None
         # An exception after the request to stop says nothing about the point: clean-up code may hide the true reason.
-        if self._was_cut_short and (ended.outcome is None or ended.outcome.state == "FAIL"):
-            self._ledger.lose(ended.number, "the search was stopped", uses_a_retry=False)
+        if is_cut_short and (ended.outcome is None or ended.outcome.state == "FAIL"):
+            self._ledger.lose(ended.number, "the search was stopped", uses_a_retry=False, seconds=seconds)
             return
         if ended.outcome is not None:
             self._ledger.finish(ended.number, ended.outcome)
         else:
-            again = self._ledger.lose(ended.number, ended.reason, uses_a_retry=True)
+            again = self._ledger.lose(ended.number, ended.reason, uses_a_retry=True, seconds=seconds)
         self._ledger.refresh()
         self._status.ended(claim, ended, self._ledger.counts, self._ledger.best, again)
         is_best = self._ledger.best is not None and self._ledger.best.number == ended.number
         if is_best or time.monotonic() - self._written_at > 1:
             self._results.write()
             self._written_at = time.monotonic()
+
+    def _end_hanging(self) -> None:
+        for number, reason in self._overtime.hanging():
+            ended = self._executor.end(number, reason)
+            if ended is not None:
+                self._settle(ended)
 
     def _stop_trials(self) -> None:
         """End what still runs, which is nothing unless the search was cut short."""
@@ -165,72 +190,10 @@ class Search:
             for ended in self._executor.stop(_GRACE_SECONDS):
                 self._settle(ended)
 
-    def _report(self, number: int, value: float, step: int) -> str | None:
+    def _runs_a_trial_itself(self) -> bool:
+        return isinstance(self._executor, InlineExecutor) and self._executor.is_running
+
+    def _report(self, number: int, value: float, step: int, num_steps: int | None = None) -> str | None:
+        self._overtime.reports(number)
+        self._status.reports(number, value, step, num_steps)
         return self._ledger.report(self._claims[number], value, step)
-
-    def _why_no_more(self, deadline: float) -> str:
-        if (self._ledger.sweep_dir / STOP_FILE).exists():
-            return f"stopped by the file {self._ledger.sweep_dir / STOP_FILE}; remove it to go on"
-        if time.monotonic() > deadline:
-            return f"the time budget of {self._limits.timeout_seconds:g} s is used up; the same command goes on"
-        self._check_failures()
-        return ""
-
-    def _check_failures(self, at_the_end: bool = False) -> None:
-        counts, rate = self._ledger.counts, self._limits.max_failure_rate
-        if not counts.failed:
-            return
-        if at_the_end and counts.failed == counts.finished:
-            raise SearchError(f"all {counts.failed} trials failed; the first: {self._first_failure()}")
-        enough = counts.finished >= _TRIALS_FOR_A_RATE or rate == 0.0
-        if enough and counts.failed / counts.finished > rate:
-            failure = self._first_failure(with_traceback=True)
-            raise SearchError(
-                f"{counts.failed} of {counts.finished} trials failed, more than "
-                f"hydra.sweeper.max_failure_rate={rate:g} allows; the first: {failure}"
-            )
-
-    def _first_failure(self, with_traceback: bool = False) -> str:
-        trial = self._ledger.first_failure
-        if trial is None:
-            return "unknown"
-        folder = self._ledger.sweep_dir / str(trial.number)
-        if with_traceback and (folder / TRACEBACK).is_file():
-            print((folder / TRACEBACK).read_text(encoding="utf-8"), file=sys.stderr)
-        return f"trial {trial.number}: {trial.user_attrs.get('reason', 'no reason given')} ({folder})"
-
-    @contextmanager
-    def _signals_noted(self) -> Iterator[None]:
-        """Note the first signal to stop for the loop to see; raising in the middle of a claim would lose a trial.
-
-        The second one ends everything at once.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def note(signum: int, frame: FrameType | None) -> None:
-            if self._stopped_by is not None:
-                self._executor.kill()
-                os._exit(128 + signum)
-            self._stopped_by = signum
-            if isinstance(self._executor, InlineExecutor) and self._executor.is_running:
-                raise Stopped(signum)
-
-        signums = [signal.SIGINT, signal.SIGTERM]
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is under nohup
-            signums.append(signal.SIGHUP)
-        previous = {signum: signal.signal(signum, note) for signum in signums}
-        try:
-            yield
-        finally:
-            for signum, handler in previous.items():
-                signal.signal(signum, handler)
-
-
-class Stopped(BaseException):
-    """The search was stopped by a signal, and nothing runs any more."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by signal {signum}")
-        self.signum = signum

@@ -6,14 +6,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    distribution_to_json,
-)
+from optuna.distributions import BaseDistribution, distribution_to_json
 
+from async_optuna.distributions import is_continuous, nearest_step, num_values, plain_text, short, values_of
 from async_optuna.errors import SearchError
 
 # The points of a finite space up to this size are remembered: none is run twice, and the search ends after the last.
@@ -40,7 +35,7 @@ class Parameter:
     prefix: str = ""
 
     def text(self, value: Any) -> str:
-        return self.texts.get(_kind_and_value(value)) or _plain_text(value)
+        return self.texts.get(_kind_and_value(value)) or plain_text(value)
 
     def override(self, value: Any) -> str:
         return f"{self.prefix}{self.name}={self.text(value)}"
@@ -81,7 +76,7 @@ class Space:
         while True:
             for parameter in parameters:
                 if parameter.name not in texts and parameter.name not in overrides:
-                    value = choose(parameter)
+                    value = nearest_step(parameter.distribution, choose(parameter))
                     point[parameter.name] = value
                     texts[parameter.name] = parameter.text(value)
                     overrides[parameter.name] = parameter.override(value)
@@ -95,14 +90,15 @@ class Space:
 
     def points(self) -> Iterator[Point]:
         """Every point of a finite space in order, the last parameter changing fastest."""
-        beginnings: list[list[Any]] = [[]]
-        while beginnings:
-            beginning = beginnings.pop()
-            point, next_parameter = self._begin(beginning)
-            if next_parameter is None:
-                yield point
-            else:
-                beginnings.extend([*beginning, value] for value in reversed(_values(next_parameter.distribution)))
+        return self._points_from([])
+
+    def _points_from(self, beginning: list[Any]) -> Iterator[Point]:
+        point, next_parameter = self._begin(beginning)
+        if next_parameter is None:
+            yield point
+        else:
+            for value in values_of(next_parameter.distribution):
+                yield from self._points_from([*beginning, value])
 
     def _begin(self, values: list[Any]) -> tuple[Point, Parameter | None]:
         """The point that begins with these values, and the first parameter that they leave open."""
@@ -113,18 +109,22 @@ class Space:
             for value in given:
                 return value
             left_open.append(parameter)
-            return _values(parameter.distribution)[0]
+            return next(iter(values_of(parameter.distribution)))
 
         point, _ = self.walk(choose)
         return point, left_open[0] if left_open else None
 
+    def every_parameter(self) -> list[Parameter]:
+        """Those of the branches included."""
+        return [*self.parameters, *(parameter for branch in self.branches for parameter in branch.parameters)]
+
     def size(self) -> int | None:
-        """The number of points, None if it is infinite or beyond counting."""
-        every = [*self.parameters, *(parameter for branch in self.branches for parameter in branch.parameters)]
-        if any(_is_continuous(parameter.distribution) for parameter in every):
+        """The number of points, None if it is infinite, beyond counting, or if no point differs from another."""
+        every = self.every_parameter()
+        if not every or any(is_continuous(parameter.distribution) for parameter in every):
             return None
         if not self.branches:
-            count = math.prod(len(_values(parameter.distribution)) for parameter in self.parameters)
+            count = math.prod(num_values(parameter.distribution) for parameter in self.parameters)
             return count if count <= ENUMERABLE else None
         count = sum(1 for _ in islice(self.points(), ENUMERABLE + 1))
         return count if count <= ENUMERABLE else None
@@ -147,7 +147,7 @@ class Space:
         """Raise SearchError where Optuna could not hold the space in one study."""
         kinds: dict[str, tuple[Any, ...]] = {}
         known = {parameter.name for parameter in self.parameters} | set(self.fixed)
-        for parameter in [*self.parameters, *(p for branch in self.branches for p in branch.parameters)]:
+        for parameter in self.every_parameter():
             distribution = parameter.distribution
             now = (type(distribution), getattr(distribution, "choices", None), getattr(distribution, "log", None))
             if kinds.setdefault(parameter.name, now) != now:
@@ -170,27 +170,15 @@ class Space:
 
 
 def identity(point: Point) -> tuple[Any, ...]:
-    """A key that is equal for equal points, in whatever order their values were chosen; True and 1 are different."""
-    return tuple((name, *_kind_and_value(point[name])) for name in sorted(point))
+    """A key that is equal for equal points, in whatever order their values were chosen; True and 1 are different.
+
+    So are two floats that differ by rounding only: 0.1 + 2 * 0.1, which is not quite 0.3, is that step of a range.
+    """
+    return tuple((name, *_kind_and_value(_rounded(point[name]))) for name in sorted(point))
 
 
-def in_words(distribution: BaseDistribution) -> str:
-    """The distribution in Hydra's sweep syntax, where a range excludes its stop."""
-    if isinstance(distribution, CategoricalDistribution):
-        return f"choice({', '.join(map(_plain_text, distribution.choices))})"
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    low, high, step = distribution.low, distribution.high, distribution.step
-    if step is None:
-        text = f"interval({_short(low)}, {_short(high)})"
-    elif step == 1 and isinstance(distribution, IntDistribution):
-        text = f"int(interval({low}, {high}))"
-    else:
-        text = f"range({_short(low)}, {_short(high + step)}, {_short(step)})"
-    return f"tag(log, {text})" if distribution.log else text
-
-
-def _short(number: float) -> str:
-    return f"{number:.12g}"
+def _rounded(value: Any) -> Any:
+    return float(short(value)) if isinstance(value, float) else value
 
 
 def _kind_and_value(value: Any) -> tuple[str, Any]:
@@ -200,25 +188,3 @@ def _kind_and_value(value: Any) -> tuple[str, Any]:
 def choice_texts(pairs: Iterable[tuple[Any, str]]) -> dict[tuple[str, Any], str]:
     """Texts of choices by value, keeping 1, 1.0 and True apart."""
     return {_kind_and_value(value): text for value, text in pairs}
-
-
-def _plain_text(value: Any) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _is_continuous(distribution: BaseDistribution) -> bool:
-    return isinstance(distribution, FloatDistribution) and distribution.step is None and not distribution.single()
-
-
-def _values(distribution: BaseDistribution) -> list[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        return list(range(distribution.low, distribution.high + 1, distribution.step))
-    assert isinstance(distribution, FloatDistribution)
-    if distribution.step is None:
-        return [distribution.low]
-    count = round((distribution.high - distribution.low) / distribution.step) + 1
-    return [distribution.low + index * distribution.step for index in range(count)]

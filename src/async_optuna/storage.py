@@ -1,5 +1,6 @@
 """Opens the storage of a study: a journal file in the sweep folder, or any Optuna storage."""
 
+import io
 import json
 import os
 import time
@@ -51,7 +52,9 @@ def open_journal(path: Path) -> JournalStorage:
     try:
         lock = _JournalLock(path)
         with lock:
-            _cut_torn_tail(path)
+            if path.is_file():
+                with path.open("r+b", buffering=0) as file:
+                    _cut_torn_tail(file, path)
         return JournalStorage(_JournalFile(path, lock))
     except OSError as error:
         raise SearchError(
@@ -64,10 +67,12 @@ def open_journal(path: Path) -> JournalStorage:
 
 
 class _JournalFile(JournalFileBackend):
-    """Waits for the disk only where a trial begins or ends; the lines between get there with the next that does.
+    """Writes whole lines or nothing, and waits for the disk only where a trial begins or ends.
 
-    Optuna writes a line for every parameter, attribute and report, and would wait for each. A power cut may now take
-    some of those of a trial that it interrupts anyway; a killed process takes none.
+    A full disk takes the first half of a line: what was written of it is cut off again, and so is what others have left
+    of theirs, for the next line would be glued to it. Optuna writes a line for every parameter, attribute and report,
+    and would wait for each; here they get to the disk with the next that is waited for. A power cut may take some of
+    those of a trial that it interrupts anyway; a killed process takes none.
     """
 
     def __init__(self, path: Path, lock: "_JournalLock") -> None:
@@ -77,11 +82,16 @@ class _JournalFile(JournalFileBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with self._kernel_lock, self._path.open("ab") as file:
-            file.write(lines.encode())
-            file.flush()
-            if any("trial_id" not in log or "state" in log for log in logs):
-                os.fsync(file.fileno())
+        with self._kernel_lock, self._path.open("r+b", buffering=0) as file:  # a buffer would be written once more
+            _cut_torn_tail(file, self._path)
+            size = file.seek(0, os.SEEK_END)
+            try:
+                _write_whole(file, lines.encode())
+                if any("trial_id" not in log or "state" in log for log in logs):
+                    os.fsync(file.fileno())
+            except BaseException:
+                file.truncate(size)
+                raise
 
 
 class _JournalLock(JournalFileOpenLock):
@@ -111,25 +121,35 @@ class _JournalLock(JournalFileOpenLock):
         self.release()
 
 
-def _cut_torn_tail(path: Path) -> None:
-    if not path.is_file():
+def _write_whole(file: io.FileIO, data: bytes) -> None:
+    """Write all of it; a disk that is filling up takes a part and refuses only the next one."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _cut_torn_tail(file: io.FileIO, path: Path) -> None:
+    """Cut off what stands behind the last whole line, and keep a copy of it beside the file."""
+    size = file.seek(0, os.SEEK_END)
+    keep = size
+    while keep > 0:
+        start = max(0, keep - (1 if keep == size else 4096))  # a whole line ends in its last byte
+        file.seek(start)
+        newline = file.read(keep - start).rfind(b"\n")
+        if newline >= 0:
+            keep = start + newline + 1
+            break
+        keep = start
+    if keep == size:
         return
-    with path.open("r+b") as file:
-        size = file.seek(0, 2)
-        keep = size
-        while keep > 0:
-            start = max(0, keep - 4096)
-            file.seek(start)
-            newline = file.read(keep - start).rfind(b"\n")
-            if newline >= 0:
-                keep = start + newline + 1
-                break
-            keep = start
-        if keep == size:
-            return
-        file.seek(keep)
-        path.with_name(f"{path.name}.torn-{int(time.time())}").write_bytes(file.read())
-        file.truncate(keep)
+    file.seek(keep)
+    copy = path.with_name(f"{path.name}.torn-{int(time.time())}")
+    try:
+        copy.write_bytes(file.readall())
+    except OSError:
+        copy.unlink(missing_ok=True)
+        raise
+    file.truncate(keep)
 
 
 def _construct(config: Mapping[str, Any]) -> BaseStorage:

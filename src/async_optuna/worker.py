@@ -1,5 +1,6 @@
 """The process of one trial, from its start to the file that records its outcome."""
 
+import faulthandler
 import io
 import math
 import multiprocessing
@@ -15,11 +16,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from optuna import TrialPruned
 
 from async_optuna import trial
+from async_optuna.constraints import Constraints
 from async_optuna.errors import first_line
 from async_optuna.files import FileLock
 from async_optuna.outcome import Outcome
@@ -38,6 +40,7 @@ class Job:
         folder: the trial's own.
         num_values: how many objectives the task must return.
         environment: what the process is to see as its environment, with its own CUDA_VISIBLE_DEVICES.
+        limits: the search's limits to metrics.
     """
 
     number: int
@@ -45,6 +48,7 @@ class Job:
     folder: Path
     num_values: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    limits: Constraints = field(default_factory=Constraints)
 
 
 # Runs a job in this process and returns what the task returned; whatever it raises is the trial's failure.
@@ -68,9 +72,15 @@ def run_in_process(task: Task, job: Job, connection: Connection) -> None:
         # For who watches the file, and for what a kill would swallow; in whatever encoding the system has.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
 
+    faulthandler.enable(file=2)
+    faulthandler.register(signal.SIGQUIT, file=2, chain=False)  # the controller asks where a trial hangs
+
     def ask(value: float, step: int) -> str | None:
-        connection.send((value, step))
-        answer: str | None = connection.recv()
+        try:
+            connection.send((value, step, num_steps()))
+            answer: str | None = connection.recv()
+        except (EOFError, OSError):  # the controller is gone, which is not the task's error
+            _end_all()
         return answer
 
     try:
@@ -82,6 +92,12 @@ def run_in_process(task: Task, job: Job, connection: Connection) -> None:
         sys.stderr.flush()
 
 
+def num_steps() -> int | None:
+    """How many steps the trial of this process will report, if it has said so."""
+    current = trial.current()
+    return None if current is None else current.num_steps
+
+
 def become(environment: Mapping[str, str]) -> None:
     """Take on an environment as a whole."""
     os.environ.clear()
@@ -90,7 +106,7 @@ def become(environment: Mapping[str, str]) -> None:
 
 def run(task: Task, job: Job, ask: trial.Report) -> Outcome:
     """Run a job and write its outcome into its folder; only what is no Exception gets through."""
-    running = trial.RunningTrial(job.number, ask)
+    running = trial.RunningTrial(job.number, ask, job.limits)
     trial.enter(running)
     began = time.perf_counter()
     try:
@@ -107,9 +123,19 @@ def run(task: Task, job: Job, ask: trial.Report) -> Outcome:
             outcome = Outcome("FAIL", reason=reason)
     finally:
         trial.enter(None)
+    _add_what_was_set(outcome, running, job.limits)
     outcome.seconds = time.perf_counter() - began
     outcome.write(job.folder)
     return outcome
+
+
+def _add_what_was_set(outcome: Outcome, running: trial.RunningTrial, limits: Constraints) -> None:
+    if outcome.state == "COMPLETE" and (missing := limits.missing(running.metrics)):
+        outcome.state, outcome.values, outcome.reason = "FAIL", None, missing
+    outcome.user_attrs, outcome.metrics = running.user_attrs, running.metrics
+    outcome.constraints = running.constraints | limits.excesses(running.metrics)
+    missed = [f"{name} is missed by {value:.6g}" for name, value in running.constraints.items() if value > 0]
+    outcome.infeasible = "; ".join([*missed, *filter(None, [limits.broken(running.metrics)])])
 
 
 def _outcome(returned: Any, num_values: int, pruned: str | None) -> Outcome:
@@ -142,5 +168,10 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        with suppress(ProcessLookupError):
-            os.killpg(0, signal.SIGKILL)
+        _end_all()
+
+
+def _end_all() -> NoReturn:
+    with suppress(ProcessLookupError):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

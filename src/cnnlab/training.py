@@ -20,6 +20,7 @@ from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.schedules import length_argument
 from cnnlab.speed import hardware
 from cnnlab.trainer import build_trainer
+from cnnlab.trial_metrics import set_trial_metrics  # only: sweep
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     trainer = build_trainer(config, run_dir, machine, classifier, steps_done)
     datamodule.check_processes(trainer.world_size)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    set_trial_metrics(config, {"num_parameters": num_parameters})  # only: sweep
     name = config.model.get("name", type(model).__name__)  # one class stands for all networks of another library
     log.info(labelled(f"model   {name}, {num_parameters:,} parameters"), extra={"in_grid": "once"})
     run_record.write_json(run_dir / "environment.json", run_record.environment(machine, datamodule.description()))
@@ -76,6 +78,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         run_record.log_outcome(trainer, metrics)
     run_record.write_time(trainer, datamodule, run_dir)
     run_record.write_json(run_dir / "metrics.json", metrics)
+    set_trial_metrics(config, metrics, is_all=True)  # only: sweep
     log.info(end_table(metrics, run_dir, config), extra={"in_grid": "never"})
     return run_record.objective(config, metrics)
 

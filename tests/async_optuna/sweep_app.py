@@ -13,8 +13,9 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from optuna import Trial
+from optuna import Study, Trial
 
+from async_optuna import trial
 from cnnlab.cli.lazy_help import lazy_help_allowed
 from cnnlab.errors import UserError
 
@@ -97,6 +98,8 @@ def main(config: DictConfig) -> Any:
         "environment": {key: os.environ.get(key) for key in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")},
     }
     (folder / SEEN).write_text(json.dumps(seen), encoding="utf-8")
+    if running := trial.current():
+        running.set_metric("size", config.y)
     time.sleep(config.seconds)
     match config.what:
         case "infeasible":
@@ -144,6 +147,12 @@ def prepare_for_long(choices: Iterable[tuple[str, Iterable[DictConfig]]]) -> Non
 
 def report(folder: Path) -> str:
     return f"all about {folder.name}"
+
+
+def report_of_study(folder: Path, study: Study) -> str:
+    if len(study.trials) > 1:
+        raise ValueError("more trials\nthan one")
+    return f"all about {study.study_name} in {folder.name}"
 
 
 def suggest_nonsense(config: DictConfig, trial: Trial) -> None:

@@ -39,6 +39,11 @@ MEDIAN = "hydra/sweeper/pruner=median"
         (["hydra.sweeper.timeout_seconds=0"], "hydra.sweeper.timeout_seconds must be positive, got 0"),
         (["hydra.sweeper.max_failure_rate=2"], "hydra.sweeper.max_failure_rate must be between 0 and 1, got 2"),
         (["hydra.sweeper.direction=[]"], "hydra.sweeper.direction must be minimize or maximize, or a list of them"),
+        (
+            ["hydra.sweeper.direction=[minimize,minimize]", "hydra.sweeper.metric=[a,a]"],
+            "hydra.sweeper.metric names a twice; each objective needs a name of its own",
+        ),
+        (["hydra.sweep.subdir=abc"], "hydra.sweep.subdir=abc: a search names each trial's folder after its number"),
         (["hydra.sweeper.metric=[a,b]"], "hydra.sweeper.metric names 2 objectives, hydra.sweeper.direction 1"),
         (
             ["hydra.sweeper.direction=[minimize,minimize]", MEDIAN],

@@ -54,7 +54,11 @@ FORMS: list[tuple[str, BaseDistribution]] = [
     ("choice('a','b c',\"d\")", CategoricalDistribution(["a", "b c", "d"])),
     ("choice([8,16],[8,8])", CategoricalDistribution(["[8,16]", "[8,8]"])),
     ("sort(3,1,2)", CategoricalDistribution([1, 2, 3])),
-    ("shuffle(range(1,4))", IntDistribution(1, 3)),
+    ("shuffle(range(1,4))", CategoricalDistribution([1, 2, 3])),
+    ("range(0.1,0.35,0.1)", FloatDistribution(0.1, 0.3, step=0.1)),
+    ("range(0.1,0.4,0.1)", FloatDistribution(0.1, 0.3, step=0.1)),
+    ("range(0,2147483648)", IntDistribution(0, 2**31 - 1)),
+    ("range(9007199254740993,9007199254740996)", CategoricalDistribution([2**53 + 1, 2**53 + 2, 2**53 + 3])),
     ("range(1,4)", IntDistribution(1, 3)),
     ("range(4)", IntDistribution(0, 3)),
     ("range(2,9,3)", IntDistribution(2, 8, step=3)),
@@ -92,6 +96,10 @@ def test_values_keep_their_types() -> None:
         ("choice(true,false)", ["key=true", "key=false"]),
         ("a,null", ["key=a", "key=null"]),
         ("choice('a b',c)", ["key=a\\ b", "key=c"]),
+        ("choice('ä',b)", ["key='ä'", "key=b"]),
+        ('choice("it\'s",b)', ["key='it\\'s'", "key=b"]),
+        ("choice('1',1)", ["key='1'", "key=1"]),
+        ("choice('true',true)", ["key='true'", "key=true"]),
         ("choice([8,16],[8])", ["key=[8,16]", "key=[8]"]),
         ("0.5,1e-3", ["key=0.5", "key=0.001"]),
     ],
@@ -101,7 +109,9 @@ def test_choices_are_written_such_that_hydra_reads_them_again(form: str, texts: 
     assert isinstance(parameter.distribution, CategoricalDistribution)
     written = [parameter.override(value) for value in parameter.distribution.choices]
     assert written == texts
-    PARSER.parse_overrides(written)
+    read = [override.value() for override in PARSER.parse_overrides(written)]
+    pairs = zip(read, parameter.distribution.choices, strict=True)
+    assert all(value == choice for value, choice in pairs if not isinstance(value, list))
 
 
 def test_shuffled_choices_are_the_same_space_every_time() -> None:
@@ -123,6 +133,9 @@ def test_shuffled_choices_are_the_same_space_every_time() -> None:
         ("range(1,1)", "the range is empty"),
         ("range(3,0)", "the range is empty"),
         ("range(1,4,0)", "the step of a range must not be 0"),
+        ("shuffle(range(0,2147483648))", "2147483648 values are too many to be listed one by one"),
+        ("range(0,9007199254740994)", "9007199254740994 values are too many to be listed one by one"),
+        ("int(interval(0,1e18))", r"integers beyond ±2\*\*53 are exact in a choice only"),
     ],
 )
 def test_what_cannot_be_searched(form: str, expected: str) -> None:

@@ -117,7 +117,7 @@ def test_the_users_own_number_of_threads_is_kept(
 def test_reports_go_to_the_controller_and_its_answer_back(executor: ProcessExecutor, job: Callable[..., Job]) -> None:
     heard = []
 
-    def answer(number: int, value: float, step: int) -> str | None:
+    def answer(number: int, value: float, step: int, num_steps: int | None) -> str | None:
         heard.append((number, value, step))
         return "enough" if step == 2 else None
 
@@ -130,7 +130,7 @@ def test_reports_go_to_the_controller_and_its_answer_back(executor: ProcessExecu
 
 
 def test_an_error_of_the_study_is_not_taken_for_the_trials(executor: ProcessExecutor, job: Callable[..., Job]) -> None:
-    def no_space(number: int, value: float, step: int) -> None:
+    def no_space(number: int, value: float, step: int, num_steps: int | None) -> None:
         raise OSError(28, "No space left on device")
 
     executor.on_report = no_space
@@ -185,6 +185,37 @@ def test_stopping_asks_first_and_then_insists(executor: ProcessExecutor, job: Ca
 
 
 @needs_proc
+def test_a_trial_that_hangs_is_ended_with_the_place_where_it_was(
+    executor: ProcessExecutor, job: Callable[..., Job]
+) -> None:
+    one = job(0, "hold")
+    executor.start(executor.slots[0], one)
+    pids = begun(one.folder)
+    end = executor.end(0, "it hung")
+    assert end is not None
+    assert end.outcome is not None
+    assert (end.outcome.state, end.outcome.reason) == ("FAIL", "it hung")
+    assert not any(map(lives, pids))
+    assert "in hold" in (one.folder / OUTPUT).read_text(encoding="utf-8")
+    assert executor.end(0, "it hung") is None
+
+
+def test_a_trial_whose_controller_is_gone_has_not_failed(
+    executor: ProcessExecutor, job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = job(0, "report_when_told")
+    pipe = executor._context.Pipe
+    ends = []
+    monkeypatch.setattr(executor._context, "Pipe", lambda: ends.append(pipe()) or ends[0])
+    executor.start(executor.slots[0], one)
+    begun(one.folder)
+    ends[0][0].close()  # as the controller's death would
+    (one.folder / "report").touch()
+    (end,) = ended(executor)
+    assert end.outcome is None
+
+
+@needs_proc
 def test_killing_is_at_once(executor: ProcessExecutor, job: Callable[..., Job]) -> None:
     one = job(0, "deaf")
     executor.start(executor.slots[0], one)
@@ -202,8 +233,8 @@ from async_optuna.slots import Slot
 from async_optuna.worker import Job
 
 if __name__ == "__main__":
-    executor = ProcessExecutor(trial_tasks.do, [Slot(0), Slot(1)])
-    for number, task in enumerate(["parent", "deaf"]):
+    executor = ProcessExecutor(trial_tasks.do, [Slot(0), Slot(1), Slot(2)])
+    for number, task in enumerate(["parent", "deaf", "hold"]):
         executor.start(executor.slots[number], Job(number, [task], Path(sys.argv[1]) / str(number)))
     time.sleep(60)
 """
@@ -212,13 +243,13 @@ if __name__ == "__main__":
 @needs_proc
 def test_no_process_outlives_a_killed_controller(tmp_path: Path) -> None:
     (tmp_path / "controller.py").write_text(CONTROLLER, encoding="utf-8")
-    for number in "01":
+    for number in "012":
         (tmp_path / number).mkdir()
     path = os.pathsep.join([os.environ["PYTHONPATH"], str(Path(trial_tasks.__file__).parent)])
     controller = subprocess.Popen(
         [sys.executable, str(tmp_path / "controller.py"), str(tmp_path)], env={**os.environ, "PYTHONPATH": path}
     )
-    pids = [pid for number in "01" for pid in begun(tmp_path / number)]
+    pids = [pid for number in "012" for pid in begun(tmp_path / number)]
     assert all(map(lives, pids))
     controller.kill()
     controller.wait()
@@ -250,7 +281,7 @@ def test_no_check_outlives_a_ctrl_c_at_its_very_start(
         started.append(process)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("async_optuna.executors._start", start_and_be_interrupted)
+    monkeypatch.setattr("async_optuna.executors.start", start_and_be_interrupted)
     with pytest.raises(KeyboardInterrupt):
         executor.call(time.sleep, 60)
     started[0].join(5)
@@ -261,7 +292,7 @@ def test_in_this_process_trials_run_one_by_one(job: Callable[..., Job]) -> None:
     executor = InlineExecutor(trial_tasks.do)
     assert len(executor.slots) == 1
     assert executor.call(os.getpid) == os.getpid()
-    executor.on_report = lambda number, value, step: "enough" if value > 5 else None
+    executor.on_report = lambda number, value, step, num_steps: "enough" if value > 5 else None
     executor.start(executor.slots[0], job(0, "report", "5", "6", "7"))
     executor.start(executor.slots[0], job(1, "fail"))
     first, second = executor.wait(0)
@@ -269,3 +300,13 @@ def test_in_this_process_trials_run_one_by_one(job: Callable[..., Job]) -> None:
     assert second.outcome is not None
     assert (first.outcome.state, second.outcome.state) == ("PRUNED", "FAIL")
     assert list(executor.stop(0)) == []
+
+
+def test_a_missing_module_to_preload_is_refused_with_the_nearest() -> None:
+    for module, wrong, near in (
+        ("trial_taks", "trial_taks", "trial_tasks"),
+        ("async_optuna.hydra_ap.job", "async_optuna.hydra_ap", "async_optuna.hydra_app"),
+        ("json.decodr", "json.decodr", "json.decoder"),
+    ):
+        with pytest.raises(SearchError, match=f"there is no module {wrong}; did you mean {near}[?]"):
+            ProcessExecutor(trial_tasks.do, [Slot(0)], preload=[module])

@@ -445,3 +445,24 @@ def test_lost_points_of_a_branch_come_back_whole(sweeps: Sweeps) -> None:
     (again,) = claims(ledger)
     assert set(again.point) == {"z", "dropout"}
     assert (again.point, again.overrides) == (claim.point, claim.overrides)
+
+
+def test_the_best_is_the_best_that_misses_no_constraint(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(4)
+    outcomes = [
+        Outcome("COMPLETE", [1.0], constraints={"size": 0.5}, infeasible="size is 300, at most 200 is allowed"),
+        Outcome("COMPLETE", [3.0], constraints={"size": 0.0}, metrics={"size": 200}, user_attrs={"notes": [1]}),
+        Outcome("COMPLETE", [2.0], constraints={"size": -0.5}),
+        Outcome("PRUNED", constraints={"size": 1.5}, infeasible="size is 500, at most 200 is allowed"),
+    ]
+    for claim, outcome in zip(claims(ledger), outcomes, strict=True):
+        ledger.finish(claim.number, outcome)
+    ledger.refresh()
+    assert ledger.best is not None
+    assert ledger.best.number == 2
+    assert (ledger.counts.complete, ledger.counts.infeasible) == (3, 1)
+    trials = sweeps.trials()
+    assert [trial.constraints["size"] for trial in trials] == [0.5, 0.0, -0.5, 1.5]
+    assert trials[1].user_attrs["metric:size"] == 200
+    assert trials[1].user_attrs["notes"] == [1]
+    assert trials[3].user_attrs["infeasible"] == "size is 500, at most 200 is allowed"

@@ -18,6 +18,12 @@ def waiting() -> optuna.Study:
     return study
 
 
+def constrained(study: optuna.Study) -> optuna.Study:
+    study.ask()
+    optuna_internals.storage_of(study).set_trial_system_attr(0, f"{optuna_internals.CONSTRAINT}size", 1.5)
+    return study
+
+
 @pytest.mark.parametrize(
     ("name", "works"),
     {
@@ -28,6 +34,7 @@ def waiting() -> optuna.Study:
         "the system attribute fixed_params": lambda study: (
             study.trials[0].system_attrs[optuna_internals.ENQUEUED_PARAMS] == {"x": 2.0}
         ),
+        "the system attribute constraints:": lambda study: constrained(study).trials[0].constraints == {"size": 1.5},
     }.items(),
 )
 def test_what_the_engine_needs_of_optuna_is_there(name: str, works: Callable[[optuna.Study], bool]) -> None:

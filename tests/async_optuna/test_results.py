@@ -91,6 +91,13 @@ def test_without_a_complete_trial_there_is_no_best(tmp_path: Path) -> None:
     assert content["counts"]["pruned"] == 1
 
 
+def test_an_infeasible_trial_is_no_best_and_is_counted(tmp_path: Path) -> None:
+    outcomes = [Outcome("COMPLETE", [1.0], infeasible="too large"), Outcome("COMPLETE", [2.0])]
+    content = written(tmp_path, ledger(tmp_path, *outcomes))
+    assert (content["best_trial"], content["best_value"]) == (1, 2.0)
+    assert content["counts"]["infeasible"] == 1
+
+
 def test_several_objectives_have_solutions_that_no_other_beats(tmp_path: Path) -> None:
     values = [(1.0, 1.0), (2.0, 2.0), (1.5, 3.0), (0.5, 0.5), (3.0, 2.5)]
     study = ledger(tmp_path, *[Outcome("COMPLETE", list(pair)) for pair in values], directions=("minimize", "maximize"))

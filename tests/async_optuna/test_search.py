@@ -1,5 +1,7 @@
 """The loop: when a search ends, what it says, and what it leaves when it is cut short."""
 
+import io
+import json
 import os
 import signal
 import threading
@@ -19,8 +21,10 @@ from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError
 from async_optuna.executors import Executor, InlineExecutor, ProcessExecutor
 from async_optuna.ledger import Ledger
+from async_optuna.limits import STOP_FILE, Limits
 from async_optuna.results import Results
-from async_optuna.search import STOP_FILE, Limits, Search, Stopped
+from async_optuna.search import Search
+from async_optuna.signals import Stopped
 from async_optuna.slots import Slot
 from async_optuna.space import Parameter, Space
 from async_optuna.storage import open_storage
@@ -98,7 +102,7 @@ def test_a_search_runs_its_trials_and_tells_of_each(searches: Searches, capsys: 
     assert results(searches.folder)["best_value"] == min(values)  # type: ignore[type-var]
     out = capsys.readouterr().out
     assert [line.split()[:2] for line in out.splitlines()] == [["trial", str(number)] for number in range(4)]
-    assert f"trial 0  {values[0]:.6g}  best so far: x=" in out
+    assert f"trial 0  {values[0]:.6g}  best so far  (" in out
 
 
 def test_a_finished_search_adds_nothing_and_a_larger_number_the_difference(searches: Searches) -> None:
@@ -153,6 +157,53 @@ def test_running_trials_may_finish_when_the_time_is_up(searches: Searches) -> No
     assert len(searches.study.trials) <= 2
 
 
+def test_it_ends_when_nothing_gets_better(searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {0: 3.0, 1: 2.0, 2: 5.0, 3: 1.0}
+    searches.run(100, lambda job: values.get(job.number, 9.0), patience=3)
+    assert len(searches.study.trials) == 7
+    expected = (
+        "none of the last 3 trials was better than trial 3; the same command with more than hydra.sweeper.patience=3"
+    )
+    assert expected in capsys.readouterr().out
+    searches.run(100, lambda job: 9.0, patience=5)  # what earlier calls found counts
+    assert len(searches.study.trials) == 9
+    searches.check_nothing_is_open()
+
+
+def test_it_ends_when_the_trials_have_used_up_their_hours(
+    searches: Searches, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+
+    def take_a_quarter(job: Job) -> float:
+        nonlocal now
+        now += 900
+        return 1.0
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    searches.run(100, take_a_quarter, budget_hours=0.5)
+    assert len(searches.study.trials) == 2
+    assert "the trials have used up hydra.sweeper.budget_hours=0.5" in capsys.readouterr().out
+    searches.run(100, take_a_quarter, budget_hours=0.6)
+    assert len(searches.study.trials) == 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"patience": 0}, "hydra.sweeper.patience must be positive, got 0"),
+        ({"budget_hours": -1.0}, "hydra.sweeper.budget_hours must be positive, got -1.0"),
+        ({"no_report_seconds": -1.0}, "must not be negative, got -1.0; 0 means no limit"),
+        ({"max_failure_rate": 2.0}, "must be between 0 and 1, got 2.0"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(SearchError, match=message):
+        Limits(**limits).check()
+    with pytest.raises(SearchError, match="there are several objectives"):
+        Limits(patience=3).check(num_objectives=2)
+
+
 # --- Failures ---------------------------------------------------------------------------------------------------------
 
 
@@ -192,7 +243,7 @@ def test_the_rate_is_looked_at_from_the_tenth_trial_on(
 
 def test_an_all_failed_search_is_an_error(searches: Searches) -> None:
     with pytest.raises(SearchError, match="all 3 trials failed; the first: trial 0: RuntimeError: no more"):
-        searches.run(3, fail_from(0), max_failure_rate=1.0)
+        searches.run(3, fail_from(0), max_failure_rate=0.9)
     searches.check_nothing_is_open()
 
 
@@ -213,7 +264,7 @@ def test_a_dying_process_is_retried_while_the_other_slot_goes_on(
     searches: Searches, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SearchError, match="all 2 trials failed"):
-        searches.run(2, forked(), overrides=["kill"], max_failure_rate=1.0, max_retries=1)
+        searches.run(2, forked(), overrides=["kill"], max_failure_rate=0.9, max_retries=1)
     assert states(searches.study) == ["FAIL"] * 4
     assert [trial.user_attrs.get("retry_of") for trial in searches.study.trials[2:]] in ([0, 1], [1, 0])
     points = [trial.params["x"] for trial in searches.study.trials]
@@ -228,7 +279,7 @@ def test_a_dying_process_is_retried_while_the_other_slot_goes_on(
 
 def test_a_senseless_report_fails_its_trial_alone(searches: Searches) -> None:
     with pytest.raises(SearchError, match="all 2 trials failed; the first: trial .: ValueError: could not convert"):
-        searches.run(2, forked(), overrides=["report", "abc"], max_failure_rate=1.0)
+        searches.run(2, forked(), overrides=["report", "abc"], max_failure_rate=0.9)
 
 
 def test_reports_prune(searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:
@@ -237,7 +288,7 @@ def test_reports_prune(searches: Searches, capsys: pytest.CaptureFixture[str]) -
     for trial in searches.study.trials:
         assert (trial.state.name, trial.intermediate_values) == ("PRUNED", {1: 4.0, 2: 6.0})
         assert trial.user_attrs["reason"] == "ThresholdPruner after step 2: value 6"
-    assert "pruned: ThresholdPruner after step 2: value 6" in capsys.readouterr().out
+    assert "trial 0  pruned at step 2  6  (" in capsys.readouterr().out
 
 
 # --- Signals ----------------------------------------------------------------------------------------------------------
@@ -282,6 +333,51 @@ def test_a_signal_while_processes_run(task: str, searches: Searches) -> None:
     assert time.monotonic() - began < 10
     assert sorted(states(searches.study)) == ["FAIL", "FAIL", "WAITING", "WAITING"]
     assert finished(searches.study) == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_reaches_a_trial_first_uses_no_retry(
+    signum: signal.Signals, searches: Searches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(5, "Input/output error")
+
+    def interrupt() -> None:
+        left = searches.folder / "0" / trial_tasks.LEFT
+        while not left.exists():
+            time.sleep(0.01)
+        os.kill(json.loads(left.read_text(encoding="utf-8"))[0], signal.SIGTERM)
+        time.sleep(0.2)
+        os.kill(os.getpid(), signum)
+
+    if signal.getsignal(signum) == signal.SIG_IGN:
+        pytest.skip("under nohup")
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    if signum == signal.SIGHUP:  # the terminal was closed
+        monkeypatch.setattr("sys.stdout", Closed())
+    with pytest.raises(Stopped):
+        searches.run(2, forked(), overrides=["wait"])
+    thread.join()
+    lost = searches.study.trials[0]
+    assert (lost.user_attrs["reason"], lost.user_attrs.get("retries", 0)) == ("the search was stopped", 0)
+    assert results(searches.folder)["counts"]["running"] == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"trial_timeout_seconds": 0.3}, "it took longer than hydra.sweeper.trial_timeout_seconds=0.3 allows"),
+        ({"no_report_seconds": 0.3}, "it hung: no report for "),
+    ],
+)
+def test_a_trial_that_hangs_has_failed_and_the_search_goes_on(
+    limits: dict[str, float], reason: str, searches: Searches
+) -> None:
+    with pytest.raises(SearchError, match=f"all 1 trials failed; the first: trial 0: {reason}"):
+        searches.run(1, forked(1), overrides=["hold"], max_failure_rate=0.9, **limits)
+    searches.check_nothing_is_open()
 
 
 # --- What a claim that goes wrong leaves ------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from async_optuna.errors import SearchError
-from async_optuna.space import Branch, Parameter, Space, choice_texts, identity, in_words
+from async_optuna.space import Branch, Parameter, Space, choice_texts, identity
 
 
 def choice(name: str, *choices: Any) -> Parameter:
@@ -124,6 +124,23 @@ def test_products_beyond_counting_have_no_size() -> None:
 def test_points_are_the_same_whatever_their_order_but_true_is_not_one() -> None:
     assert identity({"a": 1, "b": 2}) == identity({"b": 2, "a": 1})
     assert len({identity({"a": value}) for value in (1, 1.0, True, "1")}) == 4
+    assert identity({"a": 0.1 + 2 * 0.1}) == identity({"a": 0.3})
+
+
+def test_a_step_is_written_without_its_rounding_errors() -> None:
+    space = Space((Parameter("x", FloatDistribution(0.1, 1.0, step=0.1)),))
+    assert space.walk(lambda parameter: 0.1 + 2 * 0.1) == ({"x": 0.3}, ["x=0.3"])
+
+
+def test_all_seeds_are_counted_without_a_list_of_them() -> None:
+    seeds, other = Parameter("seed", IntDistribution(0, 2**31)), choice("z", "a", "b")
+    assert Space((seeds, other)).size() is None
+    assert Space((other,), branches=(Branch((("z", "a"),), (seeds,)),)).size() is None
+    assert next(Space((seeds,)).points()) == {"seed": 0}
+
+
+def test_without_a_parameter_no_number_of_points_is_all() -> None:
+    assert Space((), {"x": "x=1"}).size() is None
 
 
 @pytest.mark.parametrize(
@@ -155,21 +172,6 @@ def test_a_key_is_either_in_params_or_in_branches() -> None:
     branch = Branch((("a", "1"),), (choice("b", 1),))
     with pytest.raises(SearchError, match="b is in params and in the branch a=1"):
         Space((choice("a", 1), choice("b", 1)), branches=(branch,)).check()
-
-
-@pytest.mark.parametrize(
-    ("distribution", "words"),
-    [
-        (FloatDistribution(-5, 5), "interval(-5, 5)"),
-        (FloatDistribution(1e-5, 0.1, log=True), "tag(log, interval(1e-05, 0.1))"),
-        (FloatDistribution(0, 0.4, step=0.1), "range(0, 0.5, 0.1)"),
-        (IntDistribution(2, 8, step=3), "range(2, 11, 3)"),
-        (IntDistribution(1, 16, log=True), "tag(log, int(interval(1, 16)))"),
-        (CategoricalDistribution([32, "a", True, None]), "choice(32, a, true, null)"),
-    ],
-)
-def test_distributions_in_words(distribution: BaseDistribution, words: str) -> None:
-    assert in_words(distribution) == words
 
 
 def test_descriptions_are_equal_for_equal_spaces_only() -> None:

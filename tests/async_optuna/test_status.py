@@ -33,10 +33,10 @@ def claim(tmp_path: Path) -> Claim:
 @pytest.mark.parametrize(
     ("outcome", "again", "line"),
     [
-        (Outcome("COMPLETE", [0.123456789], seconds=1.25), False, "trial 0  0.123457  (1.2 s)"),
-        (Outcome("COMPLETE", [0.5, 12.0], seconds=2), False, "trial 0  0.5, 12  (2.0 s)"),
+        (Outcome("COMPLETE", [0.123456789], seconds=1.25), False, "trial 0  0.123457  (1.2 s)  x=2 w=0.5"),
+        (Outcome("COMPLETE", [0.5, 12.0], seconds=2), False, "trial 0  0.5, 12  (2.0 s)  x=2 w=0.5"),
         (Outcome("PRUNED", reason="too slow", seconds=3), False, "trial 0  pruned: too slow  (3.0 s)"),
-        (Outcome("FAIL", reason="KeyError: 'x'", seconds=3), False, "trial 0  fail: KeyError: 'x'  (3.0 s)"),
+        (Outcome("FAIL", reason="KeyError: 'x'", seconds=3), False, "trial 0  failed: KeyError: 'x'  (3.0 s)"),
         (None, True, "trial 0  it was killed; will be run again"),
         (None, False, "trial 0  it was killed; no retry left"),
     ],
@@ -44,7 +44,7 @@ def claim(tmp_path: Path) -> Claim:
 def test_each_end_has_a_line(
     outcome: Outcome | None, again: bool, line: str, claim: Claim, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = Status(n_trials=10, num_slots=2, num_before=0)
+    status = Status("s", n_trials=10, num_slots=2, num_before=0)
     status.ended(claim, Ended(0, Slot(0), outcome, "it was killed"), Counts(), None, again)
     status.close()
     out, err = capsys.readouterr()
@@ -54,10 +54,10 @@ def test_each_end_has_a_line(
 def test_a_new_best_is_shown_with_what_was_searched(claim: Claim, capsys: pytest.CaptureFixture[str]) -> None:
     claim.trial.study.tell(claim.trial, 0.5)
     best = claim.trial.study.best_trial
-    status = Status(n_trials=10, num_slots=2, num_before=0)
+    status = Status("s", n_trials=10, num_slots=2, num_before=0)
     status.ended(claim, Ended(0, Slot(0), Outcome("COMPLETE", [0.5])), Counts(complete=1), best, False)
     status.close()
-    assert capsys.readouterr().out == "trial 0  0.5  best so far: x=2 +w=0.5  (0.0 s)\n"
+    assert capsys.readouterr().out == "trial 0  0.5  best so far  (0.0 s)  x=2 w=0.5\n"
 
 
 def test_the_total_is_estimated_once_after_the_first_trial_of_this_call(
@@ -65,7 +65,7 @@ def test_the_total_is_estimated_once_after_the_first_trial_of_this_call(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    status = Status(n_trials=25, num_slots=2, num_before=5)
+    status = Status("s", n_trials=25, num_slots=2, num_before=5)
     for finished in (6, 7):
         now += 30
         ended = Ended(0, Slot(0), Outcome("COMPLETE", [0.5]))

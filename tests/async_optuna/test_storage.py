@@ -59,6 +59,33 @@ def test_an_unfinished_last_line_is_cut_off_and_kept(tail: bytes, journal: Path)
     assert len(load(journal.parent, "s").trials) == 4
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="this system limits no file sizes")
+def test_a_full_disk_leaves_no_half_line(journal: Path) -> None:
+    import resource
+
+    study = study_in(open_storage(None, journal.parent))
+    whole = journal.read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, before[1]))  # 20 bytes are written, the rest refused
+    try:
+        with pytest.raises(OSError, match="too large"):
+            study.ask()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert journal.read_bytes() == whole
+    study.tell(study.ask(), 3.0)
+    assert [trial.value for trial in load(journal.parent, "s").trials] == [0, 1, 2, 3]
+
+
+def test_what_another_process_left_unfinished_is_not_written_on(journal: Path) -> None:
+    study = study_in(open_storage(None, journal.parent))
+    with journal.open("ab") as file:
+        file.write(b'{"op_code":4,"worker')
+    study.tell(study.ask(), 3.0)
+    assert [trial.value for trial in load(journal.parent, "s").trials] == [0, 1, 2, 3]
+    assert [copy.read_bytes() for copy in journal.parent.glob(f"{JOURNAL}.torn-*")] == [b'{"op_code":4,"worker']
+
+
 def test_a_whole_journal_is_left_as_it_is(journal: Path) -> None:
     whole = journal.read_bytes()
     open_storage(None, journal.parent)

@@ -1,19 +1,26 @@
 """The outcome of a task is recognised and written into its file."""
 
+import re
 from pathlib import Path
 
 import pytest
 import trial_tasks
 
 from async_optuna import trial
+from async_optuna.constraints import Constraints
 from async_optuna.outcome import FILE, Outcome
 from async_optuna.worker import TRACEBACK, Job, run
+from conftest import PROJECT
 
 
 def outcome_of(
-    folder: Path, *overrides: str, num_values: int = 1, ask: trial.Report = lambda value, step: None
+    folder: Path,
+    *overrides: str,
+    num_values: int = 1,
+    ask: trial.Report = lambda value, step: None,
+    limits: Constraints | None = None,
 ) -> Outcome:
-    outcome = run(trial_tasks.do, Job(0, overrides, folder, num_values), ask)
+    outcome = run(trial_tasks.do, Job(0, overrides, folder, num_values, limits=limits or Constraints()), ask)
     assert Outcome.read(folder) == outcome
     assert trial.current() is None
     return outcome
@@ -65,6 +72,15 @@ def test_an_exception_fails_it_and_leaves_its_traceback(tmp_path: Path) -> None:
     assert text.rstrip().endswith("and that")
 
 
+def test_no_reason_is_longer_than_anybody_reads(tmp_path: Path) -> None:
+    for task in (("fail_at_length",), ("give", "'x' * 2_000_000")):
+        outcome = outcome_of(tmp_path, *task)
+        assert outcome.state == "FAIL"
+        assert "xxx" in outcome.reason
+        assert "characters)" in outcome.reason
+        assert len(outcome.reason) < 600
+
+
 @pytest.mark.parametrize(
     ("task", "reason"),
     [
@@ -102,6 +118,55 @@ def test_asked_once_is_asked_for_good() -> None:
 def test_a_senseless_report_is_the_tasks_own_failure(value: float, step: int) -> None:
     with pytest.raises((TypeError, ValueError)):
         trial.RunningTrial(0, lambda value, step: None).report(value, step)
+
+
+def test_what_the_task_sets_is_written_down(tmp_path: Path) -> None:
+    outcome = outcome_of(tmp_path, "set_down", "300")
+    assert (outcome.state, outcome.values) == ("COMPLETE", [1.0])
+    assert (outcome.user_attrs, outcome.metrics) == ({"notes": ["plain", {"data": 1}]}, {"size": 300})
+    assert (outcome.constraints, outcome.infeasible) == ({"heat": 0.5}, "heat is missed by 0.5")
+
+
+def test_a_trial_that_breaks_a_limit_may_give_up(tmp_path: Path) -> None:
+    outcome = outcome_of(tmp_path, "set_down", "300", limits=Constraints.of({"size": 200}))
+    assert (outcome.state, outcome.reason) == ("PRUNED", "size is 300, at most 200 is allowed")
+    assert (outcome.constraints, outcome.infeasible) == ({"size": 0.5}, outcome.reason)
+
+
+def test_a_sampler_that_learns_from_values_gets_them(tmp_path: Path) -> None:
+    limits = Constraints.of({"size": 200}, "optuna.samplers.NSGAIISampler")
+    outcome = outcome_of(tmp_path, "set_down", "300", limits=limits)
+    assert (outcome.state, outcome.constraints) == ("COMPLETE", {"size": 0.5, "heat": 0.5})
+    assert outcome.infeasible == "heat is missed by 0.5; size is 300, at most 200 is allowed"
+
+
+def test_a_limit_to_what_the_task_does_not_set_fails_the_trial(tmp_path: Path) -> None:
+    outcome = outcome_of(tmp_path, "set_down", "300", limits=Constraints.of({"sise": 200}))
+    reason = "hydra.sweeper.constraints limits sise, but the task set no such metric; did you mean size?"
+    assert (outcome.state, outcome.values, outcome.reason) == ("FAIL", None, reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "words"),
+    [
+        ("owner", 1, ValueError, "the search itself uses the attribute owner"),
+        ("metric:size", 1, ValueError, "the search itself uses the attribute metric:size"),
+        ("set", {1}, TypeError, "not JSON serializable"),
+    ],
+)
+def test_an_attribute_that_cannot_be_kept_is_refused(
+    name: str, value: object, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        trial.RunningTrial(0, lambda value, step: None).set_user_attr(name, value)
+
+
+def test_a_task_cannot_take_the_name_of_any_attribute_of_the_engine() -> None:
+    pattern = re.compile(r'user_attr(?:s\.get)?\([^"]*?"(\w+)"')
+    sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "src/async_optuna").glob("*.py")]
+    used = {name for source in sources for name in pattern.findall(source)} - {"spec", "pins"}  # these are the study's
+    assert "owner" in used
+    assert used <= set(trial.OWN_ATTRIBUTES)
 
 
 def test_a_run_outside_a_search_knows_of_no_trial() -> None:

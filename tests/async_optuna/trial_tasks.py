@@ -1,5 +1,6 @@
 """For the tests of this folder: tasks that a trial's process imports."""
 
+import ctypes
 import json
 import os
 import signal
@@ -47,6 +48,18 @@ def report(job: Job, *values: str) -> float:
     return float(values[-1])
 
 
+def set_down(job: Job, size: str, value: str = "1") -> float | None:
+    """Set all that can be set; give up where the size breaks a limit."""
+    running = trial.current()
+    assert running is not None
+    running.set_user_attr("notes", ["plain", {"data": 1}])
+    running.set_metric("size", int(size))
+    if running.violation():
+        raise TrialPruned(running.violation())
+    running.set_constraint("heat", 0.5)
+    return float(value)
+
+
 def kill(job: Job) -> None:
     print("last words")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -82,6 +95,21 @@ def deaf(job: Job) -> None:
             continue
 
 
+def hold(job: Job) -> None:
+    """Hold the interpreter, so that no other thread of this process runs."""
+    begin(job, os.getpid())
+    while True:
+        ctypes.PyDLL(None).sleep(60)
+
+
+def report_when_told(job: Job) -> float:
+    """Report once there is a file that says so."""
+    begin(job, os.getpid())
+    while not (job.folder / "report").exists():
+        time.sleep(0.01)
+    return report(job, "1")
+
+
 def parent(job: Job) -> float:
     """Wait with a child that would go on without its parent."""
     child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
@@ -103,6 +131,10 @@ def prune(job: Job, *words: str) -> None:
 
 def fail(job: Job) -> None:
     raise RuntimeError("\n  this went wrong\nand that")
+
+
+def fail_at_length(job: Job) -> None:
+    raise RuntimeError("x" * 2_000_000)
 
 
 class CannotBe(ValueError):

@@ -7,7 +7,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
+from async_optuna.distributions import plain_text
 from async_optuna.errors import SearchError, did_you_mean
+from async_optuna.hydra_app.distribution_of_override import value_of
 from async_optuna.hydra_app.job import HydraJob
 from async_optuna.optuna_internals import contains
 from async_optuna.space import Parameter, Point, Space
@@ -56,7 +58,7 @@ def first_points(space: Space, baseline: Baseline, enqueue: list[Any], with_defa
             print(f"the config's own values are not trial 0, for the space does not hold {', '.join(outside)}")
         else:
             points.append((point, "defaults"))
-    names = [parameter.name for parameter in all_parameters(space)]
+    names = [parameter.name for parameter in space.every_parameter()]
     for entry in enqueue:
         given = dict(entry.items()) if isinstance(entry, Mapping | DictConfig) else {}
         if not given:
@@ -94,10 +96,6 @@ def to_prepare(space: Space, baseline: Baseline) -> Iterator[tuple[str, list[lis
                 _overrides(space, forced, lambda p, s=shuffle: _random(p.distribution, s)) for _ in range(_RANDOM_TRIES)
             ]
             yield f"{parameter.name}={text}", [_near(space, baseline, forced), *tries]
-
-
-def all_parameters(space: Space) -> list[Parameter]:
-    return [*space.parameters, *(parameter for branch in space.branches for parameter in branch.parameters)]
 
 
 def _with_conditions(space: Space) -> Iterator[tuple[Parameter, dict[str, str]]]:
@@ -155,9 +153,12 @@ def _matching(parameter: Parameter, value: Any) -> tuple[Any] | None:
     """The distribution's own form of a config value, None if it holds no such value."""
     distribution = parameter.distribution
     if isinstance(distribution, CategoricalDistribution):
-        text = Parameter("", distribution).text(value)
+        if OmegaConf.is_config(value):  # a list or a mapping is a choice by its text
+            value = OmegaConf.to_container(value, resolve=True)
+        text = plain_text(value)
         for choice in distribution.choices:
-            if choice == value or parameter.text(choice) == text:
+            texts_value = value_of(parameter.text(choice)) if isinstance(value, list | dict) else choice
+            if texts_value == value or parameter.text(choice) == text:
                 return (choice,)
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not contains(distribution, value):

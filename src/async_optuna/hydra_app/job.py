@@ -17,6 +17,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from async_optuna.hydra_app.hydra_internals import Callbacks, apply_values, get_overrides_dirname, what_the_task_left
+from async_optuna.hydra_app.stored_config import hide_passwords
 from async_optuna.worker import Job
 
 Plugins.instance()  # finds and imports every plugin's config groups: once, instead of in every trial
@@ -92,6 +93,7 @@ class HydraJob:
         groups = tuple(str(override.input_line) for override in parsed if not self._sets_a_value(override))
         if groups not in self._of_groups:
             self._of_groups[groups] = self.config_loader.load_sweep_config(self.config, list(groups))
+            hide_passwords(self._of_groups[groups])
         config = copy.deepcopy(self._of_groups[groups])
         OmegaConf.copy_cache(self.config, config)
         apply_values(values, config)

@@ -37,4 +37,8 @@ def metric_names(metric: Any, directions: Sequence[str]) -> list[str]:
         names = ["value"] if count == 1 else [f"value {number}" for number in range(1, count + 1)]
     if len(names) != count:
         raise SearchError(f"hydra.sweeper.metric names {len(names)} objectives, hydra.sweeper.direction {count}")
-    return [str(name) for name in names]
+    texts = [str(name) for name in names]
+    for name in texts:
+        if texts.count(name) > 1:
+            raise SearchError(f"hydra.sweeper.metric names {name} twice; each objective needs a name of its own")
+    return texts

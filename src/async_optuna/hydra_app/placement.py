@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from async_optuna.executors import Executor, InlineExecutor, ProcessExecutor
 from async_optuna.hydra_app.job import HydraJob, TaskReference
+from async_optuna.hydra_app.main_guard import check_main_guard
 from async_optuna.slots import Slot
 
 
@@ -21,6 +22,7 @@ def build_executor(job: HydraJob, slots: Sequence[Slot], settings: DictConfig) -
     elif "forkserver" not in multiprocessing.get_all_start_methods():
         print("note: this system cannot fork, so trials run one by one; Linux, macOS or WSL run several at once")
     else:
+        check_main_guard(job.task.name)
         preload = ["async_optuna.hydra_app.job", *settings.preload]
         return ProcessExecutor(job, slots, preload, job.bound)
     return InlineExecutor(job)

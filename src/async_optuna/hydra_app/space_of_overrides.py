@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from async_optuna.commands import quoted
 from async_optuna.errors import SearchError, did_you_mean
-from async_optuna.hydra_app.hydra_internals import text_of_element
-from async_optuna.space import Branch, Parameter, Space, choice_texts
+from async_optuna.hydra_app.distribution_of_override import distribution
+from async_optuna.space import Branch, Parameter, Space
 
 
 @dataclass
@@ -78,71 +76,6 @@ def fixed_overrides(params: Mapping[str, Any], arguments: list[str], parser: Ove
     return [*_lines(given.fixed).values(), *_lines(root.fixed).values()]
 
 
-def distribution(override: Override) -> tuple[BaseDistribution, dict[Any, str]]:
-    """The distribution that a sweep override describes, and its choices' texts.
-
-    Ranges exclude their stop, as everywhere in Hydra. Order and shuffling mean nothing to a search.
-
-    Raises:
-        SearchError: if it is empty, or logarithmic from zero.
-    """
-    line = override.input_line
-    sweep = override.value()
-    if isinstance(sweep, IntervalSweep):
-        return _interval(sweep, line), {}
-    if isinstance(sweep, RangeSweep):
-        return _range(sweep, line), {}
-    if isinstance(sweep, ChoiceSweep):
-        sweep.shuffle = False  # another order would be another search
-    pairs = []
-    for element in override.sweep_iterator():
-        text = _text(element) if isinstance(element, bool) else text_of_element(element)
-        value = element.text if isinstance(element, QuotedString) else element
-        pairs.append((value if value is None or isinstance(value, str | int | float | bool) else text, text))
-    if not pairs:
-        raise SearchError(f"{line}: there is nothing to choose from")
-    unique = list({(type(value).__name__, value): (value, text) for value, text in pairs}.values())
-    return CategoricalDistribution([value for value, _ in unique]), choice_texts(unique)
-
-
-def _interval(sweep: IntervalSweep, line: str | None) -> BaseDistribution:
-    low, high = sweep.start, sweep.end
-    assert low is not None
-    assert high is not None
-    log = "log" in sweep.tags
-    _check_bounds(low, high, log, line)
-    if isinstance(low, int) and isinstance(high, int):
-        return IntDistribution(low, high, log=log)
-    return FloatDistribution(float(low), float(high), log=log)
-
-
-def _range(sweep: RangeSweep, line: str | None) -> BaseDistribution:
-    if not sweep.step:
-        raise SearchError(f"{line}: the step of a range must not be 0")
-    values = list(sweep.range())
-    if not values:
-        raise SearchError(f"{line}: the range is empty (its stop is excluded)")
-    log = "log" in sweep.tags
-    if all(isinstance(value, int) for value in values):
-        step = abs(int(sweep.step))
-        _check_bounds(min(values), max(values), log, line)
-        if log and step != 1:
-            raise SearchError(f"{line}: a logarithmic range needs step 1, got {step}")
-        return IntDistribution(int(min(values)), int(max(values)), log=log, step=step)
-    if log:
-        raise SearchError(f"{line}: a range of floats cannot be logarithmic; use tag(log, interval(…))")
-    first, decimal_step = Decimal(str(sweep.start)), Decimal(str(sweep.step))
-    last = first + (len(values) - 1) * decimal_step
-    return FloatDistribution(float(min(first, last)), float(max(first, last)), step=float(abs(decimal_step)))
-
-
-def _check_bounds(low: float, high: float, log: bool, line: str | None) -> None:
-    if low > high:
-        raise SearchError(f"{line}: the interval is empty, {low} is larger than {high}")
-    if log and low <= 0:
-        raise SearchError(f"{line}: a logarithmic interval must begin above 0, got {low}")
-
-
 def _part(overrides: Iterable[Override]) -> _Part:
     part = _Part()
     for override in overrides:
@@ -193,7 +126,7 @@ def _condition(pair: str) -> tuple[str, str]:
 
 def _check_conditions(space: Space) -> None:
     """A condition that no choice can meet is a typing mistake."""
-    every = [*space.parameters, *(parameter for branch in space.branches for parameter in branch.parameters)]
+    every = space.every_parameter()
     for branch in space.branches:
         for key, text in branch.conditions:
             texts = [choice for parameter in every if parameter.name == key for choice in parameter.texts.values()]

@@ -3,34 +3,48 @@
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 from hydra import version
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from async_optuna.commands import quoted, this_script
+from async_optuna.constraints import Constraints
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError, is_told_in_one_line
+from async_optuna.files import rights_of
 from async_optuna.hydra_app.app_functions import app_function, run_prepare
 from async_optuna.hydra_app.first_points import Baseline, first_points, to_compose, to_prepare
 from async_optuna.hydra_app.job import HydraJob, TaskReference
 from async_optuna.hydra_app.objectives import metric_names, objectives
 from async_optuna.hydra_app.placement import build_executor, threads_override
 from async_optuna.hydra_app.space_of_overrides import build_space, fixed_overrides
+from async_optuna.hydra_app.stored_config import hide_passwords
 from async_optuna.hydra_app.summary import announce, report, summary
 from async_optuna.ledger import Claim, Ledger
+from async_optuna.limits import STOP_FILE, Limits
 from async_optuna.named_classes import build_pruner, sampler_factory
+from async_optuna.output import say
+from async_optuna.passwords import without_passwords
 from async_optuna.results import Results
-from async_optuna.search import STOP_FILE, Limits, Search, Stopped
+from async_optuna.search import Search
+from async_optuna.signals import Stopped
 from async_optuna.slots import plan
+from async_optuna.space import ENUMERABLE, Space
 from async_optuna.storage import JOURNAL
-from async_optuna.study import open_study
+from async_optuna.study import kept_seed, open_study
+from async_optuna.terminal import tell_what_takes_long
+
+# Hydra's own name for the folder of a job.
+_SUBDIR = "${hydra.job.num}"
 
 
 def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFunction, arguments: list[str]) -> None:
@@ -42,13 +56,14 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        _run(config, config_loader, task_function, arguments)
+        with rights_of(Path(config.hydra.sweep.dir).absolute()):
+            _run(config, config_loader, task_function, arguments)
     except Exception as error:
         if not is_told_in_one_line(error):
             raise
-        raise CompactHydraException(str(error)) from error
+        raise CompactHydraException(without_passwords(str(error))) from error
     except (Stopped, KeyboardInterrupt) as stop:  # the latter before the first trial, or after the last
-        print(f"stopped; go on with: {this_script(sys.argv[1:])}", file=sys.stderr)
+        say(f"stopped; go on with: {this_script(sys.argv[1:])}", to_errors=True)
         sys.exit(128 + (stop.signum if isinstance(stop, Stopped) else signal.SIGINT))
 
 
@@ -57,10 +72,15 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     complete = app_function("complete", settings.complete)
     if complete is not None:
         complete(config)
+    storage = _plain(settings.storage)
+    hide_passwords(config)
     metric, directions = objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
     make_sampler, seed = sampler_factory(_plain(settings.sampler) or {"_target_": "TPESampler"})
+    constraints = Constraints.of(_plain(settings.constraints), str(settings.sampler.get("_target_")))
     slots = plan(settings.n_jobs, settings.workers_per_gpu, settings.gpus_per_trial)
+    limits = Limits(**{field.name: settings[field.name] for field in fields(Limits)})
+    limits.check(len(directions))
     sweep_dir = Path(config.hydra.sweep.dir).absolute()
     _check(config, directions, has_pruner=pruner is not None, sweep_dir=sweep_dir)
     job = HydraJob(
@@ -76,18 +96,23 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     baseline = Baseline(job, fixed_overrides(settings.params, arguments, parser))
     space = build_space(settings.params, settings.conditional, arguments, parser, baseline.text)
     extend = app_function("custom_search_space", settings.custom_search_space)
-    if not space.parameters and not any(branch.parameters for branch in space.branches) and extend is None:
-        raise SearchError(
-            "there is nothing to search: neither hydra.sweeper.params nor the command line gives any key several "
-            "values, such as key=1,2,3 or key=interval(0,1)"
-        )
+    if not space.every_parameter() and extend is None:
+        if not _has_its_own_n_trials(config):
+            raise SearchError(
+                "there is nothing to search: neither hydra.sweeper.params nor the command line gives any key several "
+                "values, such as key=1,2,3 or key=interval(0,1); hydra.sweeper.n_trials=3 runs the same config 3 times"
+            )
+        make_sampler, seed = sampler_factory({"_target_": "RandomSampler"})  # there is nothing to choose
     if make_sampler is None and space.size() is None:
         raise SearchError(
-            "hydra/sweeper/sampler=grid needs a finite space: give choices or ranges instead of intervals"
+            "hydra/sweeper/sampler=grid needs a finite space: give choices or ranges instead of intervals, "
+            f"{ENUMERABLE} points at most"
         )
     enqueued = first_points(space, baseline, list(settings.enqueue), settings.enqueue_defaults)
 
     executor = build_executor(job, slots, settings)
+
+    tell_what_takes_long("loading the app for the trials, checking configs and data")
 
     def prepare(is_new: bool) -> dict[str, Any]:
         if is_new:
@@ -103,12 +128,12 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     names = metric_names(metric, directions)
     study = open_study(
         sweep_dir,
-        storage=_plain(settings.storage),
+        storage=storage,
         name=_study_name(settings, sweep_dir),
         directions=directions,
         metric_names=names,
         pruner=pruner,
-        spec=space.description(),
+        spec=_specification(space, constraints),
         may_differ=[*settings.may_differ, settings.threads_key or ""],
         prepare=prepare,
     )
@@ -119,28 +144,44 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         sweep_dir,
         settings.n_trials,
         settings.max_retries,
-        is_shared=settings.storage is not None,
+        is_shared=storage is not None,
         extend=(lambda trial: extend(config, trial)) if extend else None,
     )
+    if make_sampler is not None:
+        seed = kept_seed(study, seed)
+        make_sampler = replace(make_sampler, seed=seed)
     study.sampler = DistinctSampler(make_sampler, seed, space, ledger.is_seen)
     ledger.enqueue(enqueued)
     results = Results(
         ledger,
-        storage=JOURNAL if settings.storage is None else str(settings.storage),
+        storage=JOURNAL if storage is None else str(without_passwords(storage)),
         metric_names=names,
         left_out=["sweep"],
         retrain=list(settings.retrain),
         flags=job.flags,
     )
-    limits = Limits(settings.timeout_seconds, settings.max_failure_rate)
-    search = Search(ledger, executor, results, limits, lambda claim, slot: _job_overrides(settings, claim))
+    search = Search(
+        ledger,
+        executor,
+        results,
+        limits,
+        lambda claim, slot: _job_overrides(settings, claim),
+        constraints,
+        settings.step_name,
+    )
     announce(ledger, executor, settings, names, directions)
     try:
         search.run()
     except Stopped:
-        print(summary(ledger, results))
+        say(summary(ledger, results))
         raise
     report(settings, ledger, results)
+
+
+def _specification(space: Space, constraints: Constraints) -> dict[str, Any]:
+    """What makes two calls the same search: the space, and what the trials are judged by beside their value."""
+    description = space.description()
+    return {**description, "fixed": {**description["fixed"], **constraints.description()}}
 
 
 def _study_name(settings: DictConfig, sweep_dir: Path) -> str:
@@ -149,6 +190,13 @@ def _study_name(settings: DictConfig, sweep_dir: Path) -> str:
     if name.lower() in ("none", "null"):
         raise SearchError("the study has no name: give hydra.sweeper.study_name=…, which also names its folder")
     return name
+
+
+def _has_its_own_n_trials(config: DictConfig) -> bool:
+    """Whether anybody has set the number of trials: without a space it tells repetitions from a forgotten space."""
+    given = [str(line).partition("=")[0].lstrip("+") for line in config.hydra.overrides.hydra]
+    default = ConfigStore.instance().load("hydra/sweeper/async_optuna.yaml").node.n_trials
+    return "hydra.sweeper.n_trials" in given or bool(config.hydra.sweeper.n_trials != default)
 
 
 def _config_flags(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -171,10 +219,6 @@ def _check(config: DictConfig, directions: Sequence[str], has_pruner: bool, swee
     settings = config.hydra.sweeper
     if settings.n_trials < 1:
         raise SearchError(f"hydra.sweeper.n_trials must be at least 1, got {settings.n_trials}")
-    if not 0 <= settings.max_failure_rate <= 1:
-        raise SearchError(f"hydra.sweeper.max_failure_rate must be between 0 and 1, got {settings.max_failure_rate}")
-    if settings.timeout_seconds is not None and settings.timeout_seconds <= 0:
-        raise SearchError(f"hydra.sweeper.timeout_seconds must be positive, got {settings.timeout_seconds}")
     if has_pruner and len(directions) > 1:
         raise SearchError(
             "a pruner compares one number, but there are several objectives; use hydra/sweeper/pruner=none"
@@ -182,7 +226,13 @@ def _check(config: DictConfig, directions: Sequence[str], has_pruner: bool, swee
     if (sweep_dir / STOP_FILE).exists():
         raise SearchError(f"{sweep_dir / STOP_FILE} asks every search here to stop; remove it to go on")
     folder = OmegaConf.to_container(config.hydra.sweep, resolve=False)
-    if settings.storage is None and isinstance(folder, dict) and "${now:" in str(folder["dir"]):
+    assert isinstance(folder, dict)
+    if folder["subdir"] != _SUBDIR:
+        raise SearchError(
+            f"hydra.sweep.subdir={folder['subdir']}: a search names each trial's folder after its number, by which it "
+            f"finds it again; leave it at {_SUBDIR}"
+        )
+    if settings.storage is None and "${now:" in str(folder["dir"]):
         print("note: the sweep folder's name holds the time, so this search cannot be resumed; set hydra.sweep.dir")
 
 

@@ -43,6 +43,7 @@ class TrialReport(EarlyStopping):
         # Lightning keeps the last number of each name, and makes a new tensor whenever it computes one.
         if current is not None and trainer.is_global_zero and value is not None and value is not self._old:
             is_last = _is_last_epoch(trainer)
+            current.num_steps = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
             reason = current.report(float(value), trainer.current_epoch + 1, is_last=is_last)
         if trainer.world_size > 1:
             reason = trainer.strategy.broadcast(reason)

@@ -79,7 +79,9 @@ def _begin(loggers: Mapping[str, Logger], settings: dict[str, Any], run_dir: Pat
             if isinstance(logger, WandbLogger | MLFlowLogger):
                 ids[key] = logger.version
         except Exception as error:  # of a server, an account, a network
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+            if isinstance(logger, WandbLogger):
+                reason += f"; logger.{key}.offline=true needs neither an account nor a network"
             raise UserError(f"logger.{key}: {reason}") from error
     if ids and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         write_json(run_dir / _IDS, ids)

@@ -36,7 +36,22 @@ class AsyncOptunaSweeperConf:
     max_failure_rate: float = 0.0
     # How often a trial whose process died is run again.
     max_retries: int = 2
+    # After so many seconds no further trial is started; those that run go on to their end.
     timeout_seconds: float | None = None
+    # A trial that takes longer is ended as failed. null or 0: it may take as long as it likes while it is not silent.
+    trial_timeout_seconds: float | None = None
+    # A trial that reports nothing for so long is ended as failed. null: 20 times as long as it was silent before, or
+    # others before their first report, but 10 minutes at least (an hour before its first report). 0: never.
+    no_report_seconds: float | None = None
+    # No further trial is started once so many in a row were not better than the best before them. null: no limit.
+    patience: int | None = None
+    # No further trial is started once all trials, those of earlier calls too, have taken so many hours together.
+    budget_hours: float | None = None
+    # What a trial reports after, for those who watch the search.
+    step_name: str = "step"
+    # The limits to metrics that the task sets: {metric: the largest value allowed}, or {metric: ">=0.9"}. Only a trial
+    # within all of them can be the best.
+    constraints: Any = None
     # The search space: a key of the config and Hydra's sweep syntax, or a fixed value.
     params: dict[str, Any] = field(default_factory=dict)
     # {"key=value": {params that exist only then}}.
@@ -54,7 +69,8 @@ class AsyncOptunaSweeperConf:
     complete: str | None = None
     # Dotted path of a function that sees the config of each choice before the first trial, and pins the data.
     prepare: str | None = None
-    # Dotted path of a function that draws up a report of the sweep folder and returns its text.
+    # Dotted path of a function that draws up a report of the sweep folder and returns its text. If it has an argument
+    # `study`, it is given Optuna's study too.
     report: str | None = None
     # The key through which the app takes its number of CPU threads.
     threads_key: str | None = None

@@ -10,6 +10,7 @@ from sweep_maker import SweepMaker
 from cnnlab.errors import UserError
 from cnnlab.workbench.study_reports.journal_reader import JournalReader
 from cnnlab.workbench.study_reports.sweep_folder import read, run_metrics
+from cnnlab.workbench.study_reports.sweep_report import write
 
 
 @pytest.fixture
@@ -32,9 +33,7 @@ def test_without_the_summary_the_journal_tells_all(maker: SweepMaker) -> None:
     assert (sweep.name, sweep.metrics, len(sweep.trials)) == ("tinyvgg", ("val/accuracy",), 3)
 
 
-@pytest.mark.parametrize(
-    "torn", [b'{"op_code":6,"trial_id":0,"sta', b'{"op_code":6', b'{"op_code":6}{"op_code"\n{"op_code":6}\n']
-)
+@pytest.mark.parametrize("torn", [b'{"op_code":6,"trial_id":0,"sta', b'{"op_code":6', b"\0" * 5000])
 def test_a_torn_line_ends_the_reading_and_stays_as_it_is(torn: bytes, maker: SweepMaker) -> None:
     folder = maker.finish()
     journal = folder / "study.journal"
@@ -42,6 +41,21 @@ def test_a_torn_line_ends_the_reading_and_stays_as_it_is(torn: bytes, maker: Swe
     before = journal.read_bytes()
     assert len(read(folder).trials) == 3
     assert journal.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", [b'{"op_code":6}{"op_code"\n', b'{"op_code":6}{"op_code"\n{"op_code":6}\n', b"[]\n"])
+def test_damage_before_the_end_is_one_line_and_keeps_the_earlier_report(damage: bytes, maker: SweepMaker) -> None:
+    folder = maker.finish()
+    write(folder, figures=False)
+    before = (folder / "leaderboard.csv").read_bytes()
+    journal = folder / "study.journal"
+    *lines, last = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines, damage, last]))
+    with pytest.raises(
+        UserError, match=rf"study.journal is damaged in line {len(lines) + 1} of .*earlier ones are kept"
+    ):
+        write(folder, figures=False)
+    assert (folder / "leaderboard.csv").read_bytes() == before
 
 
 def test_one_reading_shows_one_moment(maker: SweepMaker) -> None:
@@ -116,3 +130,38 @@ def test_a_database_that_cannot_be_opened_is_told_without_the_password(tmp_path:
     with pytest.raises(UserError, match="cannot open no-such-dialect://host/db") as caught:
         read(tmp_path)
     assert "secret" not in str(caught.value)
+
+
+def started_in(cwd: Path, storage: object, folder: Path) -> None:
+    """What a search that was started in `cwd` leaves in its folder."""
+    folder.mkdir()
+    (folder / "multirun.yaml").write_text(json.dumps({"hydra": {"runtime": {"cwd": str(cwd)}}}))
+    (folder / "optimization_results.yaml").write_text(json.dumps({"study_name": "tinyvgg", "storage": storage}))
+
+
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_a_journal_that_lies_elsewhere(is_absolute: bool, maker: SweepMaker, tmp_path: Path) -> None:
+    path = "tinyvgg/study.journal"
+    started_in(tmp_path, str(tmp_path / path) if is_absolute else path, tmp_path / "sweep")
+    assert len(read(tmp_path / "sweep").trials) == 3
+
+
+@pytest.mark.parametrize("form", ["url", "class", "class as text"])
+def test_a_relative_database_is_found_from_any_folder(form: str, tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'study.db'}")
+    optuna.create_study(study_name="tinyvgg", storage=storage).add_trial(optuna.trial.create_trial(value=1.0))
+    storage.remove_session()
+    storage.engine.dispose()
+    settings = {"_target_": "optuna.storages.RDBStorage", "url": "sqlite:///study.db"}
+    forms = {"url": settings["url"], "class": settings, "class as text": str(settings)}
+    started_in(tmp_path, forms[form], tmp_path / "sweep")
+    assert len(read(tmp_path / "sweep").trials) == 1
+
+
+def test_the_study_that_somebody_has_open_is_copied(maker: SweepMaker, tmp_path: Path) -> None:
+    """The engine has it open, whatever its storage asks for; and the report still shows one moment."""
+    started_in(tmp_path, "postgresql://me:***@nowhere/studies", tmp_path / "sweep")
+    sweep = read(tmp_path / "sweep", maker.study)
+    maker.trial({"optimizer.lr": 0.1}, 0.99)
+    assert (sweep.metrics, len(sweep.trials), len(sweep.study.trials)) == (("val/accuracy",), 3, 3)

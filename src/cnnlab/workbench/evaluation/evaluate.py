@@ -117,12 +117,14 @@ def evaluate(
         run_record.write_json(folder / "metrics.json", metrics)
         confusion, reported = run_report.write_split(saved.folder, folder)
         matrix = {"confusion_matrix.png": (folder / "confusion_matrix.png").read_bytes()}
-        for name, content in canvas.with_vectors(matrix, vectors, format).items():
+        drawn = canvas.with_vectors(matrix, vectors, format)
+        for name, content in drawn.items():
             write_atomically(folder / name, content)
     pictures = matrix | {name: content for name, content in files.items() if name.endswith(".png")}
     images = {f"evaluation/{split}/{Path(name).stem}": picture for name, picture in pictures.items()}
     add_images(saved.folder, f"evaluation-{split}", images, step=0)
-    paths = [folder / "metrics.json", *reported, *sorted({folder / Path(name).parts[0] for name in files})]
+    others = {folder / Path(name).parts[0] for name in [*files, *drawn]}
+    paths = [folder / "metrics.json", *reported, *sorted(others.difference(reported))]
     page = run_page.write(saved.folder)
     return Evaluation(metrics, f"{confusion}\n\n{_summary(saved.folder, metrics, paths, page)}", folder)
 

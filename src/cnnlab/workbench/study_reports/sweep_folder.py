@@ -1,9 +1,7 @@
 """Opens a sweep folder: the study in it and the engine's own summary."""
 
 import json
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.workbench.study_reports.journal_reader import JournalReader
+from cnnlab.workbench.study_reports.study_storage import copy_of, read_study
 
 RESULTS = "optimization_results.yaml"
 
@@ -54,8 +52,12 @@ class Sweep:
         return self.folder / str(trial.user_attrs.get("folder", trial.number))
 
 
-def read(folder: Path) -> Sweep:
+def read(folder: Path, study: optuna.Study | None = None) -> Sweep:
     """Read a sweep folder; nothing in it is changed.
+
+    Args:
+        folder: the sweep folder.
+        study: its study, if somebody has it open already; by default it is opened as the folder's summary says.
 
     Raises:
         UserError: there is no such folder, no study in it, or its storage cannot be read.
@@ -64,7 +66,7 @@ def read(folder: Path) -> Sweep:
         siblings = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
         raise UserError(f"no sweep folder {folder}{did_you_mean(folder.name, siblings)}")
     results = _results(folder)
-    study, metric_names = _study(folder, results)
+    study, metric_names = read_study(folder, results) if study is None else copy_of(study)
     maximize = tuple(direction is optuna.study.StudyDirection.MAXIMIZE for direction in study.directions)
     metrics = results.get("metrics") or metric_names or [f"value {i}" for i in range(len(maximize))]
     trials = study.get_trials(deepcopy=False)
@@ -76,17 +78,6 @@ def state(trial: FrozenTrial) -> str:
     if trial.state is TrialState.FAIL and trial.user_attrs.get("interrupted"):
         return "INTERRUPTED"
     return trial.state.name
-
-
-@contextmanager
-def optuna_is_quiet() -> Iterator[None]:
-    """For making a copy of a study, which Optuna would announce as a new one."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
 
 
 def run_metrics(run_dir: Path) -> dict[str, Any]:
@@ -107,58 +98,3 @@ def _results(folder: Path) -> dict[str, Any]:
     except Exception as error:  # YAML's and OmegaConf's errors have no common class of their own
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
-
-
-def _study(folder: Path, results: dict[str, Any]) -> tuple[optuna.Study, list[str] | None]:
-    """The study and the names of its metrics, detached from where they are stored."""
-    storage = str(results.get("storage") or "study.journal")
-    if "://" in storage:
-        _refuse_missing_sqlite(storage)
-    elif not (folder / storage).is_file():
-        raise UserError(f"no study in {folder}: expected {RESULTS} and {storage}, as a sweep leaves them")
-    try:
-        if "://" in storage:
-            return _database_study(storage, results, folder)
-        study = _load(optuna.storages.JournalStorage(JournalReader(folder / storage)), results, folder)
-        return study, study.metric_names
-    except UserError:
-        raise
-    except KeyError as error:
-        raise UserError(f"{storage} in {folder} holds no study {results.get('study_name')}") from error
-    except Exception as error:  # a database's errors: no driver, no server, no permission …
-        place = re.sub(r"//[^/@]*@", "//", storage)  # less user and password
-        raise UserError(f"cannot open {place}: {' '.join(str(error).split())}") from error
-
-
-def _load(storage: Any, results: dict[str, Any], folder: Path) -> optuna.Study:
-    name = results.get("study_name") or _only_study(storage, folder)
-    # any sampler will do, and this one is quickly made
-    return optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
-
-
-def _database_study(url: str, results: dict[str, Any], folder: Path) -> tuple[optuna.Study, list[str] | None]:
-    storage = optuna.storages.RDBStorage(url)
-    try:
-        study = _load(storage, results, folder)
-        with optuna_is_quiet():
-            copy = optuna.create_study(study_name=study.study_name, directions=study.directions, sampler=study.sampler)
-        copy.add_trials(study.get_trials(deepcopy=False))
-        return copy, study.metric_names
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
-
-
-def _refuse_missing_sqlite(url: str) -> None:
-    """SQLite would make an empty file of it, in silence."""
-    scheme, _, path = url.partition(":///")
-    path = path.partition("?")[0]
-    if scheme.startswith("sqlite") and path and not Path(path).is_file():
-        raise UserError(f"no study in {url}: there is no file {path}")
-
-
-def _only_study(storage: Any, folder: Path) -> str:
-    names = optuna.get_all_study_names(storage)
-    if len(names) != 1:
-        raise UserError(f"cannot tell which study is meant in {folder}: its storage holds {names or 'none'}")
-    return names[0]

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import optuna
 import pandas as pd
 
 from cnnlab.errors import UserError
@@ -19,7 +20,7 @@ from cnnlab.workbench.study_reports.trial_table import counts, param_table, scor
 _MOST_SEED_ROWS = 40
 
 
-def write(sweep_dir: Path, top: int = 10, figures: bool = True) -> str:
+def write(sweep_dir: Path, top: int = 10, figures: bool = True, study: optuna.Study | None = None) -> str:
     """Write leaderboard.csv and .md, best_experiment.yaml, with seeds seeds.csv and .md, and figures/*.png.
 
     Reads only files and the study, which is not changed; works while the sweep runs and after trial folders are gone.
@@ -28,6 +29,7 @@ def write(sweep_dir: Path, top: int = 10, figures: bool = True) -> str:
         sweep_dir: the sweep folder.
         top: how many rows of the leaderboard to return.
         figures: also draw.
+        study: if it is open already, as it is at the end of a search.
 
     Returns:
         The text to print: counts, leaderboard, seeds, best trial, commands, files.
@@ -35,7 +37,7 @@ def write(sweep_dir: Path, top: int = 10, figures: bool = True) -> str:
     Raises:
         UserError: the folder holds no study that can be read.
     """
-    sweep = read(sweep_dir)
+    sweep = read(sweep_dir, study)
     table, params = trial_table(sweep), param_table(sweep)
     seeds = seed_table.seed_table(sweep, table, params)
     files = {
@@ -84,8 +86,8 @@ def _not_drawn(reasons: Mapping[str, str]) -> list[str]:
 
 
 def _best(table: pd.DataFrame) -> int | None:
-    """The number of the trial at the top, once one is complete."""
-    complete = table.index[table["state"] == "COMPLETE"]
+    """The number of the trial at the top, once one is complete that misses no constraint."""
+    complete = table.index[(table["state"] == "COMPLETE") & table["infeasible"].isna()]
     return int(complete[0]) if len(complete) else None
 
 

@@ -16,7 +16,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from cnnlab.workbench.canvas import NotDrawn
 from cnnlab.workbench.notation import short_names
 from cnnlab.workbench.study_reports.figures.value_scale import ValueScale
-from cnnlab.workbench.study_reports.sweep_folder import Sweep, optuna_is_quiet
+from cnnlab.workbench.study_reports.quiet_optuna import optuna_is_quiet
+from cnnlab.workbench.study_reports.sweep_folder import Sweep
 from cnnlab.workbench.study_reports.trial_table import value_columns
 
 

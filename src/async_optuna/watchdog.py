@@ -1,0 +1,61 @@
+"""A small process that ends the trials, and what they are forked from, if their controller is killed.
+
+A trial's own thread does the same at once, but not while compiled code holds the interpreter. This one also ends what
+the trial has started, which a death signal of the kernel (PR_SET_PDEATHSIG) would leave alone.
+"""
+
+import atexit
+import subprocess
+import sys
+from contextlib import suppress
+
+# Its input ends when the controller does. Signals to all processes of a job are the controller's to answer.
+_PROGRAM = """
+import os, signal, sys
+for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(signum, signal.SIG_IGN)
+watched = set()
+for line in sys.stdin:
+    (watched.add if line[0] == "+" else watched.discard)(line[1:])
+for line in watched:
+    kind, number = line.split()
+    try:
+        (os.killpg if kind == "group" else os.kill)(int(number), signal.SIGKILL)
+    except OSError:
+        pass
+"""
+
+_process: "subprocess.Popen[str] | None" = None
+
+
+def watch(group: int) -> None:
+    """Kill this process group as soon as the present process is gone."""
+    _tell(f"+group {group}")
+
+
+def watch_process(process: int) -> None:
+    """Kill this one process as soon as the present one is gone."""
+    _tell(f"+process {process}")
+
+
+def forget(group: int) -> None:
+    """This process group has ended, so its number may be given to another."""
+    _tell(f"-group {group}")
+
+
+def _tell(line: str) -> None:
+    global _process
+    if _process is None:
+        _process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _PROGRAM], stdin=subprocess.PIPE, text=True, start_new_session=True
+        )
+        atexit.register(_end, _process)
+    assert _process.stdin is not None
+    with suppress(OSError):  # somebody has killed it: the trials' threads remain
+        _process.stdin.write(f"{line}\n")
+        _process.stdin.flush()
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    with suppress(OSError):
+        process.communicate()
