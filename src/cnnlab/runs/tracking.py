@@ -17,7 +17,7 @@ _IDS = "tracking.json"
 _EXTRAS = {WandbLogger: "wandb", MLFlowLogger: "mlflow"}
 
 
-def arguments(key: str, kind: Callable[..., Any], run_dir: Path, offline: bool) -> dict[str, str]:
+def arguments(key: str, kind: Callable[..., Any], run_dir: Path, offline: bool = False) -> dict[str, str]:
     """Return what a logger is told about the run. Its files go to the run folder, unless a server keeps them.
 
     Args:
