@@ -10,6 +10,7 @@ from typing import Any
 from cnnlab.errors import printable
 from cnnlab.notation import (
     aligned as aligned,
+    shown_bytes as shown_bytes,
     shown_class as shown_class,
     shown_metric as shown_metric,
     shown_number as shown_number,
