@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from cnnlab.data.datamodule import DataModule
 
 
+# One looks at images before one knows to which size they should be resized.
+LOOK_AT = (64, 64)
+
+
 @command(config_name="inspect_data")
 def main(config: DictConfig) -> None:
     """Print the tables; write the picture and the list."""
@@ -52,11 +56,16 @@ def ready(config: DictConfig) -> "DataModule":
     data: DataModule = build(config, "data", augment=build(config, "augment"), seed=config.seed)
     if hasattr(data, "unreadable"):
         data.in_memory, data.unreadable = False, "skip"
+    has_no_size = getattr(data, "size", 0) is None
+    if has_no_size:
+        data.size_if_several = LOOK_AT  # type: ignore[attr-defined]
     try:
         data.prepare_data()
         data.setup()
     except UserError as error:
         raise UserError(f"data: {error}") from error
+    if has_no_size and data.size == LOOK_AT:
+        print("note: the images have several sizes and are looked at as 64x64; training asks for data.image_size\n")
     return data
 
 

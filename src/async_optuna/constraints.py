@@ -54,7 +54,7 @@ class Constraints:
     may_give_up: bool = True
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], sampler: str = "") -> "Constraints":
+    def of(cls, config: Mapping[str, Any] | None, sampler: str = "") -> "Constraints":
         """Read `{name: 20000}`, the largest value allowed, or `{name: ">=0.9"}`.
 
         Args:
@@ -63,7 +63,9 @@ class Constraints:
         Raises:
             SearchError: for anything else.
         """
-        limits = tuple(_limit(str(name), value) for name, value in config.items())
+        if not isinstance(config or {}, Mapping):
+            raise SearchError(f"hydra.sweeper.constraints: expected {{metric: limit}}, got {config!r}")
+        limits = tuple(_limit(str(name), value) for name, value in (config or {}).items())
         return cls(limits, may_give_up=sampler.rpartition(".")[2] not in _LEARN_FROM_VALUES)
 
     @property

@@ -12,6 +12,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pkgutil import iter_modules
 
+from async_optuna import watchdog
 from async_optuna.errors import SearchError, did_you_mean
 from async_optuna.signals import STOP_SIGNALS
 
@@ -27,13 +28,16 @@ def start_server(context: BaseContext, preload: Sequence[str], num_threads: int)
     Raises:
         SearchError: if there is no such module.
     """
-    from multiprocessing.forkserver import ensure_running  # does not exist on Windows
+    from multiprocessing import forkserver  # does not exist on Windows
 
     for module in preload:
         _check_exists(module)
     context.set_forkserver_preload(["__main__", *preload])
     with _thread_limit(num_threads), _signals_ignored(), _no_word_of_leaks():
-        ensure_running()
+        forkserver.ensure_running()
+    # It would end by itself, but not before it has imported everything, and with a traceback on the prompt.
+    if (pid := getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)) is not None:
+        watchdog.watch_process(pid)
 
 
 def start(process: BaseProcess) -> None:

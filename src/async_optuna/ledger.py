@@ -1,27 +1,38 @@
 """Keeps account of the trials of a study: which ones count, which ones are lost, and which one runs next."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, Trial
 
-from async_optuna.errors import SearchError
-from async_optuna.files import FileLock, is_held
-from async_optuna.optuna_internals import ENQUEUED_PARAMS, id_of_study, id_of_trial, storage_of
+from async_optuna.errors import SearchError, is_told_in_one_line, on_one_line
+from async_optuna.files import FileLock
+from async_optuna.lost_trials import LostTrials, is_settled
+from async_optuna.optuna_internals import trial_numbered
+from async_optuna.outage import Outage, is_passing
 from async_optuna.outcome import Outcome
+from async_optuna.output import say
 from async_optuna.ownership import Owner
-from async_optuna.space import Parameter, Point, Space, identity
+from async_optuna.space import Parameter, Point, Space
+from async_optuna.tally import Counts, Tally
 
 
 @dataclass
 class Claim:
-    """A trial that this process is to run."""
+    """A trial that this process is to run.
+
+    Attributes:
+        restart_from: the folder of an earlier trial of the same point that was lost.
+        earlier_reports: what that one had reported, to be written down once this one has come as far.
+        reports: what this one has reported and is not yet in the study.
+        retries: how many processes of this point have died.
+    """
 
     trial: Trial
     point: Point
@@ -29,36 +40,21 @@ class Claim:
     folder: Path
     restart_from: Path | None = None
     earlier_reports: Mapping[int, float] = field(default_factory=dict)
+    reports: dict[int, float] = field(default_factory=dict)
     reported: set[int] = field(default_factory=set)
+    retries: int = 0
 
     @property
     def number(self) -> int:
         return self.trial.number
 
 
-@dataclass
-class Counts:
-    """The number of trials in each state. An interrupted trial has no result, and n_trials does not include it.
-
-    Infeasible ones are complete, but miss a constraint and cannot be the best.
-    """
-
-    complete: int = 0
-    pruned: int = 0
-    failed: int = 0
-    interrupted: int = 0
-    running: int = 0
-    infeasible: int = 0
-
-    @property
-    def finished(self) -> int:
-        return self.complete + self.pruned + self.failed
-
-
 class Ledger:
     """One process's view of a study that others may be working on at the same time.
 
     All that decides, from counting to writing down who runs the trial, happens under one lock of the sweep folder.
+    While the study cannot be reached no trial is given out; the reports and ends of running ones are kept and written
+    down later.
 
     Args:
         study: opened by this process, with its sampler and pruner.
@@ -68,6 +64,8 @@ class Ledger:
         max_retries: how often a trial whose process died is run again.
         is_shared: whether controllers on other machines may join (they do not see this folder's lock).
         extend: an app's own addition to a trial's point, called with the Optuna trial.
+        dead_after_seconds: how long a controller on another machine may give no sign of life.
+        storage_patience_seconds: how long it is tried again to reach the study before the search ends.
     """
 
     def __init__(
@@ -79,90 +77,121 @@ class Ledger:
         max_retries: int = 2,
         is_shared: bool = False,
         extend: Callable[[Trial], None] | None = None,
+        dead_after_seconds: float = 150.0,
+        storage_patience_seconds: float = 600.0,
     ) -> None:
         self.study = study
         self.space = space
         self.sweep_dir = sweep_dir
         self.n_trials = n_trials
-        self.counts = Counts()
+        self.size = None if extend else space.size()
+        self.outage = Outage(storage_patience_seconds, say)
         self._max_retries = max_retries
         self._is_shared = is_shared
         self._extend = extend
-        self.size = None if extend else space.size()
-        self._storage: BaseStorage = storage_of(study)
-        self._study_id = id_of_study(study)
+        self._tally = Tally(study)
         self._lock = FileLock(sweep_dir / ".lock")
-        self._open: set[int] = set()
-        self._num_read = 0
-        self._seen: set[Any] = set()
-        self._lost: dict[int, FrozenTrial] = {}
-        self._retried: set[int] = set()
-        self.best: FrozenTrial | None = None
-        self.first_failure: FrozenTrial | None = None
-        self.num_since_best = 0  # finished trials that were not better
-        self.trial_seconds = 0.0  # of all trials, interrupted ones too
-        # Trials whose controller is gone and whose process still lives, and since when that is seen.
-        self.orphans: dict[int, float] = {}
+        self._claims: dict[int, Claim] = {}
+        self._unwritten: list[Callable[[], None]] = []
         with self._lock:
-            self._owner = Owner(sweep_dir, study, is_shared)
+            self._owner = Owner(sweep_dir, study, is_shared, dead_after_seconds)
+        self._lost = LostTrials(study, self._tally, self._owner, sweep_dir)
+
+    @property
+    def counts(self) -> Counts:
+        return self._tally.counts
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The best trial of a search with one objective."""
+        return self._tally.front[0] if self._tally.front and len(self.study.directions) == 1 else None
+
+    @property
+    def front(self) -> list[FrozenTrial]:
+        """The trials that no other beats in every objective, by number."""
+        return sorted(self._tally.front, key=lambda trial: trial.number)
+
+    @property
+    def first_failure(self) -> FrozenTrial | None:
+        return self._tally.first_failure
+
+    @property
+    def num_since_best(self) -> int:
+        return self._tally.num_since_best
+
+    @property
+    def trial_seconds(self) -> float:
+        return self._tally.trial_seconds
+
+    @property
+    def orphans(self) -> Mapping[int, float]:
+        """Trials whose controller is gone and whose process still lives, and since when that is seen."""
+        return self._lost.orphans
 
     # --- Claiming ---------------------------------------------------------------------------------------------------
 
-    def claim(self) -> Claim | None:
-        """Take the next trial; None if enough have finished or are running, or no unseen point is left.
+    def claim(self, slot: int | None = None) -> Claim | None:
+        """Take the next trial, for a slot; None if enough have finished or are running, or no unseen point is left.
 
         Raises:
-            SearchError: if the trial's folder exists.
+            SearchError: if the trial's folder exists, or no point can be chosen.
         """
-        with self._lock:
-            self._owner.beat()
-            self._bury_the_dead()
-            if self.counts.finished + self.counts.running >= self.n_trials or self.is_exhausted():
-                return None
-            trial = self.study.ask()
+        claim = None
+        self.catch_up()
+        if self.outage.is_time_to_try() and not self._unwritten:
+            with self._reached("no trial can be begun"), self._lock:
+                claim = self._claim(slot)
+        return claim
+
+    def _claim(self, slot: int | None) -> Claim | None:
+        self._lost.settle(self._claims)
+        if self.counts.finished + self.counts.running >= self.n_trials or self.is_exhausted():
+            return None
+        trial = self.study.ask()
+        reason = "its point could not be chosen"
+        try:
             if self._is_shared and not self._is_within_budget(trial):
-                trial.set_user_attr("retry", False)
-                self._interrupt(trial.number, "not needed: others had taken the last trials")
+                reason = "not needed: others had taken the last trials"
                 return None
-            try:
-                claim = self._describe(trial)
-            except BaseException:
-                trial.set_user_attr("retry", False)
-                self._interrupt(trial.number, "its point could not be chosen")
-                raise
-            trial.set_user_attr("overrides", claim.overrides)
-            trial.set_user_attr("folder", str(claim.number))
-            trial.set_user_attr("owner", self._owner.name)
-            try:
-                claim.folder.mkdir(parents=True)
-            except FileExistsError as error:
-                trial.set_user_attr("retry", False)
-                self._interrupt(trial.number, f"{claim.folder} existed already")
-                raise SearchError(
-                    f"{claim.folder} already exists, but trial {claim.number} is new: the folder belongs to another "
-                    "study; name another hydra.sweeper.study_name or hydra.sweep.dir"
-                ) from error
-            self.counts.running += 1
-            self._open.add(trial.number)
+            claim = self._describe(trial)
+            attributes = {"overrides": claim.overrides, "folder": str(claim.number), "owner": self._owner.name}
+            for name, value in attributes.items() if slot is None else {**attributes, "slot": slot}.items():
+                trial.set_user_attr(name, value)
+            reason = ""
+            claim.folder.mkdir(parents=True)
+            self._claims[trial.number] = claim
             return claim
+        except UpdateFinishedTrialError:  # choosing took so long that others took this controller for dead
+            return None
+        except FileExistsError as error:
+            reason = "its folder existed already"
+            raise SearchError(
+                f"{self.sweep_dir / str(trial.number)} already exists, but trial {trial.number} is new: the folder "
+                "belongs to another study; name another hydra.sweeper.study_name or hydra.sweep.dir"
+            ) from error
+        except Exception as error:
+            # What passes cannot be written down now: the next claim finds a trial that nobody runs.
+            reason = "" if is_passing(error) else reason or "its folder could not be made"
+            raise
+        finally:
+            if reason and trial.number not in self._claims:
+                self._lost.interrupt(trial.number, reason, retry=False)
 
     def is_exhausted(self) -> bool:
         """Whether every point of a finite space was run, is running or waits to be run."""
-        if self.size is None:
-            return False
-        return len(self._seen) >= self.size and not self._waiting()
+        return self.size is not None and self._tally.num_seen >= self.size and not self._tally.is_any_waiting
 
     def is_seen(self, point: Point) -> bool:
-        return identity(point) in self._seen
+        return self._tally.is_seen(point)
 
     def enqueue(self, points: Sequence[tuple[Point, str]]) -> None:
         """Have points run before any others, each with the name of where it comes from; known ones are left out."""
         with self._lock:
-            self.refresh()
+            self._tally.read()
             for point, source in points:
                 if not self.is_seen(point):
                     self.study.enqueue_trial(point, user_attrs={"source": source})
-                    self._seen.add(identity(point))
+                    self._tally.see(point)
 
     # --- While it runs, and after -----------------------------------------------------------------------------------
 
@@ -170,30 +199,49 @@ class Ledger:
         """Write down an intermediate value; return the reason if the pruner wants the trial to end.
 
         The defaults' trial is what there is to beat, so it may always run to its end.
+
+        Raises:
+            SearchError: if the pruner fails.
         """
         if len(self.study.directions) > 1 or step in claim.reported:
             return None
-        if self._storage.get_trial(id_of_trial(claim.trial)).state.is_finished():
-            return "another controller took this one for dead and settled its trials"
         claim.reported.add(step)
-        for earlier, old in claim.earlier_reports.items():
-            if earlier < step:
-                claim.trial.report(old, earlier)
-        claim.earlier_reports = {}
-        claim.trial.report(value, step)
+        claim.reports[step] = value
+        reason = None
+        if self.outage.is_time_to_try():
+            with self._reached(f"trial {claim.number} cannot report"):
+                reason = self._report(claim, value, step)
+        return reason
+
+    def _report(self, claim: Claim, value: float, step: int) -> str | None:
+        if trial_numbered(self.study, claim.number).state.is_finished():
+            # Its result is kept, should it be the first to come.
+            settled = is_settled(self._lost.last_run(claim.number))
+            return "another controller took this one for dead and ran its trial" if settled else None
+        earlier = {old: value for old, value in claim.earlier_reports.items() if old < step}
+        for old, earlier_value in sorted({**earlier, **claim.reports}.items()):
+            claim.trial.report(earlier_value, old)
+        claim.earlier_reports, claim.reports = {}, {}
         if claim.trial.user_attrs.get("source") == "defaults" or not claim.trial.should_prune():
             return None
         name = (self.study.metric_names or ["value"])[0]
         return f"{type(self.study.pruner).__name__} after step {step}: {name} {value:.6g}"
 
     def finish(self, number: int, outcome: Outcome) -> None:
-        """Tell the study how a trial ended, unless somebody did."""
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        if self._storage.get_trial(trial_id).state.is_finished():
-            return
-        outcome.record(self._storage, trial_id)
-        state = TrialState[outcome.state]
-        self.study.tell(number, outcome.values if state == TrialState.COMPLETE else None, state, skip_if_finished=True)
+        """Tell the study how a trial ended, unless somebody did; now, or once the study can be reached again."""
+        self._unwritten.append(lambda: self._finish(number, outcome))
+        self.catch_up()
+
+    def _finish(self, number: int, outcome: Outcome) -> None:
+        trial = trial_numbered(self.study, number)
+        reports = self._claims[number].reports if number in self._claims else {}
+        if not trial.state.is_finished():
+            for step, value in sorted(reports.items()):
+                self._claims[number].trial.report(value, step)
+            self._lost.tell(number, outcome)
+        elif not is_settled(trial):
+            self._lost.keep_late(number, outcome, {**trial.intermediate_values, **reports})
+        self._claims.pop(number, None)
 
     def lose(self, number: int, reason: str, uses_a_retry: bool, seconds: float = 0.0) -> bool:
         """Note that a trial's process died without a result; return whether the point will be run again.
@@ -202,142 +250,72 @@ class Ledger:
             uses_a_retry: whether it died by itself; then after max_retries it is a failure like any other.
             seconds: how long it ran.
         """
-        with self._lock:
-            return self._bury(number, reason, uses_a_retry, seconds)
-
-    def leave(self) -> None:
-        with self._lock:
-            self._owner.leave()
-
-    def refresh(self) -> list[FrozenTrial]:
-        """Read what has happened since the last call, by whomever; return all trials, to be looked at only."""
-        trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
-        new = range(self._num_read, len(trials))
-        self._num_read = len(trials)
-        self.counts.running = 0
-        for number in sorted(self._open | set(new)):
-            self._open.add(number)
-            self._read(trials[number])
-        return trials
-
-    # --- Inside ------------------------------------------------------------------------------------------------------
-
-    def _read(self, trial: FrozenTrial) -> None:
-        point = trial.params or trial.system_attrs.get(ENQUEUED_PARAMS, {})
-        interrupted = bool(trial.user_attrs.get("interrupted"))
-        is_whole = bool(point) or "owner" in trial.user_attrs  # of a space without parameters the only point is {}
-        if is_whole and not (interrupted and trial.state.is_finished()):
-            self._seen.add(identity(point))
-        if "retry_of" in trial.user_attrs:
-            self._retried.add(trial.user_attrs["retry_of"])
-            self._lost.pop(trial.user_attrs["retry_of"], None)
-        if trial.state == TrialState.RUNNING:
-            self.counts.running += 1
-        if not trial.state.is_finished():
-            return
-        self._open.discard(trial.number)
-        self.trial_seconds += trial.user_attrs.get("seconds", 0.0)
-        self.num_since_best += trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        if interrupted:
-            self.counts.interrupted += 1
-            if trial.number not in self._retried and trial.user_attrs.get("retry", True):
-                self._lost[trial.number] = trial
-        elif trial.state == TrialState.COMPLETE:
-            self.counts.complete += 1
-            if "infeasible" in trial.user_attrs:
-                self.counts.infeasible += 1
-            elif len(self.study.directions) == 1 and self._is_better(trial):
-                self.best = trial
-                self.num_since_best = 0
-        elif trial.state == TrialState.PRUNED:
-            self.counts.pruned += 1
-        else:
-            self.counts.failed += 1
-            self.first_failure = self.first_failure or trial
-
-    def _is_better(self, trial: FrozenTrial) -> bool:
-        if self.best is None:
-            return True
-        sign = 1 if self.study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
-        assert trial.value is not None
-        assert self.best.value is not None
-        value, best = sign * trial.value, sign * self.best.value
-        return value > best or (value == best and trial.number < self.best.number)  # not whichever ended first
-
-    def _waiting(self) -> bool:
-        waiting = (TrialState.WAITING,)
-        return bool(self._storage.get_all_trials(self._study_id, deepcopy=False, states=waiting))
-
-    def _bury_the_dead(self) -> None:
-        """Settle the trials of controllers that are gone, then put every lost point back into the queue."""
-        trials = self.refresh()
-        buried = False
-        for number in sorted(self._open):
-            trial = trials[number]
-            if trial.state != TrialState.RUNNING or self._owner.lives(trial.user_attrs.get("owner")):
-                continue
-            folder = self.sweep_dir / str(number)
-            if is_held(folder):
-                self.orphans.setdefault(number, time.monotonic())  # its process is still on the way out
-                continue
-            self.orphans.pop(number, None)
-            outcome = Outcome.read(folder)
-            if outcome is not None:
-                self.finish(number, outcome)
-            else:
-                self._interrupt(number, "its controller was gone")
-            buried = True
-        if buried:
-            self.refresh()
-        for lost in list(self._lost.values()):
-            self._run_again(lost)
-
-    def _bury(self, number: int, reason: str, uses_a_retry: bool, seconds: float) -> bool:
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        trial = self._storage.get_trial(trial_id)
-        if trial.state.is_finished():  # somebody took this controller for dead
+        if number not in self._claims:
             return False
-        retries = trial.user_attrs.get("retries", 0)
+        retries = self._claims[number].retries
         if uses_a_retry and retries >= self._max_retries:
             times = f"{retries + 1} times" if retries else "once"
             self.finish(number, Outcome("FAIL", reason=f"{reason} ({times}; no retry left)", seconds=seconds))
             return False
-        self._storage.set_trial_user_attr(trial_id, "retries", retries + uses_a_retry)
-        self._storage.set_trial_user_attr(trial_id, "seconds", round(seconds, 3))
-        self._interrupt(number, reason)
-        self.refresh()
-        for lost in list(self._lost.values()):
-            self._run_again(lost)
+        attributes = {"retries": retries + uses_a_retry, "seconds": round(seconds, 3)}
+        self._unwritten.append(lambda: self._lose(number, reason, attributes))
+        self.catch_up()
         return True
 
-    def _interrupt(self, number: int, reason: str) -> None:
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        if self._storage.get_trial(trial_id).state.is_finished():
-            return
-        self._storage.set_trial_user_attr(trial_id, "interrupted", True)
-        self._storage.set_trial_user_attr(trial_id, "reason", reason)
-        self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+    def _lose(self, number: int, reason: str, attributes: Mapping[str, float]) -> None:
+        with self._lock:
+            self._lost.interrupt(number, reason, **attributes)
+            self._lost.run_again()
+        self._claims.pop(number, None)
 
-    def _run_again(self, lost: FrozenTrial) -> None:
-        """Put a lost trial's point back into the queue; without its whole point there is nothing to repeat."""
-        self._lost.pop(lost.number, None)
-        self._retried.add(lost.number)
-        queued = lost.system_attrs.get(ENQUEUED_PARAMS)
-        point = queued or (lost.params if "owner" in lost.user_attrs else None)
-        if point is not None:
-            attributes = {"source": lost.user_attrs.get("source", "retry"), "retry_of": lost.number}
-            attributes["retries"] = lost.user_attrs.get("retries", 0)
-            self.study.enqueue_trial(point, user_attrs=attributes)
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is something that could not be written down yet."""
+        return bool(self._unwritten)
+
+    def catch_up(self) -> None:
+        """Write down what could not be written while the study could not be reached.
+
+        Raises:
+            SearchError: if it could not be for too long, or the sampler fails.
+        """
+        while self._unwritten and self.outage.is_time_to_try():
+            with self._reached("the end of a trial cannot be written down"):
+                self._unwritten[0]()
+                del self._unwritten[0]
+
+    def leave(self) -> None:
+        with suppress(OSError), self._lock:
+            self._owner.leave()
+
+    def refresh(self) -> None:
+        """Read what has happened since the last call, by whomever."""
+        if self.outage.is_time_to_try():
+            with self._reached("the study cannot be read"):
+                self._tally.read()
+
+    # --- Inside ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reached(self, what: str) -> Iterator[None]:
+        """Endure that the study cannot be reached; make one line of whatever else Optuna raises."""
+        was_out = self.outage.is_on
+        try:
+            with self.outage.endured():
+                yield
+        except OSError as error:
+            raise SearchError(f"{what}: {error.strerror} ({error.filename or self.sweep_dir})") from error
+        except Exception as error:
+            if is_told_in_one_line(error):
+                raise
+            raise SearchError(f"{what}: {type(error).__name__}: {on_one_line(error)}") from error
+        if was_out and not self.outage.is_on:
+            self._owner.forget_the_silence()
 
     def _is_within_budget(self, trial: Trial) -> bool:
         """Count once more: on another machine somebody may have taken the last trial at the same moment."""
-        trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
-        before = 0
-        for other in trials:
-            counts = other.state.is_finished() and not other.user_attrs.get("interrupted")
-            if counts or (other.state == TrialState.RUNNING and other.number < trial.number):
-                before += 1
-        return before < self.n_trials
+        self._tally.read()
+        return self._tally.num_before(trial.number) < self.n_trials
 
     def _describe(self, trial: Trial) -> Claim:
         point, overrides = self.space.walk(lambda parameter: _suggest(trial, parameter))
@@ -346,13 +324,13 @@ class Ledger:
             added = {name: value for name, value in trial.params.items() if name not in point}
             overrides += [f"{name}={_text(value)}" for name, value in added.items()]
             point |= added
-        self._seen.add(identity(point))
+        self._tally.see(point)
         claim = Claim(trial, point, overrides, self.sweep_dir / str(trial.number))
+        claim.retries = trial.user_attrs.get("retries", 0)
         original = trial.user_attrs.get("retry_of")
         if original is not None:
             claim.restart_from = self.sweep_dir / str(original)
-            numbered = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, original)
-            claim.earlier_reports = dict(self._storage.get_trial(numbered).intermediate_values)
+            claim.earlier_reports = dict(trial_numbered(self.study, original).intermediate_values)
         return claim
 
 

@@ -6,7 +6,8 @@ nearest class nor the nearest argument, and it needs Hydra, which only async_opt
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from optuna import pruners, samplers
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler, GridSampler, QMCSampler
+from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler
 
 from async_optuna.errors import SearchError, did_you_mean, on_one_line
 
@@ -22,8 +23,33 @@ from async_optuna.errors import SearchError, did_you_mean, on_one_line
 _PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
 
 
-def sampler_factory(config: Mapping[str, Any]) -> tuple[Callable[[int | None], BaseSampler] | None, int | None]:
-    """Return what makes a sampler for a seed (None: a grid, which needs none) and the search's seed.
+@dataclass(frozen=True)
+class SamplerFactory:
+    """Makes a sampler for each trial.
+
+    Attributes:
+        seed: of the whole search; None: not chosen yet.
+    """
+
+    cls: type
+    arguments: Mapping[str, Any]
+    seed: int | None = None
+
+    def __call__(self, trial_seed: int | None) -> BaseSampler:
+        arguments = dict(self.arguments)
+        if issubclass(self.cls, QMCSampler):
+            # A quasi-random sequence is one sequence: its seed scrambles all of it, and the trials take its points in
+            # turn. What it does not hold, such as a key of some trials only, is chosen anew for each trial.
+            arguments["seed"] = self.seed
+            arguments.setdefault("independent_sampler", RandomSampler(trial_seed))
+        elif "seed" in inspect.signature(self.cls).parameters:
+            arguments["seed"] = trial_seed
+        sampler: BaseSampler = _construct("sampler", self.cls, arguments)
+        return sampler
+
+
+def sampler_factory(config: Mapping[str, Any]) -> tuple[SamplerFactory | None, int | None]:
+    """Return what makes the samplers of a search (None: a grid, which needs none) and the search's seed.
 
     Args:
         config: _target_, the class's name or dotted path, and its arguments; null means Optuna's default.
@@ -35,20 +61,12 @@ def sampler_factory(config: Mapping[str, Any]) -> tuple[Callable[[int | None], B
     seed = arguments.pop("seed", None)
     if issubclass(cls, GridSampler):
         return None, seed
-    takes_seed = "seed" in inspect.signature(cls).parameters
-    # A quasi-random sequence is one sequence: its seed scrambles all of it and the trials take its points in turn.
-    is_one_sequence = issubclass(cls, QMCSampler)
-
-    def make(trial_seed: int | None) -> BaseSampler:
-        chosen = seed if is_one_sequence else trial_seed
-        sampler: BaseSampler = _construct("sampler", cls, arguments | ({"seed": chosen} if takes_seed else {}))
-        return sampler
-
     package = _PACKAGES.get(cls.__name__)
     if package and find_spec(package) is None:
         raise SearchError(f"hydra.sweeper.sampler: {cls.__name__} needs another package: pip install {package}")
-    make(seed)
-    return make, seed
+    factory = SamplerFactory(cls, arguments, seed)
+    replace(factory, seed=0)(0)  # finds wrong arguments before the search begins
+    return factory, seed
 
 
 def build_pruner(config: Mapping[str, Any] | None) -> BasePruner | None:

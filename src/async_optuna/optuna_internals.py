@@ -1,10 +1,13 @@
 """Every use of private names of Optuna; tests/async_optuna/test_optuna_internals.py says which one is gone."""
 
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
 from optuna import Study, Trial
 from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
+from optuna.trial import FrozenTrial
 
 # The system attribute in which Optuna keeps the parameters of an enqueued trial until it runs.
 ENQUEUED_PARAMS = "fixed_params"
@@ -23,7 +26,7 @@ def id_of_study(study: Study) -> int:
     return study._study_id
 
 
-def id_of_trial(trial: Trial) -> int:
+def id_of_trial(trial: Trial | FrozenTrial) -> int:
     """The number by which the storage knows a trial, which is not the trial's number in its study."""
     return trial._trial_id
 
@@ -31,3 +34,30 @@ def id_of_trial(trial: Trial) -> int:
 def contains(distribution: BaseDistribution, value: Any) -> bool:
     """Whether a distribution can yield a value, given as Optuna stores it."""
     return distribution._contains(value)
+
+
+def trial_numbered(study: Study, number: int) -> FrozenTrial:
+    """A trial as it is stored now; to be looked at only."""
+    storage = study._storage
+    return storage.get_trial(storage.get_trial_id_from_study_id_trial_number(study._study_id, number))
+
+
+def trials_since(study: Study, numbers: Sequence[int], first: int) -> Iterator[FrozenTrial]:
+    """The trials of these numbers, and all from the first on; to be looked at only.
+
+    A journal and the memory hold trials by number. A database would be asked once for each, and once for all.
+    """
+    storage = study._storage
+    if not isinstance(storage, JournalStorage | InMemoryStorage):
+        trials = storage.get_all_trials(study._study_id, deepcopy=False)
+        yield from (trials[number] for number in numbers)
+        yield from trials[first:]
+        return
+    for number in numbers:
+        yield trial_numbered(study, number)
+    for number in count(first):
+        try:
+            trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+        except KeyError:
+            return
+        yield storage.get_trial(trial_id)

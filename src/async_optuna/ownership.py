@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -12,23 +13,27 @@ from async_optuna.files import FileLock, is_held
 
 _FOLDER = ".controllers"
 
-# A controller on another file system shows that it lives by a mark in the study.
-_BEAT_SECONDS = 30.0
-_SILENT_SECONDS = 150.0
+# A controller on another file system shows that it lives by a mark in the study, which it moves this often within the
+# time after which the others take it for dead.
+_BEATS = 10
 
 
 class Owner:
     """A living controller: it holds a lock of its own name as long as it lives, which ends with it in every case.
 
+    Where the study is shared it also moves its mark there, in a thread: whatever else the process waits for, a trial of
+    its own or a sampler or a stop, it is alive.
+
     Args:
         sweep_dir: where controllers that share this folder see each other's locks.
         study: where controllers on other machines see each other's marks.
         is_shared: whether any could join from another machine.
+        dead_after_seconds: how long another one's mark may stand still.
 
     To be made and used under the study's lock only, so that nobody sees a lock that is not yet taken.
     """
 
-    def __init__(self, sweep_dir: Path, study: Study, is_shared: bool) -> None:
+    def __init__(self, sweep_dir: Path, study: Study, is_shared: bool, dead_after_seconds: float = 150.0) -> None:
         self.name = uuid.uuid4().hex[:12]
         self._folder = sweep_dir / _FOLDER
         self._folder.mkdir(exist_ok=True)
@@ -40,17 +45,23 @@ class Owner:
                     other.unlink()  # it was killed: no file says the same
         self._study = study
         self._is_shared = is_shared
-        self._last_beat = 0.0
+        self._dead_after = dead_after_seconds
         self._last_seen: dict[str, tuple[object, float]] = {}
-        self.beat()
+        self._has_left = threading.Event()
+        if is_shared:
+            self.beat()
+            threading.Thread(target=self._beat_on, name="heartbeat", daemon=True).start()
 
     def beat(self) -> None:
-        if self._is_shared and time.monotonic() - self._last_beat > _BEAT_SECONDS:
-            self._study.set_user_attr(f"alive:{self.name}", time.time())
-            self._last_beat = time.monotonic()
+        self._study.set_user_attr(f"alive:{self.name}", time.time())
 
-    def lives(self, name: str | None) -> bool:
-        """Whether the controller of that name lives; None stands for one that had no time to write its name."""
+    def lives(self, name: str | None, number: int) -> bool:
+        """Whether the controller of that name lives.
+
+        Args:
+            name: None stands for one that has had no time to write its name.
+            number: the trial it is asked for.
+        """
         if name == self.name:
             return True
         if name is not None and (self._folder / name).exists():
@@ -59,15 +70,26 @@ class Owner:
             return False
         # On another machine: dead once its mark has not moved for a while, by this machine's clock alone.
         mark = self._study.user_attrs.get(f"alive:{name}") if name else None
-        before, since = self._last_seen.get(name or "", (object(), 0.0))
+        key = name or f"the owner of trial {number}"
+        before, since = self._last_seen.get(key, (object(), 0.0))
         now = time.monotonic()
         if mark != before:
-            self._last_seen[name or ""] = (mark, now)
+            self._last_seen[key] = (mark, now)
             return True
-        return now - since < _SILENT_SECONDS
+        return now - since < self._dead_after
+
+    def forget_the_silence(self) -> None:
+        """Begin to wait anew: while the study could not be reached, nobody could move a mark."""
+        self._last_seen.clear()
 
     def leave(self) -> None:
+        self._has_left.set()
         with contextlib.suppress(OSError):
             self._lock.release()
             os.unlink(self._folder / self.name)
             self._folder.rmdir()
+
+    def _beat_on(self) -> None:
+        while not self._has_left.wait(self._dead_after / _BEATS):
+            with contextlib.suppress(Exception):  # the search's own calls say that the study cannot be reached
+                self.beat()

@@ -26,26 +26,6 @@ def without_passwords(value: Any) -> Any:
     return [without_passwords(item) for item in value] if isinstance(value, list) else value
 
 
-def provide(url: str) -> None:
-    """Let this process open a database by its URL without the password, as the report at the end of a search does."""
-    if without_passwords(url) == url:
-        return
-    from sqlalchemy import event  # takes a while, and only a database needs it
-    from sqlalchemy.engine import Engine, make_url
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        create = make_url(url).get_dialect()().create_connect_args
-        (_, bare), (_, whole) = create(make_url(without_passwords(url))), create(make_url(url))
-    except (SQLAlchemyError, ImportError):
-        return  # whoever opens it says what is wrong with it
-
-    @event.listens_for(Engine, "do_connect")
-    def complete(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
-        if "password" not in parameters and bare.items() <= parameters.items():
-            parameters.update(whole)
-
-
 def _without_password(url: re.Match[str]) -> str:
     cut = _USER_AND_PASSWORD.sub(r"://\1@", url[0])
     return _EMPTY_QUERY.sub("", _IN_QUERY.sub(r"\1", cut))

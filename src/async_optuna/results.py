@@ -1,5 +1,6 @@
 """Writes optimization_results.yaml: the state of a search, and the commands that repeat and retrain its best trial."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -8,13 +9,22 @@ import yaml
 from optuna.trial import FrozenTrial
 
 from async_optuna.commands import this_script
+from async_optuna.errors import SearchError
 from async_optuna.files import write_atomically
 from async_optuna.ledger import Ledger
+from async_optuna.outage import is_passing
 
 FILE = "optimization_results.yaml"
 
 # Those of every search; other numbers are told only where there are any.
 _STATES = ("complete", "pruned", "failed", "interrupted", "running")
+
+
+# Seconds between two writings: at least this many, and this many for each second that writing takes.
+_SHORTEST_PAUSE = 1.0
+_PAUSE_PER_SECOND = 50.0
+
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast where it is installed
 
 
 class Results:
@@ -43,10 +53,32 @@ class Results:
         self._left_out = set(left_out)
         self._retrain = list(retrain)
         self._flags = list(flags)
+        self._due = 0.0
+
+    def keep_up(self, ended: int) -> None:
+        """Write the results after the end of this trial, unless that was done a moment ago and it is not the best.
+
+        The file of a search with several objectives grows with the number of solutions: the moment grows with it.
+        """
+        best = self._ledger.best
+        if time.monotonic() >= self._due or (best is not None and best.number == ended):
+            self.write()
 
     def write(self) -> None:
-        content = yaml.safe_dump(self.content(), sort_keys=False, allow_unicode=True, width=10_000)
-        write_atomically(self._ledger.sweep_dir / FILE, content.encode())
+        """Write them; a disk that is full for a moment may wait for the next time.
+
+        Raises:
+            SearchError: if they cannot be written for another reason.
+        """
+        began = time.monotonic()
+        content = yaml.dump(self.content(), Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=10_000)
+        try:
+            write_atomically(self._ledger.sweep_dir / FILE, content.encode())
+        except OSError as error:
+            if not is_passing(error):
+                raise SearchError(f"cannot write {error.filename}: {error.strerror}") from error
+        now = time.monotonic()
+        self._due = now + max(_SHORTEST_PAUSE, _PAUSE_PER_SECOND * (now - began))
 
     def content(self) -> dict[str, Any]:
         study = self._ledger.study
@@ -62,8 +94,7 @@ class Results:
         if len(study.directions) > 1:
             content["solutions"] = [
                 {"params": dict(trial.params), "values": list(trial.values)} | _whereabouts(trial)
-                for trial in sorted(study.best_trials, key=lambda trial: trial.number)
-                if "infeasible" not in trial.user_attrs
+                for trial in self._ledger.front
             ]
         elif best is not None:
             place = _whereabouts(best)

@@ -51,10 +51,10 @@ class Search:
         self._stop = StopRequest()
         self._was_cut_short = False
         self._orphans_told: set[int] = set()
-        self._written_at = 0.0
         executor.on_report = self._report
         self._overtime = Overtime(limits.trial_timeout_seconds, limits.no_report_seconds, limits.timeout_seconds)
-        self._overtime.learn(ledger.refresh())
+        ledger.refresh()
+        self._overtime.learn(ledger.study.get_trials(deepcopy=False))
         self._status = Status(
             ledger.study.study_name,
             ledger.n_trials,
@@ -63,6 +63,7 @@ class Search:
             step_name,
             limits.timeout_seconds,
         )
+        ledger.outage.say = self._status.say
         can_grow = not isinstance(executor, InlineExecutor)
         self._free = FreeSlots(executor.slots, ledger.sweep_dir, can_grow, self._status.say)
 
@@ -83,15 +84,9 @@ class Search:
                     pass
                 finally:
                     self._stop_trials()
-        except OSError:
-            self._executor.kill()  # the study itself cannot be written: the next call settles what was running
-            raise
-        except SearchError:
-            self._conclude()
-            raise
         finally:
             self._status.close()
-        self._conclude()
+            self._conclude()
         if self._stop.signum is not None:
             raise Stopped(self._stop.signum)
         if why:
@@ -106,14 +101,16 @@ class Search:
     def _run_until_enough(self) -> str:
         """Return why no further trial was started, "" if enough have finished."""
         while self._stop.signum is None:
+            self._ledger.catch_up()
             why = self._limits.why_no_more(self._overtime.seconds())
             self._free.look()
             if not why:
                 self._fill_slots()
             counts = self._ledger.counts
-            if not self._claims and (why or counts.finished >= self._ledger.n_trials):
+            is_idle = not self._claims and not self._ledger.is_behind
+            if is_idle and (why or counts.finished >= self._ledger.n_trials):
                 return why
-            if not self._claims and self._ledger.is_exhausted() and not counts.running:
+            if is_idle and self._ledger.is_exhausted() and not counts.running:
                 return f"all {counts.finished} points of the space have been run: there is nothing left to try"
             for ended in self._executor.wait(_POLL_SECONDS):
                 self._settle(ended)
@@ -124,7 +121,7 @@ class Search:
 
     def _fill_slots(self) -> None:
         while self._stop.signum is None and (slot := self._free.take()) is not None:
-            claim = self._ledger.claim()
+            claim = self._ledger.claim(slot.index)
             if claim is None:
                 self._free.give_back(slot)
                 return
@@ -145,7 +142,6 @@ class Search:
         self._claims[claim.number] = claim
         overrides = self._describe(claim, slot)
         num_values = len(self._ledger.study.directions)
-        claim.trial.set_user_attr("slot", slot.index)
         self._overtime.begins(claim.number)
         self._status.begins(claim)
         try:
@@ -171,10 +167,7 @@ class Search:
             again = self._ledger.lose(ended.number, ended.reason, uses_a_retry=True, seconds=seconds)
         self._ledger.refresh()
         self._status.ended(claim, ended, self._ledger.counts, self._ledger.best, again)
-        is_best = self._ledger.best is not None and self._ledger.best.number == ended.number
-        if is_best or time.monotonic() - self._written_at > 1:
-            self._results.write()
-            self._written_at = time.monotonic()
+        self._results.keep_up(ended.number)
 
     def _end_hanging(self) -> None:
         for number, reason in self._overtime.hanging():

@@ -87,12 +87,13 @@ def settings_in_words(point: Mapping[str, Any], best: Mapping[str, Any] | None =
 
 
 def _bar(progress: Progress, columns: int) -> list[Piece]:
-    done = f" {progress.finished}/{progress.n_trials}  {clock(progress.elapsed)}"
-    left = f" < {clock(progress.left)}" if progress.left is not None else ""
-    length = min(_LONGEST_BAR, max(columns - len(progress.name) - len(done) - len(left) - 2, 0))
+    done = f"{progress.finished}/{progress.n_trials}  {clock(progress.elapsed)}"
+    done += f" < {clock(progress.left)}" if progress.left is not None else ""
+    length = min(_LONGEST_BAR, columns - len(progress.name) - len(done) - 2)
+    if length <= 0:
+        return [(done, "")]
     filled = round(length * min(progress.finished / progress.n_trials, 1))
-    name = f"{progress.name} " if length else ""
-    return [(name, "bold"), ("━" * filled, "cyan"), ("━" * (length - filled), "dim"), (done + left, "")]
+    return [(f"{progress.name} ", "bold"), ("━" * filled, "cyan"), ("━" * (length - filled), "dim"), (f" {done}", "")]
 
 
 def _numbers(progress: Progress) -> list[Piece]:

@@ -1,6 +1,7 @@
 """Opens a study. A new one is checked before anything is written; an old one is joined only by the same search."""
 
 import contextlib
+import secrets
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -71,6 +72,19 @@ def open_study(
         raise SearchError(
             f"cannot use {error.filename or sweep_dir}: {error.strerror}; hydra.sweep.dir= names another folder"
         ) from error
+
+
+def kept_seed(study: optuna.Study, given: int | None) -> int:
+    """The seed of a search's sampler: the one that was given, else one drawn once and kept with the study.
+
+    Whoever goes on with the study or joins it continues the same sequence, which a new seed would begin anew.
+    """
+    if given is not None:
+        return given
+    if "sampler_seed" not in study.user_attrs:
+        study.set_user_attr("sampler_seed", secrets.randbelow(2**31))
+    seed: int = study.user_attrs["sampler_seed"]
+    return seed
 
 
 def _create(

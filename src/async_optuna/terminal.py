@@ -68,6 +68,13 @@ class Terminal:
             os.write(self._stream.fileno(), text.encode(self._stream.encoding or "utf-8", "replace"))
 
 
+def tell_what_takes_long(what: str) -> None:
+    """Say on a terminal what a person waits for."""
+    terminal = Terminal()
+    if terminal.is_used:
+        terminal.draw([[(f"{what} …", "dim")]])
+
+
 def _fitted(line: Sequence[Piece], columns: int) -> list[Piece]:
     """Cut a line to the width; what no terminal shows as one character becomes a question mark."""
     room, fitted = columns, []

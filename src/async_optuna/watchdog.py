@@ -1,4 +1,4 @@
-"""A small process that ends the trials if their controller is killed, whatever they are doing.
+"""A small process that ends the trials, and what they are forked from, if their controller is killed.
 
 A trial's own thread does the same at once, but not while compiled code holds the interpreter. This one also ends what
 the trial has started, which a death signal of the kernel (PR_SET_PDEATHSIG) would leave alone.
@@ -14,12 +14,13 @@ _PROGRAM = """
 import os, signal, sys
 for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(signum, signal.SIG_IGN)
-groups = set()
+watched = set()
 for line in sys.stdin:
-    (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
-for group in groups:
+    (watched.add if line[0] == "+" else watched.discard)(line[1:])
+for line in watched:
+    kind, number = line.split()
     try:
-        os.killpg(group, signal.SIGKILL)
+        (os.killpg if kind == "group" else os.kill)(int(number), signal.SIGKILL)
     except OSError:
         pass
 """
@@ -29,12 +30,17 @@ _process: "subprocess.Popen[str] | None" = None
 
 def watch(group: int) -> None:
     """Kill this process group as soon as the present process is gone."""
-    _tell(f"+{group}")
+    _tell(f"+group {group}")
+
+
+def watch_process(process: int) -> None:
+    """Kill this one process as soon as the present one is gone."""
+    _tell(f"+process {process}")
 
 
 def forget(group: int) -> None:
     """This process group has ended, so its number may be given to another."""
-    _tell(f"-{group}")
+    _tell(f"-group {group}")
 
 
 def _tell(line: str) -> None:

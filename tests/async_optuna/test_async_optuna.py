@@ -91,8 +91,8 @@ def test_a_sweep_from_the_shell_and_what_it_leaves(apps: Apps, environment: dict
     assert content["best_value"] == study.best_value
     assert content["best_params"] == study.best_params
     assert (content["best_trial"], content["best_folder"]) == (study.best_trial.number, str(study.best_trial.number))
-    assert f"best    trial {study.best_trial.number}: {study.best_value:.6g}" in ended.out
-    assert f"repeat  {content['reproduce']}" in ended.out
+    assert f"Best: trial {study.best_trial.number}, value {study.best_value:.6g}" in ended.out
+    assert f"  reproduce  {content['reproduce']}" in ended.out
 
     subprocess.run(shlex.split(content["reproduce"]), cwd=apps.folder, env=environment, check=True)
     again = json.loads((apps.folder / "single" / sweep_app.SEEN).read_text(encoding="utf-8"))
@@ -176,6 +176,20 @@ def test_several_objectives(apps: Apps) -> None:
     assert not any(a[0] <= b[0] and a[1] <= b[1] for a in values for b in values if a != b)
     assert "3 trials that no other beats in every objective" in ended.out
     assert load(apps.folder / "sweep").metric_names == ["a", "b"]
+
+
+def test_the_best_within_limits(apps: Apps) -> None:
+    """Without limits y=0 were the best, by which the value rises."""
+    arguments = ["y=choice(0,1,2,3)", GRID, "hydra.sweeper.n_trials=4"]
+    ended = apps.here(APP, *arguments, "hydra.sweeper.constraints={size: '>=2'}")
+    assert ended.status == 0, ended.err
+    content = results(apps.folder / "sweep")
+    assert (content["best_params"], content["counts"]["infeasible"]) == ({"y": 2}, 2)
+    assert "infeasible: size is 1, at least 2 is allowed" in ended.out
+    trials = load(apps.folder / "sweep", "app").trials
+    assert [trial.constraints["size"] for trial in trials] == [1.0, 0.5, 0.0, -0.5]
+    refused = apps.here(APP, *arguments, "hydra.sweeper.constraints={size: 2}")
+    assert "hydra.sweeper.constraints.size was >=2, is <=2" in error_line(refused)
 
 
 def test_a_custom_search_space(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,7 +376,8 @@ def test_too_many_failures_show_the_first_traceback(apps: Apps) -> None:
 
 def test_with_all_failures_allowed_a_hopeless_sweep_ends_with_a_line(apps: Apps) -> None:
     ended = apps.here(TOY, "fail=nan", "hydra.sweeper.n_trials=2", "hydra.sweeper.max_failure_rate=1")
-    assert error_line(ended).startswith("all 2 trials failed; the first: trial ")
+    assert ended.status == 0
+    assert ended.out.splitlines()[-1] == "all 2 trials failed, as hydra.sweeper.max_failure_rate=1 allows"
     assert "the task returned NaN" in ended.err
 
 

@@ -1,15 +1,20 @@
 """Samplers and pruners by name: those of the groups, any other class, and what is said of unknown ones."""
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.pruners import BasePruner, PatientPruner, PercentilePruner
 from optuna.samplers import RandomSampler
 
+from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError
 from async_optuna.named_classes import build_pruner, sampler_factory
+from async_optuna.space import Parameter, Space
+from async_optuna.study import kept_seed
 from hydra_plugins.async_optuna_sweeper import config
 
 
@@ -66,9 +71,37 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_quasi_random_sequence_keeps_its_seed() -> None:
-    make, _ = sampler_factory({"_target_": "QMCSampler", "seed": 3})
+    make, seed = sampler_factory({"_target_": "QMCSampler", "seed": 3})
+    assert seed == 3
     assert make is not None
     assert make(11)._seed == 3  # type: ignore[attr-defined]
+
+
+def test_what_a_sequence_does_not_hold_is_chosen_anew_for_each_trial() -> None:
+    make, _ = sampler_factory({"_target_": "QMCSampler", "seed": 3})
+    assert make is not None
+    others = [make(seed)._independent_sampler for seed in (11, 12)]  # type: ignore[attr-defined]
+    study = optuna.create_study()
+    values = {sampler.sample_independent(study, None, "x", FloatDistribution(0, 1)) for sampler in others}
+    assert len(values) == 2
+
+
+def test_an_unseeded_sequence_goes_on_whoever_asks() -> None:
+    """Of the first eight points of a scrambled sequence of Sobol each eighth of the interval holds one."""
+    make, seed = sampler_factory({"_target_": "QMCSampler", "scramble": True})
+    assert make is not None
+    assert seed is None
+    study = optuna.create_study()
+    space = Space((Parameter("x", FloatDistribution(0, 1)),))
+    points = []
+    for _ in range(9):  # each in a process of its own, as it were
+        kept = kept_seed(study, None)
+        study.sampler = DistinctSampler(replace(make, seed=kept), kept, space, lambda point: False)
+        trial = study.ask()
+        points.append(trial.suggest_float("x", 0, 1))
+        study.tell(trial, 0.0)
+    assert sorted(int(point * 8) for point in points[1:]) == list(range(8))  # the first is not of the sequence
+    assert kept_seed(study, 5) == 5
 
 
 def test_nested_samplers_and_arguments() -> None:

@@ -34,7 +34,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", DOCUMENT, flags=re.DOTALL)
 
 
-INSTALL, COMMANDS = ([re.sub(r"\s+#.*", "", line) for line in block.splitlines()] for block in blocks("bash"))
+INSTALL, *OTHERS = ([re.sub(r"\s+#.*", "", line) for line in block.splitlines()] for block in blocks("bash"))
+COMMANDS = [line for lines in OTHERS for line in lines if line]
+SCRIPTS = re.findall(r"(?i)this is\s+`(\w+\.py)`", DOCUMENT)
 
 
 @pytest.fixture
@@ -43,7 +45,8 @@ def app(tmp_path: Path) -> Path:
     for folder in INSTALL[0].split()[2:-1]:
         shutil.copytree(PROJECT / folder.removeprefix("cnnlab/"), tmp_path / Path(folder).name)
     (tmp_path / "fit.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
-    (tmp_path / "fit.py").write_text(blocks("python")[0], encoding="utf-8")
+    for name, content in zip(SCRIPTS, blocks("python"), strict=True):
+        (tmp_path / name).write_text(content, encoding="utf-8")
     (tmp_path / "absent").mkdir()
     (tmp_path / "absent/sitecustomize.py").write_text(UNIMPORTABLE, encoding="utf-8")
     return tmp_path
@@ -78,6 +81,7 @@ def test_the_app_of_the_document_searches_without_cnnlab_and_torch(app: Path) ->
     best = content["best_params"]
     assert content["best_value"] == pytest.approx((best["x"] - 1) ** 2 + best["y"] + 1 / 3)
     assert content["best_value"] == study.best_value
+    assert results(app / "outputs/limited")["best_params"]["y"] <= 1
     assert {trial.params["x"] >= 0 for trial in load(app / "outputs/near").trials} == {True}
 
 

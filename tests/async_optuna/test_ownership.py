@@ -1,5 +1,6 @@
 """The owner of a search lives as long as its process, on this machine and on others."""
 
+import time
 from pathlib import Path
 
 import optuna
@@ -24,11 +25,11 @@ def killed(owner: Owner) -> str:
 
 def test_an_owner_lives_until_its_lock_is_gone(tmp_path: Path, study: optuna.Study) -> None:
     one, other = (Owner(tmp_path, study, is_shared=False) for _ in range(2))
-    assert one.lives(one.name)
-    assert one.lives(other.name)
-    assert not one.lives("nobody")
-    assert not one.lives(None)
-    assert not one.lives(killed(other))
+    assert one.lives(one.name, 0)
+    assert one.lives(other.name, 0)
+    assert not one.lives("nobody", 0)
+    assert not one.lives(None, 0)
+    assert not one.lives(killed(other), 0)
 
 
 def test_who_leaves_and_who_was_killed_leave_nothing(tmp_path: Path, study: optuna.Study) -> None:
@@ -48,14 +49,33 @@ def test_an_owner_on_another_machine_lives_while_its_mark_moves(
         (tmp_path / name).mkdir()
     here = Owner(tmp_path / "here", study, is_shared=True)
     there = Owner(tmp_path / "there", study, is_shared=True)
-    assert here.lives(there.name)
+    assert here.lives(there.name, 0)
     now += 100
     there.beat()
-    assert here.lives(there.name)  # its clock starts again
+    assert here.lives(there.name, 0)  # its clock starts again
     now += 100
-    assert here.lives(there.name)
+    assert here.lives(there.name, 0)
     now += 100
-    assert not here.lives(there.name)
+    assert not here.lives(there.name, 0)
+    here.forget_the_silence()
+    assert here.lives(there.name, 0)
+    for owner in (here, there):
+        owner.leave()
+
+
+def test_its_mark_moves_whatever_the_process_does(tmp_path: Path, study: optuna.Study) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    owners = [Owner(tmp_path / name, study, is_shared=True, dead_after_seconds=0.2) for name in ("here", "there")]
+    here, there = owners
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:  # longer than it takes to be taken for dead, in which nothing is claimed
+        assert here.lives(there.name, 0)
+    there.leave()
+    until = time.monotonic() + 10
+    while here.lives(there.name, 0):
+        assert time.monotonic() < until
+    here.leave()
 
 
 def test_an_owner_that_had_no_time_to_sign_is_given_some_on_another_machine(
@@ -64,6 +84,8 @@ def test_an_owner_that_had_no_time_to_sign_is_given_some_on_another_machine(
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     owner = Owner(tmp_path, study, is_shared=True)
-    assert owner.lives(None)
+    assert owner.lives(None, 3)
     now += 1000
-    assert not owner.lives(None)
+    assert not owner.lives(None, 3)
+    assert owner.lives(None, 4)  # each has its own time
+    owner.leave()

@@ -157,6 +157,53 @@ def test_running_trials_may_finish_when_the_time_is_up(searches: Searches) -> No
     assert len(searches.study.trials) <= 2
 
 
+def test_it_ends_when_nothing_gets_better(searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {0: 3.0, 1: 2.0, 2: 5.0, 3: 1.0}
+    searches.run(100, lambda job: values.get(job.number, 9.0), patience=3)
+    assert len(searches.study.trials) == 7
+    expected = (
+        "none of the last 3 trials was better than trial 3; the same command with more than hydra.sweeper.patience=3"
+    )
+    assert expected in capsys.readouterr().out
+    searches.run(100, lambda job: 9.0, patience=5)  # what earlier calls found counts
+    assert len(searches.study.trials) == 9
+    searches.check_nothing_is_open()
+
+
+def test_it_ends_when_the_trials_have_used_up_their_hours(
+    searches: Searches, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+
+    def take_a_quarter(job: Job) -> float:
+        nonlocal now
+        now += 900
+        return 1.0
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    searches.run(100, take_a_quarter, budget_hours=0.5)
+    assert len(searches.study.trials) == 2
+    assert "the trials have used up hydra.sweeper.budget_hours=0.5" in capsys.readouterr().out
+    searches.run(100, take_a_quarter, budget_hours=0.6)
+    assert len(searches.study.trials) == 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"patience": 0}, "hydra.sweeper.patience must be positive, got 0"),
+        ({"budget_hours": -1.0}, "hydra.sweeper.budget_hours must be positive, got -1.0"),
+        ({"no_report_seconds": -1.0}, "must not be negative, got -1.0; 0 means no limit"),
+        ({"max_failure_rate": 2.0}, "must be between 0 and 1, got 2.0"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(SearchError, match=message):
+        Limits(**limits).check()
+    with pytest.raises(SearchError, match="there are several objectives"):
+        Limits(patience=3).check(num_objectives=2)
+
+
 # --- Failures ---------------------------------------------------------------------------------------------------------
 
 

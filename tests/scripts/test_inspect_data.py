@@ -40,12 +40,13 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_own_pictures(inspect: Callable[..., Finished], photos: Path, tmp_path: Path) -> None:
-    data = ["data=image_folder", f"data.root={photos}", "data.image_size=20"]
+    data = ["data=image_folder", f"data.root={photos}"]
     done = inspect(*data, "augment=photo", "augment.mixup=0.5", "data.num_workers=0")
     assert done.status == 0, done.err
     said = done.out + done.err
     assert "1 of 67 files in" in said  # by their names no pictures
-    assert "left out 1 of 66 images" in said
+    assert said.count("left out 1 of 66 images") == 1
+    assert "several sizes and are looked at as 64x64" in said
     counts = {
         line.split()[0]: list(map(int, line.split()[1:4])) for line in done.out.splitlines() if line[:2] in ("a ", "b ")
     }

@@ -12,6 +12,7 @@ from async_optuna.executors import Executor, ProcessExecutor
 from async_optuna.ledger import Ledger
 from async_optuna.output import say
 from async_optuna.results import Results
+from async_optuna.status_block import settings_in_words
 
 
 def announce(
@@ -66,20 +67,21 @@ def summary(ledger: Ledger, results: Results) -> str:
     """The number of trials, the best of them and the command that repeats it."""
     content = results.content()
     counts = content["counts"]
-    lines = [
-        f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['failed']} failed; "
-        f"{short_path(ledger.sweep_dir)}"
-    ]
+    found = f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['failed']} failed"
+    lines = [f"Study {content['study_name']}: {found}"]
     if "best_value" in content:
-        point = " ".join(f"{name}={value}" for name, value in content["best_params"].items())
-        lines.append(f"best    trial {content['best_trial']}: {content['best_value']:.6g} with {point}")
-        lines.append(f"repeat  {content['reproduce']}")
-    elif counts["complete"] and counts.get("infeasible") == counts["complete"]:
-        lines.append("best    none: no trial satisfies all constraints")
-    elif "solutions" in content:
-        lines.append(f"best    {len(content['solutions'])} trials that no other beats in every objective:")
         lines += [
-            f"        trial {one['trial']}: {', '.join(f'{value:.6g}' for value in one['values'])}"
+            f"Best: trial {content['best_trial']}, {content['metrics'][0]} {content['best_value']:.6g}",
+            f"  searched   {settings_in_words(content['best_params'])}",
+            f"  folder     {short_path(ledger.sweep_dir / str(content['best_folder']))}",
+            f"  reproduce  {content['reproduce']}",
+        ]
+    elif counts["complete"] and counts.get("infeasible") == counts["complete"]:
+        lines.append("Best: none, for no trial satisfies all constraints")
+    elif "solutions" in content:
+        lines.append(f"Best: {len(content['solutions'])} trials that no other beats in every objective:")
+        lines += [
+            f"  trial {one['trial']}: {', '.join(f'{value:.6g}' for value in one['values'])}"
             for one in content["solutions"]
         ]
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from optuna.samplers import RandomSampler
 
 from async_optuna.commands import quoted, this_script
 from async_optuna.constraints import Constraints
@@ -34,14 +33,15 @@ from async_optuna.ledger import Claim, Ledger
 from async_optuna.limits import STOP_FILE, Limits
 from async_optuna.named_classes import build_pruner, sampler_factory
 from async_optuna.output import say
-from async_optuna.passwords import provide, without_passwords
+from async_optuna.passwords import without_passwords
 from async_optuna.results import Results
 from async_optuna.search import Search
 from async_optuna.signals import Stopped
 from async_optuna.slots import plan
 from async_optuna.space import ENUMERABLE, Space
 from async_optuna.storage import JOURNAL
-from async_optuna.study import open_study
+from async_optuna.study import kept_seed, open_study
+from async_optuna.terminal import tell_what_takes_long
 
 # Hydra's own name for the folder of a job.
 _SUBDIR = "${hydra.job.num}"
@@ -73,8 +73,6 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     if complete is not None:
         complete(config)
     storage = _plain(settings.storage)
-    if isinstance(storage, str):
-        provide(storage)
     hide_passwords(config)
     metric, directions = objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
@@ -104,7 +102,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
                 "there is nothing to search: neither hydra.sweeper.params nor the command line gives any key several "
                 "values, such as key=1,2,3 or key=interval(0,1); hydra.sweeper.n_trials=3 runs the same config 3 times"
             )
-        make_sampler = make_sampler or RandomSampler  # a grid has no points
+        make_sampler, seed = sampler_factory({"_target_": "RandomSampler"})  # there is nothing to choose
     if make_sampler is None and space.size() is None:
         raise SearchError(
             "hydra/sweeper/sampler=grid needs a finite space: give choices or ranges instead of intervals, "
@@ -113,6 +111,8 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     enqueued = first_points(space, baseline, list(settings.enqueue), settings.enqueue_defaults)
 
     executor = build_executor(job, slots, settings)
+
+    tell_what_takes_long("loading the app for the trials, checking configs and data")
 
     def prepare(is_new: bool) -> dict[str, Any]:
         if is_new:
@@ -147,6 +147,9 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         is_shared=storage is not None,
         extend=(lambda trial: extend(config, trial)) if extend else None,
     )
+    if make_sampler is not None:
+        seed = kept_seed(study, seed)
+        make_sampler = replace(make_sampler, seed=seed)
     study.sampler = DistinctSampler(make_sampler, seed, space, ledger.is_seen)
     ledger.enqueue(enqueued)
     results = Results(

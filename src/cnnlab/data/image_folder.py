@@ -69,6 +69,8 @@ class ImageFolder(DataModule):
         check_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         self.root = Path(root).expanduser().absolute()
         self.size = _height_and_width(image_size)
+        # Set where one only looks at the data: images of several sizes are then no error, but resized to this.
+        self.size_if_several: tuple[int, int] | None = None
         self.color = color
         self.resize = resize
         self._largest_cut: float | None = None  # the largest share of an image that cropping cuts off, where known
@@ -158,6 +160,9 @@ class ImageFolder(DataModule):
             self.size = (first.height, first.width)
             for path, header in headers:
                 if (header.height, header.width) != self.size:
+                    if self.size_if_several is not None:
+                        self.size = self.size_if_several
+                        return
                     sizes = [
                         f"{one.height}x{one.width} ({where.relative_to(self.root)})"
                         for where, one in ((first_path, first), (path, header))

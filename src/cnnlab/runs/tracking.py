@@ -17,17 +17,21 @@ _IDS = "tracking.json"
 _EXTRAS = {WandbLogger: "wandb", MLFlowLogger: "mlflow"}
 
 
-def arguments(key: str, kind: Callable[..., Any], run_dir: Path) -> dict[str, str]:
+def arguments(key: str, kind: Callable[..., Any], run_dir: Path, offline: bool = False) -> dict[str, str]:
     """Return what a logger is told about the run. Its files go to the run folder, unless a server keeps them.
 
     Args:
         key: the logger's name in the config.
         kind: its class.
+        offline: whether it sends nothing. Then W&B has no address to tell, and would only say anew for each run where
+            its files lie.
     """
     known = read_json(run_dir / _IDS).get(key)  # of a run that goes on
     number_of_trial = run_dir.name.isdigit()
     name = f"{run_dir.parent.name}/{run_dir.name}" if number_of_trial else run_dir.name
     if kind is WandbLogger:
+        if offline:
+            os.environ.setdefault("WANDB_SILENT", "true")
         return {"save_dir": str(run_dir), "name": name} | ({"id": known} if known else {})
     if kind is MLFlowLogger:
         # Without an address Lightning chooses a folder of files, which MLflow no longer writes.
@@ -75,7 +79,9 @@ def _begin(loggers: Mapping[str, Logger], settings: dict[str, Any], run_dir: Pat
             if isinstance(logger, WandbLogger | MLFlowLogger):
                 ids[key] = logger.version
         except Exception as error:  # of a server, an account, a network
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+            if isinstance(logger, WandbLogger):
+                reason += f"; logger.{key}.offline=true needs neither an account nor a network"
             raise UserError(f"logger.{key}: {reason}") from error
     if ids and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         write_json(run_dir / _IDS, ids)

@@ -11,6 +11,7 @@ from cnnlab.errors import printable
 from cnnlab.notation import (
     aligned as aligned,
     is_share as is_share,
+    shown_bytes as shown_bytes,
     shown_class as shown_class,
     shown_metric as shown_metric,
     shown_number as shown_number,

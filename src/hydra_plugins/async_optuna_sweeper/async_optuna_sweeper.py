@@ -24,6 +24,9 @@ class AsyncOptunaSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> None:
+        from async_optuna.terminal import tell_what_takes_long
+
+        tell_what_takes_long("reading the search")  # before the imports, which take a second
         from async_optuna.hydra_app.sweep import sweep
 
         assert self.config is not None

@@ -51,7 +51,7 @@ class AsyncOptunaSweeperConf:
     step_name: str = "step"
     # The limits to metrics that the task sets: {metric: the largest value allowed}, or {metric: ">=0.9"}. Only a trial
     # within all of them can be the best.
-    constraints: dict[str, Any] = field(default_factory=dict)
+    constraints: Any = None
     # The search space: a key of the config and Hydra's sweep syntax, or a fixed value.
     params: dict[str, Any] = field(default_factory=dict)
     # {"key=value": {params that exist only then}}.

@@ -25,6 +25,7 @@ def test_a_run_is_recorded_and_goes_on_as_the_same_run(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run = smoke("logger=[wandb,mlflow]", "logger.wandb.offline=true", *QUICK)
     assert run.status == 0, run.err
+    assert "syncing is set" not in run.out + run.err
     assert run.folder is not None
     ids = read_json(run.folder / "tracking.json")
     assert ids.keys() == {"wandb", "mlflow"}
@@ -89,6 +90,21 @@ def test_a_server_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     ):
         raise AssertionError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_wandb_without_an_account_names_the_way_without_one(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+
+    class NoAccount(WandbLogger):
+        def log_hyperparams(self, *arguments: Any, **settings: Any) -> None:
+            raise ValueError("No API key configured.")
+
+    loggers: dict[str, Logger] = {"wandb": NoAccount(save_dir=tmp_path, offline=True)}
+    with (
+        pytest.raises(UserError, match="configured; logger.wandb.offline=true"),
+        tracking.recorded(loggers, {}, tmp_path),
+    ):
+        raise AssertionError
 
 
 def test_trials_are_named_after_their_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

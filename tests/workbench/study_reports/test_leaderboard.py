@@ -41,6 +41,25 @@ def test_the_printed_rows(sweep: Sweep) -> None:
     assert [row[:4] for row in cells[4:]] == [["", "3", "FAIL", ""], ["", "5", "RUNNING", ""]]
 
 
+def test_metrics_that_trials_have_set_are_columns_and_infeasible_ones_come_last(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path)
+    too_large = {"infeasible": "num_parameters is 30,000, at most 20,000 is allowed"}
+    for value, size, attributes in ((0.9, 30_000, too_large), (0.7, 10_000, {}), (0.8, 20_000, {})):
+        maker.trial({"x": value}, value, **{"metric:num_parameters": size}, **attributes)
+    sweep = read(maker.finish())
+    table, params = trial_table(sweep), param_table(sweep)
+    cells = leaderboard.leaderboard_rows(sweep, table, params, reasons=True)
+    assert cells[0][:5] == ["rank", "trial", "state", "value", "num_parameters"]
+    assert [row[1:5] for row in cells[1:]] == [
+        ["2", "COMPLETE", "80.00%", "20,000"],
+        ["1", "COMPLETE", "70.00%", "10,000"],
+        ["0", "COMPLETE (infeasible)", "90.00%", "30,000"],
+    ]
+    assert cells[3][-1] == too_large["infeasible"]
+    rows = pd.read_csv(io.StringIO(leaderboard.as_csv(table, params)))
+    assert rows["num_parameters"].tolist() == [20_000, 10_000, 30_000]
+
+
 def test_parameters_that_no_shown_trial_has_are_left_out(sweep: Sweep) -> None:
     cells = leaderboard.leaderboard_rows(sweep, leaderboard.ranked(trial_table(sweep)).head(1), param_table(sweep))
     assert cells[0][6:] == ["model", "lr", "depth"]

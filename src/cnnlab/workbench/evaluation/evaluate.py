@@ -31,6 +31,8 @@ from cnnlab.workbench.notation import shown_metric
 from cnnlab.workbench.run_reports import run_page, run_report
 
 _CHOICES = {"split": ("train", "val", "test"), "plots": ("default", "all")}
+# The means over the classes, which stand below that table.
+_IN_THE_TABLE_OF_CLASSES = ("macro_precision", "macro_recall", "macro_F1")
 _NUM_SHOWN = 24  # samples of a gallery
 
 
@@ -115,12 +117,14 @@ def evaluate(
         run_record.write_json(folder / "metrics.json", metrics)
         confusion, reported = run_report.write_split(saved.folder, folder)
         matrix = {"confusion_matrix.png": (folder / "confusion_matrix.png").read_bytes()}
-        for name, content in canvas.with_vectors(matrix, vectors, format).items():
+        drawn = canvas.with_vectors(matrix, vectors, format)
+        for name, content in drawn.items():
             write_atomically(folder / name, content)
     pictures = matrix | {name: content for name, content in files.items() if name.endswith(".png")}
     images = {f"evaluation/{split}/{Path(name).stem}": picture for name, picture in pictures.items()}
     add_images(saved.folder, f"evaluation-{split}", images, step=0)
-    paths = [folder / "metrics.json", *reported, *sorted({folder / Path(name).parts[0] for name in files})]
+    others = {folder / Path(name).parts[0] for name in [*files, *drawn]}
+    paths = [folder / "metrics.json", *reported, *sorted(others.difference(reported))]
     page = run_page.write(saved.folder)
     return Evaluation(metrics, f"{confusion}\n\n{_summary(saved.folder, metrics, paths, page)}", folder)
 
@@ -192,6 +196,7 @@ def _alone(config: DictConfig, seed: int) -> DictConfig:
 def _summary(run_dir: Path, metrics: dict[str, Any], paths: list[Path], page: Path) -> str:
     """The numbers, the files, which are all in one folder, and the page that shows them."""
     numbers = {name.partition("/")[2] or name: value for name, value in metrics.items() if isinstance(value, float)}
+    numbers = {name: value for name, value in numbers.items() if name not in _IN_THE_TABLE_OF_CLASSES}
     shown = {name: shown_metric(name, value) for name, value in numbers.items()}
     noun = noun_of(run_dir)
     shown |= {"device": f"{metrics['device']}, {metrics['precision']}", "data": metrics["dataset"]}

@@ -14,7 +14,7 @@ from cnnlab.workbench.study_reports.sweep_folder import Sweep
 from cnnlab.workbench.study_reports.trial_table import scores
 
 # Settings of the search itself, which are no part of its result.
-_OF_THE_SEARCH = ("hydra", "sweep", "test", "resume", "init_from", "data.root", "trainer.num_threads")
+_OF_THE_SEARCH = ("hydra", "sweep", "test", "resume", "init_from", "trial_metrics", "data.root", "trainer.num_threads")
 # Searched over, it tells repeats apart and was not chosen. A seed does so too, but stays: a recipe repeats its run.
 _FOLD = "data.fold"
 _NOTHING = object()

@@ -6,7 +6,7 @@ import pandas as pd
 
 from cnnlab.workbench.notation import aligned, is_absent, markdown, short_names, shown, shown_metric, shown_seconds
 from cnnlab.workbench.study_reports.sweep_folder import Sweep
-from cnnlab.workbench.study_reports.trial_table import value_columns
+from cnnlab.workbench.study_reports.trial_table import metric_columns, value_columns
 
 
 def leaderboard_rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, reasons: bool = False) -> list[list[str]]:
@@ -21,7 +21,9 @@ def leaderboard_rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, re
     params = params.loc[table.index]
     params = params.loc[:, [not all(map(is_absent, params[name])) for name in params]]
     values = value_columns(sweep)
-    header = ["rank", "trial", "state", *(sweep.metrics if sweep.several else ["value"]), "best epoch", "seconds"]
+    metrics = metric_columns(sweep)
+    header = ["rank", "trial", "state", *(sweep.metrics if sweep.several else ["value"]), *metrics]
+    header += ["best epoch", "seconds"]
     short = short_names(params, taken=[*header, "reason"])
     cells = [[*header, *(short[name] for name in params), *(["reason"] if reasons else [])]]
     for number, row in table.to_dict("index").items():
@@ -29,12 +31,13 @@ def leaderboard_rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, re
             [
                 _whole(row["rank"]) + ("*" if row.get("pareto") else ""),
                 f"{number} (defaults)" if row["source"] == "defaults" else str(number),
-                row["state"],
+                row["state"] if pd.isna(row["infeasible"]) else f"{row['state']} (infeasible)",
                 *(shown_metric(metric, row[column]) for metric, column in zip(sweep.metrics, values, strict=True)),
+                *("" if pd.isna(row[metric]) else shown_metric(metric, row[metric]) for metric in metrics),
                 _whole(row["best_epoch"]),
                 shown_seconds(float(row["seconds"])),
                 *(shown(params.at[number, name]) for name in params),
-                *(["" if pd.isna(row["reason"]) else str(row["reason"])] if reasons else []),
+                *([_first_text(row["reason"], row["infeasible"])] if reasons else []),
             ]
         )
     return cells
@@ -92,6 +95,10 @@ def _typed(value: Any) -> Any:
 def _free(name: str, table: pd.DataFrame) -> str:
     """The parameter's name, told from a column of the table that happens to have the same one."""
     return f"params_{name}" if name in table or name == "trial" else name
+
+
+def _first_text(*values: Any) -> str:
+    return next((str(value) for value in values if not pd.isna(value)), "")
 
 
 def _whole(value: Any) -> str:

@@ -86,8 +86,8 @@ def _not_drawn(reasons: Mapping[str, str]) -> list[str]:
 
 
 def _best(table: pd.DataFrame) -> int | None:
-    """The number of the trial at the top, once one is complete."""
-    complete = table.index[table["state"] == "COMPLETE"]
+    """The number of the trial at the top, once one is complete that misses no constraint."""
+    complete = table.index[(table["state"] == "COMPLETE") & table["infeasible"].isna()]
     return int(complete[0]) if len(complete) else None
 
 

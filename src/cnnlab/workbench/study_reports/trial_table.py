@@ -13,7 +13,8 @@ from cnnlab.workbench.study_reports.sweep_folder import Sweep, run_metrics, sour
 
 STATE_WORDS = {"FAIL": "failed"}  # states whose name in small letters is no participle
 _RANKING = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")  # the others are not ranked
-_ATTRIBUTES = ("source", "retry_of", "slot", "reason")
+_ATTRIBUTES = ("source", "retry_of", "slot", "infeasible", "reason")
+_METRIC = "metric:"  # before the name of each metric that a trial has set, among its user attributes
 _FIRST_METRICS = ("train_seconds", "images_per_second", "num_parameters")
 
 
@@ -26,8 +27,8 @@ def trial_table(sweep: Sweep) -> pd.DataFrame:
     """All trials, indexed by number, the best first, the unranked ones (INTERRUPTED, WAITING) last.
 
     Columns: rank (COMPLETE and PRUNED only), state, value(s) (of PRUNED trials the best reported), pareto (with several
-    objectives), best_epoch, epochs, seconds (wall), all of metrics.json, source, retry_of, slot, reason, folder,
-    started, completed.
+    objectives), best_epoch, epochs, seconds (wall), all of metrics.json, the metrics that the trials have set, source,
+    retry_of, slot, infeasible (which constraints it misses), reason, folder, started, completed.
     """
     rows = pd.DataFrame([_row(sweep, trial) for trial in sweep.trials], index=[t.number for t in sweep.trials])
     columns = value_columns(sweep)
@@ -45,6 +46,12 @@ def trial_table(sweep: Sweep) -> pd.DataFrame:
         if column in rows:
             rows[column] = pd.to_numeric(rows[column], errors="coerce").round().astype("Int64")
     return rows.rename_axis("trial")
+
+
+def metric_columns(sweep: Sweep) -> list[str]:
+    """The columns of `trial_table` with the numbers that the trials have set beside what is optimised."""
+    found = dict.fromkeys(name for trial in sweep.trials for name in _metrics(trial))
+    return [name for name in found if name not in sweep.metrics]
 
 
 def param_table(sweep: Sweep) -> pd.DataFrame:
@@ -104,7 +111,8 @@ def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:
     folder = sweep.trial_dir(trial)
     metrics = {k: v for k, v in run_metrics(folder).items() if isinstance(v, str | int | float | bool)}
     best = best_reported(trial, sweep.maximize[0])
-    row: dict[str, Any] = {name: value for name, value in metrics.items() if name not in trial.params}
+    found = {**metrics, **_metrics(trial)}
+    row: dict[str, Any] = {name: value for name, value in found.items() if name not in trial.params}
     row["state"] = state(trial)
     row |= dict(zip(value_columns(sweep), _values(trial, best), strict=False))
     row["best_epoch"] = metrics.get("best_epoch", best[0] if best else None)
@@ -113,6 +121,10 @@ def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:
     row |= {name: trial.user_attrs.get(name) for name in _ATTRIBUTES} | {"source": source(sweep, trial)}
     row["folder"] = folder.relative_to(sweep.folder).as_posix() if folder.is_relative_to(sweep.folder) else str(folder)
     return row | {"started": trial.datetime_start, "completed": trial.datetime_complete}
+
+
+def _metrics(trial: FrozenTrial) -> dict[str, float]:
+    return {name.removeprefix(_METRIC): value for name, value in trial.user_attrs.items() if name.startswith(_METRIC)}
 
 
 def _values(trial: FrozenTrial, best: tuple[int, float] | None) -> Sequence[float]:
@@ -127,9 +139,9 @@ def _seconds(trial: FrozenTrial) -> float:
     return trial.duration.total_seconds() if trial.duration else math.nan
 
 
-def _place(row: Mapping[str, Any], number: int, sweep: Sweep) -> tuple[int, bool, float, int]:
-    """The key that the ranking sorts by: state, then Pareto-optimal ones first, then the first value, then age."""
+def _place(row: Mapping[str, Any], number: int, sweep: Sweep) -> tuple[int, bool, bool, float, int]:
+    """The key that the ranking sorts by: state, infeasible ones last, Pareto-optimal ones first, first value, age."""
     group = _RANKING.index(row["state"]) if row["state"] in _RANKING else len(_RANKING)
     value = row[value_columns(sweep)[0]] if group < 2 else math.nan
     cost = math.inf if math.isnan(value) else -value if sweep.maximize[0] else value
-    return group, not row.get("pareto", False), cost, number
+    return group, isinstance(row["infeasible"], str), not row.get("pareto", False), cost, number

@@ -1,0 +1,151 @@
+"""Keeps count of what has happened in a study; only what is new is read, so that a long study costs no more a trial."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from async_optuna.optuna_internals import ENQUEUED_PARAMS, trials_since
+from async_optuna.space import Point, identity
+
+
+@dataclass
+class Counts:
+    """The number of trials in each state. An interrupted trial has no result, and n_trials does not include it.
+
+    Infeasible ones are complete, but miss a constraint and cannot be the best.
+    """
+
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    interrupted: int = 0
+    running: int = 0
+    infeasible: int = 0
+
+    @property
+    def finished(self) -> int:
+        return self.complete + self.pruned + self.failed
+
+
+class Tally:
+    """What one process has read of a study so far.
+
+    Attributes:
+        counts: as of the last reading.
+        open: the trials that wait or run.
+        lost: interrupted trials whose points are to be run again.
+        front: the trials with a result that no other beats in every objective; of one objective, the best alone.
+        first_failure: which failed trial was read first.
+        num_since_best: finished trials that were not better.
+        trial_seconds: of all trials, interrupted ones too.
+    """
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.counts = Counts()
+        self.open: dict[int, FrozenTrial] = {}
+        self.lost: dict[int, FrozenTrial] = {}
+        self.front: list[FrozenTrial] = []
+        self.first_failure: FrozenTrial | None = None
+        self.num_since_best = 0
+        self.trial_seconds = 0.0
+        self._study = study
+        self._signs = [1 if direction == StudyDirection.MAXIMIZE else -1 for direction in study.directions]
+        self._num_read = 0
+        self._seen: set[Any] = set()
+        self._retries: dict[int, int] = {}
+
+    def read(self) -> None:
+        """Read what has happened since the last call, by whomever."""
+        for trial in trials_since(self._study, sorted(self.open), self._num_read):
+            self._num_read = max(self._num_read, trial.number + 1)
+            self._read(trial)
+        self.counts.running = sum(trial.state == TrialState.RUNNING for trial in self.open.values())
+
+    @property
+    def is_any_waiting(self) -> bool:
+        return any(trial.state == TrialState.WAITING for trial in self.open.values())
+
+    @property
+    def num_seen(self) -> int:
+        return len(self._seen)
+
+    def is_seen(self, point: Point) -> bool:
+        """Whether a point was run, is running or waits to be run."""
+        return identity(point) in self._seen
+
+    def see(self, point: Point) -> None:
+        self._seen.add(identity(point))
+
+    def num_before(self, number: int) -> int:
+        """How many finished trials there are, and running ones that began before this one."""
+        running = [other for other, trial in self.open.items() if trial.state == TrialState.RUNNING]
+        return self.counts.finished + sum(other < number for other in running)
+
+    def last_retry(self, number: int) -> int:
+        """The trial that a point was run in last: the retry of a retry, and so on."""
+        while number in self._retries:
+            number = self._retries[number]
+        return number
+
+    def _read(self, trial: FrozenTrial) -> None:
+        point = trial.params or trial.system_attrs.get(ENQUEUED_PARAMS, {})
+        interrupted = bool(trial.user_attrs.get("interrupted"))
+        is_whole = bool(point) or "owner" in trial.user_attrs  # of a space without parameters the only point is {}
+        if is_whole and not (interrupted and trial.state.is_finished()):
+            self.see(point)
+        if "retry_of" in trial.user_attrs:
+            self._retries[trial.user_attrs["retry_of"]] = trial.number
+            self.lost.pop(trial.user_attrs["retry_of"], None)
+        self.open[trial.number] = trial
+        if not trial.state.is_finished():
+            return
+        del self.open[trial.number]
+        self.trial_seconds += trial.user_attrs.get("seconds", 0.0)
+        self.num_since_best += trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        if interrupted:
+            self.counts.interrupted += 1
+            if trial.number not in self._retries and trial.user_attrs.get("retry", True):
+                self.lost[trial.number] = trial
+        elif trial.state == TrialState.COMPLETE:
+            self.counts.complete += 1
+            if "infeasible" in trial.user_attrs:
+                self.counts.infeasible += 1
+            else:
+                self._compare(trial)
+        elif trial.state == TrialState.PRUNED:
+            self.counts.pruned += 1
+        else:
+            self.counts.failed += 1
+            self.first_failure = self.first_failure or trial
+
+    def _compare(self, trial: FrozenTrial) -> None:
+        """Put a trial into the front, unless one in it is at least as good; of equals the first counts, not the faster.
+
+        With several objectives all of the equals stay.
+        """
+        scores = self._scores(trial)
+        for other in self.front:
+            theirs = self._scores(other)
+            if theirs == scores:
+                if len(scores) > 1:
+                    break
+                if other.number < trial.number:
+                    return
+            elif all(one >= two for one, two in zip(theirs, scores, strict=True)):
+                return
+        beaten = [
+            other
+            for other in self.front
+            if (self._scores(other) != scores or len(scores) == 1)
+            and all(one >= two for one, two in zip(scores, self._scores(other), strict=True))
+        ]
+        self.front = [other for other in self.front if other not in beaten] + [trial]
+        if len(scores) == 1:
+            self.num_since_best = 0
+
+    def _scores(self, trial: FrozenTrial) -> list[float]:
+        """The values such that more is better."""
+        return [sign * value for sign, value in zip(self._signs, trial.values, strict=True)]
