@@ -370,6 +370,54 @@ def test_who_is_late_does_not_change_what_is_settled(sweeps: Sweeps) -> None:
     assert (ledger.best.value, states(ledger.study)) == (1.0, ["COMPLETE"])
 
 
+# --- Failed trials ----------------------------------------------------------------------------------------------------
+
+
+def test_failed_points_run_again_on_request_and_count_once(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(3)
+    first, second, third = claims(ledger)
+    ledger.finish(first.number, Outcome("FAIL", reason="a bug"))
+    ledger.finish(second.number, Outcome("FAIL", reason="the same bug"))
+    complete(ledger, third)
+    ledger.leave()
+    assert claims(sweeps.ledger(3)) == []
+    again, joined = sweeps.ledger(3), sweeps.ledger(3)
+    assert (again.retry_failed(), joined.retry_failed()) == (2, 0)
+    given = claims(again)
+    assert [claim.point for claim in given] == [first.point, second.point]
+    assert [claim.restart_from for claim in given] == [None, None]
+    assert (again.counts.failed, again.counts.interrupted, again.first_failure) == (0, 2, None)
+    complete(again, given[0])
+    again.finish(given[1].number, Outcome("FAIL", reason="another bug"))
+    assert claims(again) == []
+    assert (again.counts.finished, again.counts.failed) == (3, 1)
+    assert again.retry_failed() == 1
+    assert [claim.point for claim in claims(again)] == [second.point]
+
+
+def test_what_failed_from_outside_waits_for_a_result_of_another(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(4)
+    claim, other = ledger.claim(), ledger.claim()
+    assert claim is not None
+    ledger.lose(claim.number, "no data", uses_a_retry=False, external=True)
+    new = ledger.claim()
+    assert new is not None
+    assert new.point != claim.point
+    complete(ledger, other)
+    again = ledger.claim()
+    assert again is not None
+    assert (again.point, again.restart_from) == (claim.point, claim.folder)
+
+
+def test_a_dead_controllers_trial_that_failed_from_outside_is_run_again(sweeps: Sweeps) -> None:
+    dead = sweeps.ledger(1)
+    (claim,) = claims(dead)
+    Outcome("FAIL", reason="no data", external=True).write(claim.folder)
+    die(dead)
+    (again,) = claims(sweeps.ledger(1))
+    assert again.point == claim.point
+
+
 # --- Several machines -------------------------------------------------------------------------------------------------
 
 

@@ -152,6 +152,8 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         make_sampler = replace(make_sampler, seed=seed)
     study.sampler = DistinctSampler(make_sampler, seed, space, ledger.is_seen)
     ledger.enqueue(enqueued)
+    if settings.retry_failed:
+        say(f"{ledger.retry_failed()} failed trials run again")
     results = Results(
         ledger,
         storage=JOURNAL if storage is None else str(without_passwords(storage)),

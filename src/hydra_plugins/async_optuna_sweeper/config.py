@@ -34,8 +34,10 @@ class AsyncOptunaSweeperConf:
     workers_per_gpu: int = 1
     gpus_per_trial: int = 1
     max_failure_rate: float = 0.0
-    # How often a trial whose process died is run again.
+    # How often a trial is run again whose process died, or that failed for a reason outside it, such as missing data.
     max_retries: int = 2
+    # true: run the points of failed trials again, from the beginning, before any others.
+    retry_failed: bool = False
     # After so many seconds no further trial is started; those that run go on to their end.
     timeout_seconds: float | None = None
     # A trial that takes longer is ended as failed. null or 0: it may take as long as it likes while it is not silent.
