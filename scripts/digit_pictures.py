@@ -1,10 +1,16 @@
-"""Random pictures of MNIST's digits as people might take them, for prediction_benchmark.py.
+"""Random pictures of MNIST's digits as people might take them, for prediction_benchmark.py and for the documentation.
 
-Each way takes a digit (28, 28), light on black, and makes the content of a file of it.
+Each way takes a digit (28, 28), light on black, and makes the content of a file of it. The picture of the page on
+evaluation is made by:
+
+    python scripts/digit_pictures.py digits
+    python predict.py run=latest images=digits out=answers      answers/contact_sheet.png is docs/contact_sheet.png
 """
 
+import argparse
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
@@ -118,6 +124,9 @@ PATHS: dict[str, Callable[[Pixels, Generator], bytes]] = {
     "thin strokes": thin_strokes,
     "small in a large photo": small_in_large_photo,
 }
+
+# Ways whose pictures look like those of another one.
+LIKE_ANOTHER = ("PNG", "shifted")
 
 CLAIMED = ("PNG", "enlarged", "shifted", "inverted", "on a canvas", "JPEG", "all together")
 
@@ -234,3 +243,28 @@ def encoded(picture: Pixels, file_format: str, **options: object) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, file_format, **options)
     return file.getvalue()
+
+
+def main() -> None:
+    """Write a picture of each way to a folder, of one digit after the other."""
+    from cnnlab.data.mnist import MNIST
+
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    mnist = MNIST()
+    mnist.prepare_data()
+    read_test = mnist.read().test
+    assert callable(read_test)
+    test = read_test()
+    for number, name in enumerate(name for name in PATHS if name not in LIKE_ANOTHER):
+        digit = number % 10
+        first = int((test.labels == digit).nonzero()[0])
+        content = PATHS[name](test.inputs[first, 0].numpy(), np.random.default_rng(number))
+        ending = "png" if content.startswith(b"\x89PNG") else "jpg"
+        (folder / f"{digit}_{name.replace(' ', '_')}.{ending}").write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

@@ -49,7 +49,7 @@ def report(saved: "SavedModel", to: "Format", exported: "Exported", has_answers:
     """What was written, how to feed it, and how well it agrees with the original."""
     from cnnlab.runs.commands import short_path
     from cnnlab.workbench.export.metadata import batch_of, meaning_of_outputs, needed_input
-    from cnnlab.workbench.notation import shortened, shown_number
+    from cnnlab.workbench.notation import shortened, shown_bytes, shown_number
 
     data, agreement = saved.data, exported.agreement
     path = short_path(exported.path.absolute())
@@ -64,7 +64,7 @@ def report(saved: "SavedModel", to: "Format", exported: "Exported", has_answers:
     return "\n".join(
         [
             f"run     {short_path(saved.folder)}: {type(saved.model).__name__} on {data['dataset']}",
-            f"file    {path}, {exported.num_bytes / 1024:,.1f} KiB",
+            f"file    {path}, {shown_bytes(exported.num_bytes)}",
             f"input   {needed_input(saved, to.normalises)}",
             f"output  float32 {batch_of([data['num_classes']])}: {shortened(', '.join(data['class_names']), 90)}",
             f"        {meaning_of_outputs(saved)}",

@@ -23,6 +23,7 @@ from cnnlab.errors import UserError
 from cnnlab.overrides import quoted
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.json_files import read_json
+from cnnlab.workbench import marked_block
 from cnnlab.workbench.notation import markdown, shown_spread
 from seeds import SMALL, check_earlier, seed_list
 
@@ -32,7 +33,6 @@ SOURCE = ["data.train_size=5000", "trainer.max_epochs=4", "data.val_size=1000", 
 IMAGES, EPOCHS, FROZEN_EPOCHS = 300, 10, 2
 TARGET = [f"data.train_size={IMAGES}", f"trainer.max_epochs={EPOCHS}", "data.val_size=500"]
 TARGET += ["trainer.check_val_every_n_epoch=5", "trainer.limit_test_batches=4"]
-BEGIN, END = "<!-- finetune study: begin -->", "<!-- finetune study: end -->"
 
 
 @console.script()
@@ -60,11 +60,7 @@ def main() -> None:
     write_atomically(arguments.out / "finetune_study.csv", runs.to_csv(index=False).encode())
     print(f"{table}\nRuns and table: {arguments.out}")
     if arguments.results:
-        text = arguments.results.read_text(encoding="utf-8")
-        if BEGIN not in text:
-            text += f"\n{BEGIN}\n{END}\n"
-        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-        write_atomically(arguments.results, f"{before}{BEGIN}\n{table}\n{END}{after}".encode())
+        marked_block.write(arguments.results, "finetune study", table, append=True)
         print(f"Table written to {arguments.results}")
 
 

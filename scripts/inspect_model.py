@@ -32,7 +32,7 @@ def main(config: DictConfig) -> None:
     from cnnlab.workbench.canvas import also_saved_as, check_format, with_vectors
     from cnnlab.workbench.inspection import layers as inspection
     from cnnlab.workbench.inspection.shapes_figure import draw
-    from cnnlab.workbench.notation import aligned
+    from cnnlab.workbench.notation import aligned, shown_bytes
 
     check_format(config.format)
     input_shape, num_classes, vocabulary = sizes(config)
@@ -55,7 +55,7 @@ def main(config: DictConfig) -> None:
     except OSError as error:
         raise UserError(f"out: cannot write to {folder} ({error.strerror}); name another folder") from error
     print(f"{title}\n\n{aligned(table)}\n")
-    print(f"weights: {inspected.parameters:,} parameters, {inspected.weight_bytes / 1024:,.1f} KiB")
+    print(f"weights: {inspected.parameters:,} parameters, {shown_bytes(inspected.weight_bytes)}")
     if inspected.fully_connected:
         print(inspected.fully_connected)
     print("receptive field: values of the input, in each dim, that one output value sees, padding included")

@@ -19,9 +19,9 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from cnnlab.cli import console
+from cnnlab.workbench import marked_block
 
 PROJECT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- pruning: begin -->", "<!-- pruning: end -->"
 VARIANTS = {
     "unpruned": ["hydra/sweeper/pruner=none"],
     "successive halving": [
@@ -47,7 +47,7 @@ def main() -> None:
     (arguments.out / "pruning.md").write_text(text, encoding="utf-8")
     print(f"{text}\nTables: {arguments.out}")
     if arguments.results:
-        put_between_markers(arguments.results, text)
+        marked_block.write(arguments.results, "pruning", text)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -111,12 +111,6 @@ def markdown(table: pd.DataFrame) -> str:
             f"| {row['best val/accuracy']:.2%} | {row['seconds']:,.0f} |"
         )
     return "\n".join(lines)
-
-
-def put_between_markers(path: Path, text: str) -> None:
-    content = path.read_text(encoding="utf-8")
-    before, rest = content.split(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n{text}{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -38,12 +38,12 @@ from cnnlab.cli import console
 from cnnlab.errors import UserError
 from cnnlab.overrides import for_hydra, parsed, quoted, value_of
 from cnnlab.runs.json_files import read_json
+from cnnlab.workbench import marked_block
 from cnnlab.workbench.notation import decimals_of, markdown, shown_spread
 from cnnlab.workbench.run_reports.run_table import state_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 SMALL = ["trainer=smoke", "data.train_size=256"]
-BEGIN, END = "<!-- seeds: begin -->", "<!-- seeds: end -->"
 
 
 @console.script()
@@ -56,6 +56,8 @@ def main() -> None:
         return
     out = arguments.out or Path("outputs/seeds") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     try:
+        if arguments.results:
+            marked_block.read(arguments.results, "seeds")  # before anything is trained
         check_overrides(arguments.overrides, arguments.folds)
         overrides = [*arguments.overrides, *(SMALL if arguments.smoke else [])]
         repeats = repeats_of(arguments.seeds, arguments.folds)[: 2 if arguments.smoke else None]
@@ -249,7 +251,7 @@ def summarise(runs: pd.DataFrame, command: str) -> dict[str, str]:
         "seeds": folds + ", ".join(map(str, runs["seed"].unique())),
         "val %": scores("val"),
         "test %": scores("test"),
-        "train seconds": spread("train_seconds", decimals=0),
+        "train seconds": spread("train_seconds", decimals=0 if runs["train_seconds"].mean() >= 10 else 2),
         "images/s": spread("images_per_second", decimals=0),
         "hardware": f"{first['device']}, {first['precision']}",
     }
@@ -257,14 +259,13 @@ def summarise(runs: pd.DataFrame, command: str) -> dict[str, str]:
 
 def update_results(path: Path, row: dict[str, str]) -> None:
     """Put the row into the table between the two markers, in place of an older row of the same command."""
-    text = path.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    table, after = rest.split(END)
-    kept = [line for line in table.strip().splitlines()[2:] if not line.startswith(f"| {row['command']} |")]
+    kept = [
+        line
+        for line in marked_block.read(path, "seeds").strip().splitlines()[2:]
+        if not line.startswith(f"| {row['command']} |")
+    ]
     header, rule, new = markdown([row, row.values()]).splitlines()
-    path.write_text(
-        before + BEGIN + "\n" + "\n".join([header, rule, *kept, new]) + "\n" + END + after, encoding="utf-8"
-    )
+    marked_block.write(path, "seeds", "\n".join([header, rule, *kept, new]))
 
 
 if __name__ == "__main__":

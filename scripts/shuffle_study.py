@@ -23,6 +23,7 @@ from cnnlab.errors import UserError
 from cnnlab.overrides import quoted
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.json_files import read_json
+from cnnlab.workbench import marked_block
 from cnnlab.workbench.canvas import BLUE, VERMILION, figure, png, project_style
 from cnnlab.workbench.notation import markdown, shown_spread
 from seeds import SMALL, check_earlier, seed_list
@@ -33,7 +34,6 @@ NETWORKS = {
 }
 AXES = {"mnist1d": "time", "mnist": "pixels"}
 COLOURS = {"CNN": BLUE, "MLP": VERMILION}
-BEGIN, END = "<!-- shuffle study: begin -->", "<!-- shuffle study: end -->"
 
 
 @console.script()
@@ -54,11 +54,7 @@ def main() -> None:
     write_atomically(arguments.out / "shuffle_study.png", draw(runs))
     print(f"{table}\nRuns, table and picture: {arguments.out}")
     if arguments.results:
-        text = arguments.results.read_text(encoding="utf-8")
-        if BEGIN not in text:
-            text += f"\n{BEGIN}\n{END}\n"
-        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-        write_atomically(arguments.results, f"{before}{BEGIN}\n{table}\n{END}{after}".encode())
+        marked_block.write(arguments.results, "shuffle study", table, append=True)
         print(f"Table written to {arguments.results}")
 
 

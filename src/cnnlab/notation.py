@@ -1,6 +1,8 @@
 """How numbers are written everywhere: one style for each kind of number."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 
 def shown_metric(name: str, value: float | None) -> str:
@@ -17,6 +19,18 @@ def shown_metric(name: str, value: float | None) -> str:
     if name.startswith("num_") or name.endswith("per_second"):
         return f"{value:,.0f}"
     return shown_seconds(value) if name.endswith("seconds") else shown_value(value)
+
+
+def without_repetition(scores: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return the scores of a split without its mean squared error where the loss is the same number."""
+    loss, error = scores.get("loss"), scores.get("mse")
+    is_same = loss is not None and error is not None and math.isclose(loss, error, rel_tol=1e-4)
+    return {name: value for name, value in scores.items() if not (is_same and name == "mse")}
+
+
+def shown_bytes(number: int) -> str:
+    """Write the size of a file or of weights, in MiB from one of them on."""
+    return f"{number / 2**20:,.1f} MiB" if number >= 2**20 else f"{number / 2**10:,.1f} KiB"
 
 
 def shown_change(name: str, change: float) -> str:

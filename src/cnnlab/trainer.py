@@ -152,7 +152,7 @@ def _build_loggers(config: DictConfig, run_dir: Path, steps_done: int) -> list[L
     loggers = []
     for name, node in (config.get("logger") or {}).items():
         kind = target(config, f"logger.{name}")
-        given: dict[str, Any] = dict(tracking.arguments(name, kind, run_dir))
+        given: dict[str, Any] = dict(tracking.arguments(name, kind, run_dir, bool(node.get("offline"))))
         if steps_done and node["_target_"].endswith("TensorBoardLogger"):
             given["purge_step"] = steps_done + 1
         try:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from cnnlab.notation import aligned, shown_change, shown_metric
+from cnnlab.notation import aligned, shown_bytes, shown_change, shown_metric, without_repetition
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,16 @@ from cnnlab.notation import aligned, shown_change, shown_metric
 )
 def test_a_metric_is_written_as_its_name_suggests(name: str, value: float | None, expected: str) -> None:
     assert shown_metric(name, value) == expected
+
+
+def test_a_squared_error_that_is_the_loss_stands_there_once() -> None:
+    scores = {"loss": 0.25, "mae": 0.4, "mse": 0.250001}
+    assert list(without_repetition(scores)) == ["loss", "mae"]
+    assert list(without_repetition(scores | {"loss": 0.3})) == ["loss", "mae", "mse"]
+
+
+def test_sizes_have_the_unit_that_keeps_them_short() -> None:
+    assert (shown_bytes(30_960), shown_bytes(44_719_411)) == ("30.2 KiB", "42.6 MiB")
 
 
 def test_a_change_has_a_sign_and_its_unit() -> None:

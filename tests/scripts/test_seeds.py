@@ -224,7 +224,7 @@ def test_other_code_makes_other_numbers_and_other_texts_do_not(
 
 def test_a_row_replaces_the_older_one_of_its_command(seeds: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "RESULTS.md"
-    path.write_text(f"# Before\n\n{seeds.BEGIN}\n{seeds.END}\n\nAfter\n", encoding="utf-8")
+    path.write_text("# Before\n\n<!-- seeds: begin -->\n<!-- seeds: end -->\n\nAfter\n", encoding="utf-8")
     seeds.update_results(path, seeds.summarise(runs(), "python train.py a"))
     seeds.update_results(path, seeds.summarise(runs(), "python train.py b"))
     better = runs().assign(**{"test/accuracy": 0.98})

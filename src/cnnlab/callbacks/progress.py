@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from cnnlab.callbacks.live_numbers import LiveNumbers
 from cnnlab.colours import coloured
-from cnnlab.notation import shown_metric
+from cnnlab.notation import shown_metric, without_repetition
 from cnnlab.tasks.epoch_totals import EpochTotals
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class Progress(ProgressBar):
         if self._finished_epoch is None:
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "step"}
-        parts = [coloured(f"epoch {self._finished_epoch}{_of(trainer)}", "bold")]
+        parts = [coloured(f"epoch {self._finished_epoch:>{len(_of(trainer)) - 1}}{_of(trainer)}", "bold")]
         for split in ("train", "val") if self._has_validated else ("train",):
             scores = {name.partition("/")[2]: value for name, value in metrics.items() if name.startswith(f"{split}/")}
             parts.append(f"{coloured(split, 'dim')} {_shown(scores)}")
@@ -145,10 +145,12 @@ class Progress(ProgressBar):
 
 def _shown(scores: Mapping[str, float]) -> str:
     """Return scores in one line: accuracy without its name, for the per cent sign tells what it is."""
+    scores = without_repetition(scores)
     names = sorted(scores, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
     texts = [(f"{name} " if name != "accuracy" else "") + shown_metric(name, scores[name]) for name in names]
     return " ".join(texts)
 
 
 def _of(trainer: Trainer) -> str:
+    """Return the number of epochs after a stroke, or nothing if there is no end."""
     return f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""

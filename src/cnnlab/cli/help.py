@@ -7,6 +7,7 @@ The line is the key's comment in its YAML file, or else the argument's descripti
 import ast
 import importlib.util
 import re
+import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.overrides import for_hydra, value_of
 
-_WIDTH = 120
+_NARROWEST, _WIDEST = 60, 120  # characters of a line; also what is taken where the output is no terminal
 _FLAGS = {"--help", "-h"}
 _FLAGS_BESIDE = {"--multirun", "-m"}
 
@@ -54,17 +55,19 @@ def help_text(conf_dir: Path, config_name: str, arguments: Sequence[str]) -> str
             comments |= file.comments
             headers[group] = [*headers.get(group, []), *file.header]
     rows = [row for row in _rows(config, comments) if row[0].partition(".")[0] != "hydra"]
-    sections = [config.hydra.help.header.rstrip()]
+    width = max(_NARROWEST, min(shutil.get_terminal_size((_WIDEST, 0)).columns, _WIDEST))
+    sections = ["\n".join(_example(line, width) for line in config.hydra.help.header.rstrip().splitlines())]
     sections.append("Every key below can be given as key=value" + (", a group as group=choice." if chosen else "."))
-    sections.append(_aligned([row for row in rows if row[0].partition(".")[0] not in chosen]))
+    sections.append(_aligned([row for row in rows if row[0].partition(".")[0] not in chosen], width))
     for group, names in chosen.items():
         options = sorted(path.stem for path in (conf_dir / group).glob("*.yaml"))
         choice = _value(names[0] if len(names) == 1 else names or None)
         title = f"{group}={choice}   {comments.get(group, 'choices')}: {', '.join(options)}"
-        lines = [_wrapped(title, ""), *(_wrapped(line, "  ") for line in headers.get(group, []))]
-        lines.append(_aligned([row for row in rows if row[0].partition(".")[0] == group and row[0] != group]))
+        lines = [_wrapped(title, "", width), *(_wrapped(line, "  ", width) for line in headers.get(group, []))]
+        lines.append(_aligned([row for row in rows if row[0].partition(".")[0] == group and row[0] != group], width))
         sections.append("\n".join(filter(None, lines)))
-    sections.append("--cfg job prints the config as YAML; --hydra-help lists the flags that all commands share.")
+    last = "--cfg job prints the config as YAML; --hydra-help lists the flags that all commands share."
+    sections.append(_wrapped(last, "", width))
     return "\n\n".join(sections)
 
 
@@ -204,15 +207,31 @@ def _first_sentence(text: str) -> str:
     return re.split(r"\.\s+(?=[A-Z])", " ".join(text.split()), maxsplit=1)[0].removesuffix(".")
 
 
-def _aligned(rows: Sequence[tuple[str, str, str]]) -> str:
-    """Return one line for each row, the descriptions below each other. A long one starts further left, or is cut."""
+def _aligned(rows: Sequence[tuple[str, str, str]], width: int) -> str:
+    """Return one line for each row, the descriptions below each other.
+
+    A long description starts further left, and one that does not fit there either goes on in lines of its own.
+    """
     column = max((len(left) for _, left, _ in rows), default=0)
     lines = []
     for _, left, description in rows:
-        start = f"  {left:<{min(column, max(_WIDTH - 5 - len(description), 0))}}   "
-        lines.append(start + textwrap.shorten(description, max(_WIDTH - len(start), 20), placeholder=" …"))
+        line = f"  {left:<{min(column, max(width - 5 - len(description), 0))}}   {description}"
+        lines += [line] if len(line) <= width else _below(f"  {left}", description, width)
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _wrapped(line: str, indent: str) -> str:
-    return textwrap.fill(line, _WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
+def _example(line: str, width: int) -> str:
+    """Return a line of the header; what an example explains on its right goes below it where the line is too long."""
+    if len(line) <= width:
+        return line
+    command, gap, words = line.strip().partition("  ")
+    return "\n".join(_below(f"  {command}", words, width)) if gap else _wrapped(line, "", width)
+
+
+def _below(line: str, description: str, width: int) -> list[str]:
+    indent = " " * 6
+    return [line, *textwrap.wrap(description.strip(), width, initial_indent=indent, subsequent_indent=indent)]
+
+
+def _wrapped(line: str, indent: str, width: int) -> str:
+    return textwrap.fill(line, width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False)

@@ -1,6 +1,5 @@
 """The LightningDataModule of every data set."""
 
-import textwrap
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from cnnlab.data import split_checks
+from cnnlab.data import facts, split_checks
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.lazy_samples import LazySamples, joined
 from cnnlab.data.loading.normalisation import mean_and_std
@@ -28,9 +27,6 @@ _MAX_WORKERS = 8
 DEFAULT_BATCH_SIZE = 32
 # For data outside memory, mean and deviation are computed from this many samples, of this many bytes at most.
 _STATISTICS_SAMPLES, _STATISTICS_BYTES = 10_000, 2**28
-# The most classes and channels that are shown on a line.
-_NUM_SHOWN, _NUM_CHANNELS_SHOWN = 12, 4
-_LINE, _INDENT, _NO_BREAK = 80, 8, "\xa0"  # characters
 
 _KINDS = {1: "series", 2: "image", 3: "volume"}
 # What the samples of a kind are called in messages and figures.
@@ -181,6 +177,8 @@ class DataModule(LightningDataModule):
         self.scale = 1 / 255 if some.inputs.dtype == torch.uint8 else 1.0
         self.mean, self.std = self.statistics(some.inputs)
         self._warn_of_splits(found)
+        if self.targets == "values":
+            split_checks.warn_of_large_values(self.training.labels)
         self._splits = splits
 
     def statistics(self, inputs: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -230,34 +228,27 @@ class DataModule(LightningDataModule):
 
     def summary(self) -> str:
         """Describe the data for the log, in lines that fit a narrow terminal."""
-        width, gap = _LINE - _INDENT, f"\n{' ' * _INDENT}"
-        lines = [line for fact in self.facts() for line in textwrap.wrap(fact, width, break_on_hyphens=False)]
-        return f"data    {gap.join(lines)}".replace(_NO_BREAK, " ")
+        return facts.in_lines(self.facts())
 
     def facts(self) -> list[str]:
-        """Return samples, shape and statistics, then how many training samples each class has."""
+        """Return samples, shape and statistics, how many samples each class has, and whether an epoch is too short."""
         shape = "x".join(map(str, self.input_shape))
         name = self.dataset if self.fold is None else f"{self.dataset}, fold {self.fold} of 0-{self.num_folds - 1}"
-        numbers = (
-            f", mean{_NO_BREAK}{_short(self.mean)}, std{_NO_BREAK}{_short(self.std)}" if self.vocabulary is None else ""
-        )
+        numbers = f", {facts.statistics(self.mean, self.std)}" if self.vocabulary is None else ""
         lines = [
             f"{name}: {len(self.training):,} training and {len(self.validation):,} validation samples "
             f"of {shape}{numbers}"
         ]
         if (counts := self.class_counts()) is not None:
-            shown = [
-                f"{name} {count:,}".replace(" ", _NO_BREAK)
-                for name, count in zip(self.class_names, counts, strict=True)
-            ][:_NUM_SHOWN]
-            more = f", … {self.num_classes - _NUM_SHOWN} more" if self.num_classes > _NUM_SHOWN else ""
             kinds, about = "classes", f"the largest is {max(counts) / sum(counts):.1%} of them"
             if self.targets == "multilabel":
                 kinds, about = "labels", f"{sum(counts) / len(self.training):.2g} of them in a sample on average"
             about += ", drawn equally often" if self.balanced else ""
-            lines.append(f"{self.num_classes} {kinds}: {', '.join(shown)}{more}; {about}")
+            lines.append(f"{self.num_classes} {kinds}: {facts.counts(self.class_names, counts)}; {about}")
         else:
-            lines.append(f"values: {', '.join(self.class_names[:_NUM_SHOWN])}")
+            lines.append(f"values: {facts.names(self.class_names)}")
+        if not self._has_auto_batch_size and (hint := facts.few_steps(len(self.training), self.batch_size)):
+            lines.append(hint)
         return lines
 
     def class_counts(self) -> list[int] | None:
@@ -437,8 +428,3 @@ def _subset(name: str, samples: Samples, size: int | None) -> Samples:
     if size is not None and size > len(samples):
         raise UserError(f"{name} must be at most {len(samples)}, the samples in that split, got {size}")
     return samples.first(size)
-
-
-def _short(values: Sequence[float]) -> str:
-    shown = " ".join(f"{value:.3g}" for value in values[:_NUM_CHANNELS_SHOWN])
-    return f"{shown} …" if len(values) > _NUM_CHANNELS_SHOWN else shown

@@ -16,6 +16,7 @@ from cnnlab.errors import UserError
 log = logging.getLogger(__name__)
 
 _NUM_NAMED = 5
+_LARGE_VALUE = 100
 _OTHER_SCALE = 50  # times larger: one was divided by 255 or standardised, the other was not
 
 
@@ -95,6 +96,18 @@ def warn_of_absent_classes(training: Tensor, others: Mapping[str, Tensor], class
             parts.append(f"{split} has no samples of {', '.join(absent[:_NUM_NAMED])}{more}")
     if parts:
         log.warning("WARNING: %s; its scores say nothing of these classes", "; ".join(parts))
+
+
+def warn_of_large_values(values: Tensor) -> None:
+    """Log a warning for targets (N, number of values) far from the numbers that a new network gives, from -1 to 1."""
+    mean, std = values.double().mean(dim=0), values.double().std(dim=0, correction=0)
+    worst = int(torch.maximum(mean.abs(), std).argmax())
+    if max(abs(mean[worst]), std[worst]) > _LARGE_VALUE:
+        log.warning(
+            "WARNING: the values are large (mean %.4g, standard deviation %.4g), and a network that begins near 0 "
+            "hardly learns them; save (value - %.4g) / %.4g instead",
+            *(mean[worst], std[worst], mean[worst], std[worst] or 1.0),
+        )
 
 
 def warn_of_copies(training: TensorSamples, others: Mapping[str, Samples]) -> None:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import safe_load
 
 from cnnlab.colours import coloured
-from cnnlab.notation import shown_metric, shown_number
+from cnnlab.notation import shown_metric, shown_number, without_repetition
 from cnnlab.overrides import as_typed, parsed
 from cnnlab.runs import json_files
 from cnnlab.runs.commands import python, script, short_path, this_script
@@ -83,6 +83,7 @@ def _row(label: str, text: str) -> str:
 def _numbers(metrics: dict[str, Any], prefix: str) -> str:
     """Return all numbers of a split in one line, accuracy first."""
     values = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+    values = without_repetition(values)
     accuracy = values.pop("accuracy", None)
     shown = [] if accuracy is None else [f"{shown_metric('accuracy', accuracy)} accuracy"]
     shown += [f"{name} {shown_metric(name, value)}" for name, value in values.items() if value is not None]

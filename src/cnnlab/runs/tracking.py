@@ -17,17 +17,21 @@ _IDS = "tracking.json"
 _EXTRAS = {WandbLogger: "wandb", MLFlowLogger: "mlflow"}
 
 
-def arguments(key: str, kind: Callable[..., Any], run_dir: Path) -> dict[str, str]:
+def arguments(key: str, kind: Callable[..., Any], run_dir: Path, offline: bool = False) -> dict[str, str]:
     """Return what a logger is told about the run. Its files go to the run folder, unless a server keeps them.
 
     Args:
         key: the logger's name in the config.
         kind: its class.
+        offline: whether it sends nothing. Then W&B has no address to tell, and would only say anew for each run where
+            its files lie.
     """
     known = read_json(run_dir / _IDS).get(key)  # of a run that goes on
     number_of_trial = run_dir.name.isdigit()
     name = f"{run_dir.parent.name}/{run_dir.name}" if number_of_trial else run_dir.name
     if kind is WandbLogger:
+        if offline:
+            os.environ.setdefault("WANDB_SILENT", "true")
         return {"save_dir": str(run_dir), "name": name} | ({"id": known} if known else {})
     if kind is MLFlowLogger:
         # Without an address Lightning chooses a folder of files, which MLflow no longer writes.

@@ -40,6 +40,11 @@ CHOICES = [[experiment] for experiment in FILES.pop("experiment", [])]
 CHOICES += [[choice for choice in row if choice] for row in zip_longest(*FILES.values())]
 
 
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+
+
 def help_of(name: str, *arguments: str) -> str:
     GlobalHydra.instance().clear()
     return help_text(CONF, name, ["--help", *arguments])
@@ -60,6 +65,14 @@ def assert_explained(text: str, name: str, *overrides: str) -> None:
         row = re.search(rf"^  {re.escape(key)}=(\S+|) {{3,}}\S.*[^…]$", text, re.MULTILINE)
         assert row is not None, f"{key} has no line, or no description that fits into it"
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_lines_fit_a_narrow_terminal_and_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = help_of("train")
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = help_of("train")
+    assert max(map(len, narrow.splitlines())) <= 80 < max(map(len, wide.splitlines()))
+    assert narrow.split() == wide.split()
 
 
 @pytest.mark.parametrize("name", GROUPS)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cnnlab.data import facts, split_checks
 from cnnlab.data.augment import Shift
 from cnnlab.data.datamodule import DataModule
 from cnnlab.data.samples import TensorSamples
@@ -300,6 +301,24 @@ def test_a_class_of_one_sample_is_told(caplog: pytest.LogCaptureFixture) -> None
     validation, training = rest.split(10)
     (line,) = warnings_of(caplog, training, validation, test)
     assert line.startswith("WARNING: validation has no samples of b (1 in training); test has no samples of b (1 in")
+
+
+def test_values_too_large_to_be_learned_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    prices = torch.tensor([[1.0, 900_000.0], [2.0, 1_100_000.0]])
+    split_checks.warn_of_large_values(prices)
+    (line,) = caplog.messages
+    assert "mean 1e+06, standard deviation 1e+05" in line
+    assert "save (value - 1e+06) / 1e+05 instead" in line
+    split_checks.warn_of_large_values((prices - prices.mean(dim=0)) / prices.std(dim=0))
+    assert len(caplog.messages) == 1
+
+
+def test_an_epoch_of_few_steps_is_told_with_a_size_that_gives_more() -> None:
+    (hint,) = (fact for fact in ready(batch_size=100).facts() if "step" in fact)
+    assert hint == "an epoch has only 1 step of 100 samples; data.batch_size=16 gives 7 steps an epoch"
+    assert facts.few_steps(49, 32) == "an epoch has only 1 step of 32 samples; data.batch_size=8 gives 6 steps an epoch"
+    assert facts.few_steps(128, 32) is None
+    assert facts.few_steps(9, 9) is None, "batches of one sample are no advice"
 
 
 def test_a_split_of_another_scale_is_told(caplog: pytest.LogCaptureFixture) -> None:

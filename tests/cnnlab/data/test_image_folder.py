@@ -337,6 +337,8 @@ def test_bad_folders(shapes: Path, tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
     refused(tmp_path / "nowhere", "there is no folder .*nowhere; data.root=")
+    refused(shapes.with_name("shaeps"), "there is no folder .*shaeps; .*; did you mean .*shapes[?]")
+    refused(shapes / "blob", "blob holds images and no class folders; did you mean data.root=.*shapes, which .*blob, ")
     (tmp_path / "one/cats").mkdir(parents=True)
     refused(tmp_path / "one", "at least two class folders in .*one, each with images, got only 'cats'")
     (shapes / "empty").mkdir()

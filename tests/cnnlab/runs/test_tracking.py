@@ -25,6 +25,7 @@ def test_a_run_is_recorded_and_goes_on_as_the_same_run(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run = smoke("logger=[wandb,mlflow]", "logger.wandb.offline=true", *QUICK)
     assert run.status == 0, run.err
+    assert "syncing is set" not in run.out + run.err
     assert run.folder is not None
     ids = read_json(run.folder / "tracking.json")
     assert ids.keys() == {"wandb", "mlflow"}

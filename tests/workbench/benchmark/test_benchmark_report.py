@@ -1,11 +1,8 @@
 """Numbers become the right text."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
-from cnnlab.errors import UserError
 from cnnlab.workbench.benchmark import report
 from cnnlab.workbench.benchmark.report import Aim
 
@@ -50,16 +47,3 @@ def test_ratios_are_taken_repeat_by_repeat() -> None:
 def test_a_table_is_markdown_and_no_rows_are_no_table() -> None:
     assert report.section("What", [{"a": 1, "b": "x"}]) == "What\n\n| a | b |\n| --- | --- |\n| 1 | x |\n\n"
     assert report.section("What", []) == ""
-
-
-def test_a_text_replaces_the_older_one_of_its_part(tmp_path: Path) -> None:
-    path = tmp_path / "RESULTS.md"
-    path.write_text("# Before\n<!-- bench gpu: begin -->\nold\n<!-- bench gpu: end -->\nAfter\n", encoding="utf-8")
-    report.update_results(path, "gpu", "new\n\n")
-    expected = "# Before\n<!-- bench gpu: begin -->\nnew\n<!-- bench gpu: end -->\nAfter\n"
-    assert path.read_text(encoding="utf-8") == expected
-    with pytest.raises(UserError, match="holds no <!-- bench imports: begin -->"):
-        report.update_results(path, "imports", "new\n")
-    assert path.read_text(encoding="utf-8") == expected
-    with pytest.raises(UserError, match="holds no"):
-        report.update_results(tmp_path / "absent.md", "gpu", "new\n")

@@ -21,7 +21,7 @@ from cnnlab.errors import UserError
 from cnnlab.workbench import canvas
 from cnnlab.workbench.evaluation import figures, reliability_figure
 from cnnlab.workbench.inspection import through_the_net
-from cnnlab.workbench.run_reports import run_report
+from cnnlab.workbench.run_reports import learning_curves, run_report
 from conftest import Finished
 
 DEFAULT = {"confusion_matrix.png", "most_wrong.png", "random_predictions.png", "reliability.png", "curves.png"}
@@ -142,6 +142,7 @@ def test_the_validation_split_with_every_figure(
 def test_one_page_holds_everything(evaluated: Path) -> None:
     page = (evaluated / "report.html").read_text(encoding="utf-8")
     metrics = content(evaluated / "evaluation/test/metrics.json")
+    metrics_of_run = content(evaluated / "metrics.json")
     assert f"<b>{metrics['test/accuracy']:.2%}</b>" in page
     assert "$" not in page.partition("<h2")[0].partition("</style>")[2]
     for name in DEFAULT:
@@ -150,6 +151,10 @@ def test_one_page_holds_everything(evaluated: Path) -> None:
     linked = re.findall(r"(?:src|href)=\"([^\"]{0,40})", page)
     assert all(target.startswith(("data:", "#")) for target in linked)
     assert "split=test" in page
+    curves = learning_curves.read(evaluated)
+    assert {name: list(splits["val"]) for name, splits in curves.items()} == {"loss": [1, 2, 3], "accuracy": [1, 2, 3]}
+    assert curves["accuracy"]["val"][metrics_of_run["best_epoch"]] == pytest.approx(metrics_of_run["val/accuracy"])
+    assert page.count("Learning curves") == 2, "in the contents and above the figure"
     assert content(evaluated / "environment.json")["versions"]["torch"] in page
     assert "trainer.max_epochs=3" in page
 

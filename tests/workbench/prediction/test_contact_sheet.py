@@ -38,6 +38,15 @@ def test_unsure_answers_are_marked(probability: float | None, is_marked: bool) -
     assert bool((np.abs(sheet - VERMILION).max(axis=2) < 5).any()) == is_marked
 
 
+def test_what_was_skipped_is_named_at_the_foot() -> None:
+    sheets = [
+        pixels(draw([entry()], "title", skipped)).astype(int) for skipped in ([], ["blank.png"], ["blank.png"] * 99)
+    ]
+    heights = [len(sheet) for sheet in sheets]
+    assert heights[0] < heights[1] < heights[2] < heights[0] + 80
+    assert (np.abs(sheets[1][heights[0] :] - VERMILION).max(axis=2) < 5).any()
+
+
 def test_colour_is_seen_in_colour() -> None:
     sheet = pixels(draw([entry(channels=3)], "title"))
     assert (sheet == (255, 0, 0)).all(axis=2).any()

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from cnnlab.errors import UserError
+from cnnlab.workbench.prediction.class_answers import Answers
 from cnnlab.workbench.prediction.picture_reader import PictureReader
 from cnnlab.workbench.prediction.sources import Sources, find
-from cnnlab.workbench.prediction.tables import Answers
 
 PICTURES = PictureReader({"input_shape": (1, 28, 28), "scale": 1 / 255, "preprocessing": "digits"})
 

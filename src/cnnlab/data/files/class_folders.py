@@ -13,7 +13,7 @@ from cnnlab.data.files.npz_file import convert_command  # only: workbench
 from cnnlab.data.files.picture_names import counted, files_below, is_hidden
 from cnnlab.data.lazy_samples import LazySamples
 from cnnlab.data.splits import Splits
-from cnnlab.errors import UserError, printable
+from cnnlab.errors import UserError, nearest, printable
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +174,7 @@ def _folders_of_splits(root: Path, kind: FileKind) -> dict[str, Path]:
     if not root.is_dir():
         raise UserError(
             f"there is no folder {root}; data.root= names one with a sub-folder of {kind.samples} for each class"
+            f"{_similar_folder(root)}"
         )
     present = {entry.name.lower(): entry for entry in _visible_folders(root)}
     training = next((present[name] for name in _LEVELS["train"] if name in present), None)
@@ -205,6 +206,14 @@ def _names_of_classes(folder: Path, kind: FileKind) -> tuple[str, ...]:
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none"
         hint = ""
+        if not names and any(kind.accepts(entry.name) for entry in folder.iterdir()):
+            beside = [entry.name for entry in _visible_folders(folder.parent)]
+            if len(beside) > 1:
+                listed = ", ".join(beside[:_NUM_NAMED]) + " …" * (len(beside) > _NUM_NAMED)
+                raise UserError(
+                    f"{folder} holds {kind.samples} and no class folders; did you mean data.root={folder.parent}, "
+                    f"which has the folders {listed}?"
+                )
         # only: workbench
         hint = "; if a table or the files' names tell the classes, python scripts/convert.py makes such folders"
         # end only
@@ -213,6 +222,14 @@ def _names_of_classes(folder: Path, kind: FileKind) -> tuple[str, ...]:
         if next(files_below(folder / name), None) is None:
             raise UserError(f"class folder {folder / name} is empty; fill it or remove it")
     return tuple(sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
+
+
+def _similar_folder(root: Path) -> str:
+    """A question that names the folder of the most similar name beside a missing one, or nothing."""
+    if not root.parent.is_dir():
+        return ""
+    found = nearest(root.name, [entry.name for entry in _visible_folders(root.parent)])
+    return f"; did you mean {root.with_name(found)}?" if found else ""
 
 
 def _visible_folders(folder: Path) -> list[Path]:

@@ -1,13 +1,10 @@
-"""Numbers as text: spreads, aims, Markdown tables, and the block of RESULTS.md."""
+"""Numbers as text: spreads, aims and Markdown tables."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from cnnlab.errors import UserError
-from cnnlab.runs.atomic import write_atomically
 from cnnlab.workbench.notation import markdown
 
 
@@ -74,24 +71,3 @@ def rates(cell: pd.DataFrame) -> pd.DataFrame:
 def section(title: str, rows: Sequence[dict[str, Any]]) -> str:
     """A Markdown table below its title; nothing where there are no rows."""
     return f"{title}\n\n{markdown([rows[0], *(row.values() for row in rows)])}\n" if rows else ""
-
-
-def update_results(path: Path, part: str, text: str) -> None:
-    """Put the text between the part's two markers; for the errors see `around_block`."""
-    before, after = around_block(path, part)
-    write_atomically(path, f"{before}\n{text.strip()}\n{after}".encode())
-
-
-def around_block(path: Path, part: str) -> tuple[str, str]:
-    """The text up to and including the part's first marker, and the text from its second one on.
-
-    Raises:
-        UserError: if the file has no such markers.
-    """
-    begin, end = f"<!-- bench {part}: begin -->", f"<!-- bench {part}: end -->"
-    content = path.read_text(encoding="utf-8") if path.is_file() else ""
-    before, found_begin, rest = content.partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not found_begin or not found_end:
-        raise UserError(f"{path} holds no {begin} … {end}: put the two lines where the table is to be")
-    return before + begin, end + after

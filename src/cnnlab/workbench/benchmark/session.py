@@ -20,9 +20,9 @@ from tqdm import tqdm
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.speed import hardware
+from cnnlab.workbench import marked_block
 from cnnlab.workbench.benchmark.bench import compose_config
 from cnnlab.workbench.benchmark.measuring import SECONDS, Cell, Settings
-from cnnlab.workbench.benchmark.report import around_block, update_results
 from cnnlab.workbench.benchmark.store import Store, fingerprint
 
 _PACKAGES = ("torch", "torchvision", "lightning")
@@ -51,7 +51,7 @@ def run(parts: dict[str, Settings], output: Output, fresh: bool) -> None:
     quieten_libraries()
     if output.results is not None:
         for part in parts:
-            around_block(output.results, part)  # before anything is measured
+            marked_block.read(output.results, f"bench {part}")  # before anything is measured
     plans = [_Plan(part, settings, output) for part, settings in parts.items()]
     todo = [(plan, [cell for cell in plan.cells if fresh or not plan.store.has(cell.name)]) for plan in plans]
     num_cells, num_todo = sum(len(plan.cells) for plan in plans), sum(len(cells) for _, cells in todo)
@@ -95,7 +95,7 @@ class _Plan:
         write_atomically(path.with_suffix(".png"), self.module.draw(rows))
         print(f"\n{text}\nMeasurements, table and figure: {path}.csv, .md, .png", flush=True)
         if self.output.results is not None:
-            update_results(self.output.results, self.part, text)
+            marked_block.write(self.output.results, f"bench {self.part}", text)
 
     def caption(self, rows: pd.DataFrame) -> str:
         """The circumstances in one line."""

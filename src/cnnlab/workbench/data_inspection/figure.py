@@ -22,7 +22,8 @@ Pixels = NDArray[np.uint8]
 
 _PER_ROW, _PER_ROW_OF_OTHERS = 8, 5  # of images, and of what has axes and needs more room
 _MOST_ROWS, _MOST_BARS, _NUM_AUGMENTED = 10, 30, 3
-_SIDE, _GAP = 112, 8  # pixels of a sample in the picture, and of the white between two
+_SIDE, _GAP = 112, 8  # pixels of an image in the picture, and of the white between two samples
+_SIDE_OF_OTHERS, _DOTS_PER_INCH = 216, 160  # so that a row fills the page and its letters are sharp
 _EDGE = 210  # the grey of the line around a sample
 _BAR, _LETTER, _TITLE, _CAPTION, _AXIS = 0.2, 0.066, 0.3, 0.28, 0.5  # inches
 _LONGEST_NAME, _LONGEST_CAPTION = 16, 17
@@ -84,6 +85,7 @@ def _draw_balance(axes: Axes, data: DataModule, parts: Sequence[Part]) -> None:
     axes.tick_params(axis="y", length=0)
     more = f"; the first {_MOST_BARS} of {data.num_classes} classes" if data.num_classes > _MOST_BARS else ""
     axes.set_xlabel(f"{data.noun}{more}")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     legend_above(axes)
 
 
@@ -130,10 +132,11 @@ def _strips(data: DataModule, parts: Sequence[Part], odd: Sequence[Odd], appeara
 
 
 def _picture(sample: Tensor, appearance: Appearance) -> Pixels:
-    """A sample as (side, side, 3); images without smoothing, so that their pixels are seen."""
+    """A sample as (side, side, 3), the side by its kind; images without smoothing, so that their pixels are seen."""
     values = sample.numpy()
     if appearance.kind != "image" or len(values) not in (1, 3):
-        return np.ascontiguousarray(thumbnail(values, appearance, _SIDE).transpose(1, 2, 0))
+        size = (_SIDE,) if appearance.kind == "image" else (_SIDE_OF_OTHERS, _DOTS_PER_INCH)
+        return np.ascontiguousarray(thumbnail(values, appearance, *size).transpose(1, 2, 0))
     low, high = (0.0, 1.0) if values.min() > -0.01 and values.max() < 1.01 else (values.min(), values.max())
     grey = np.rint(np.clip((values - low) / ((high - low) or 1.0), 0, 1) * 255).astype(np.uint8)
     if appearance.is_ink:
@@ -158,16 +161,17 @@ def _has_captions(strip: Strip) -> bool:
 
 
 def _draw_strip(axes: Axes, title: str, strip: Strip, per_row: int) -> None:
-    step = _SIDE + _GAP
+    side = len(strip[0][1][0][0])
+    step = side + _GAP
     page = np.full((len(strip) * step, per_row * step, 3), 255, np.uint8)
     for i, (_, row) in enumerate(strip):
         for j, (pixels, caption) in enumerate(row):
-            page[i * step : i * step + _SIDE, j * step : j * step + _SIDE] = pixels
-            axes.text(j * step + _SIDE / 2, i * step + step, caption, fontsize=5.5, ha="center", va="top")
-    axes.imshow(page, aspect="auto", interpolation="none")
+            page[i * step : i * step + side, j * step : j * step + side] = pixels
+            axes.text(j * step + side / 2, i * step + step, caption, fontsize=5.5, ha="center", va="top")
+    axes.imshow(page, aspect="auto", interpolation="none" if side == _SIDE else "antialiased")
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     axes.set_xticks([])
-    axes.set_yticks([i * step + _SIDE / 2 for i in range(len(strip))], [name for name, _ in strip])
+    axes.set_yticks([i * step + side / 2 for i in range(len(strip))], [name for name, _ in strip])
     axes.set_title(title, loc="left")

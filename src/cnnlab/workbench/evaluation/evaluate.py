@@ -31,6 +31,8 @@ from cnnlab.workbench.notation import shown_metric
 from cnnlab.workbench.run_reports import run_page, run_report
 
 _CHOICES = {"split": ("train", "val", "test"), "plots": ("default", "all")}
+# The means over the classes, which stand below that table.
+_IN_THE_TABLE_OF_CLASSES = ("macro_precision", "macro_recall", "macro_F1")
 _NUM_SHOWN = 24  # samples of a gallery
 
 
@@ -194,6 +196,7 @@ def _alone(config: DictConfig, seed: int) -> DictConfig:
 def _summary(run_dir: Path, metrics: dict[str, Any], paths: list[Path], page: Path) -> str:
     """The numbers, the files, which are all in one folder, and the page that shows them."""
     numbers = {name.partition("/")[2] or name: value for name, value in metrics.items() if isinstance(value, float)}
+    numbers = {name: value for name, value in numbers.items() if name not in _IN_THE_TABLE_OF_CLASSES}
     shown = {name: shown_metric(name, value) for name, value in numbers.items()}
     noun = noun_of(run_dir)
     shown |= {"device": f"{metrics['device']}, {metrics['precision']}", "data": metrics["dataset"]}

@@ -59,11 +59,13 @@ def show(axes: Axes, sample: Sample, appearance: Appearance = PLAIN) -> None:
     _SHOW.get(kind, _show_image)(axes, sample, appearance)
 
 
-def thumbnail(sample: Sample, appearance: Appearance, side: int) -> NDArray[np.uint8]:
+def thumbnail(
+    sample: Sample, appearance: Appearance, side: int, dots_per_inch: int = _THUMBNAIL_DPI
+) -> NDArray[np.uint8]:
     """A sample as `show` draws it, in colour: (3, side, side)."""
     with project_style():
-        drawn = figure(side / _THUMBNAIL_DPI, side / _THUMBNAIL_DPI)
-        drawn.set_dpi(_THUMBNAIL_DPI)
+        drawn = figure(side / dots_per_inch, side / dots_per_inch)
+        drawn.set_dpi(dots_per_inch)
         drawn.set_layout_engine("constrained", w_pad=0.01, h_pad=0.01)
         show(drawn.subplots(), sample, appearance)
         canvas = FigureCanvasAgg(drawn)

@@ -97,16 +97,17 @@ def draw(
 
 def _explanation(num_spatial_dims: int, has_branches: bool) -> str:
     branches = " A layer without an arrow works beside those before it, on an earlier output." if has_branches else ""
-    axes = {1: "N×C×L for signals", 3: "N×C×D×H×W for volumes"}.get(num_spatial_dims, "N×C×H×W for maps")
+    sides = {1: "length", 3: "depth × height × width"}.get(num_spatial_dims, "height × width")
+    axes = f"samples × channels × {sides}"
     if num_spatial_dims == 1:
         return (
-            f"Below: shapes, {axes}. The grey line is 0. Each layer has its own scale. Bars: white at 0, orange below."
-            f"{branches}"
+            f"Below each layer: {axes}. The grey line is 0. Each layer has its own scale. "
+            f"Bars: white at 0, orange below.{branches}"
         )
     colours = "Grey maps: 0 is white, larger is darker. Others: white at 0, orange below, purple above."
-    colours += " A row is a channel."
+    colours += " A row is a channel, with its number."
     middle = " Of volumes the middle slice is shown." if num_spatial_dims == 3 else ""
-    return f"Below: shapes, {axes}. {colours} Each layer has its own scale.{middle}{branches}"
+    return f"Below each layer: {axes}. {colours} Each layer has its own scale.{middle}{branches}"
 
 
 def choose_stages(activations: Sequence[Activation], most: int) -> list[Activation]:
@@ -164,6 +165,9 @@ def _draw_stage(axes: Axes, stage: Activation, x: float, top: float, tall: float
     shown = chosen_channels(min(_MOST_MAPS, len(values)) if stage.layer == _WORDS else len(values))
     side = _MAP * max(0.36, np.sqrt(max(values.shape[1:]) / largest))
     for row, channel in enumerate(shown):
+        if len(values) > 1:
+            y = top - row * (_MAP + _GAP) - _MAP / 2
+            axes.text(x - side / 2 - 0.03, y, str(channel + 1), ha="right", va="center", fontsize=6, color=GREY)
         if values.ndim == 2:
             limits = min(0.0, float(values.min())), max(0.0, float(values.max())) or 1.0
             _draw_signal(axes, values[channel], x, top - row * (_MAP + _GAP), float(side), limits)

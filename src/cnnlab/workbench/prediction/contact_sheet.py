@@ -2,6 +2,7 @@
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ MOST_ENTRIES = _COLUMNS * _ROWS
 PICTURE_SIDE = 112  # pixels
 _GAP, _LINE, _HEADER = 12, 17, 50
 _CELL_WIDTH, _CELL_HEIGHT = 2 * PICTURE_SIDE + 2 * _GAP, PICTURE_SIDE + 2 * _LINE + 2 * _GAP
+_CHARACTER, _MOST_FOOT_LINES = 7, 4  # pixels of a small letter
 _UNSURE = 0.9  # below it an answer is marked
 _BLACK, _GREY, _VERMILION, _FRAME = "#000000", "#666666", "#d55e00", "#bbbbbb"
 
@@ -39,11 +41,13 @@ class Entry(NamedTuple):
     probability: float | None
 
 
-def draw(entries: Sequence[Entry], title: str) -> bytes:
-    """One page as PNG, of at most MOST_ENTRIES files, below its title."""
+def draw(entries: Sequence[Entry], title: str, skipped: Sequence[str] = ()) -> bytes:
+    """One page as PNG, of at most MOST_ENTRIES files, below its title and above the names of `skipped` files."""
     columns, rows = min(_COLUMNS, len(entries)), math.ceil(len(entries) / _COLUMNS)
     width = max(columns * _CELL_WIDTH + _GAP, 2 * _CELL_WIDTH)
-    page = Image.new("RGB", (width, rows * _CELL_HEIGHT + _HEADER + _GAP), "white")
+    foot = _foot(skipped, width)
+    end = rows * _CELL_HEIGHT + _HEADER
+    page = Image.new("RGB", (width, end + _GAP + _LINE * len(foot)), "white")
     pen = ImageDraw.Draw(page)
     words = "left: what is in the file, right: what the network saw"
     if any(entry.probability is not None for entry in entries):
@@ -53,9 +57,20 @@ def draw(entries: Sequence[Entry], title: str) -> bytes:
     for number, entry in enumerate(entries):
         row, column = divmod(number, _COLUMNS)
         _draw_entry(page, pen, entry, _GAP + column * _CELL_WIDTH, _HEADER + row * _CELL_HEIGHT)
+    for number, line in enumerate(foot):
+        pen.text((_GAP, end + number * _LINE), line, fill=_VERMILION, font=_font(11))
     buffer = io.BytesIO()
     page.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _foot(skipped: Sequence[str], width: int) -> list[str]:
+    """Lines with the names of skipped files, as many as there is room for."""
+    if not skipped:
+        return []
+    names = ", ".join(shortened(name, 36) for name in skipped)
+    text = f"skipped {len(skipped):,}, for the reasons in predictions.json: {names}"
+    return textwrap.wrap(text, width // _CHARACTER, max_lines=_MOST_FOOT_LINES, placeholder=" …")
 
 
 def _draw_entry(page: Image.Image, pen: ImageDraw.ImageDraw, entry: Entry, left: int, top: int) -> None:

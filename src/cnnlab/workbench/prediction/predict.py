@@ -3,7 +3,7 @@
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -12,18 +12,20 @@ from cnnlab.instantiation import check_value
 from cnnlab.runs import run_folder
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
+from cnnlab.runs.json_files import read_json
 from cnnlab.saved_run import load_model
 from cnnlab.workbench import canvas
 from cnnlab.workbench.prediction import contact_sheet, sources
+from cnnlab.workbench.prediction.class_answers import Answers
+from cnnlab.workbench.prediction.estimates import Estimates
 from cnnlab.workbench.prediction.label_sets import LabelSets
 from cnnlab.workbench.prediction.predictor import Predictor
 from cnnlab.workbench.prediction.reader import Prepared
-from cnnlab.workbench.prediction.tables import Answers, Estimates
+from cnnlab.workbench.prediction.tables import Table
 
 _MOST_EXPLAINED = 20
 
-Table = Answers | LabelSets | Estimates
-_TABLES: dict[str, type[Table]] = {"classes": Answers, "multilabel": LabelSets, "values": Estimates}
+_TABLES: dict[str, type[Table[Any]]] = {"classes": Answers, "multilabel": LabelSets, "values": Estimates}
 
 
 class Prediction(NamedTuple):
@@ -35,7 +37,7 @@ class Prediction(NamedTuple):
         folder: where the files lie.
     """
 
-    answers: Table
+    answers: Table[Any]
     text: str
     folder: Path
 
@@ -83,6 +85,9 @@ def predict(
     answers, sheets = _answered(predictor, found)
     if not answers.given:
         raise UserError(joined_errors([UserError(reason) for reason in answers.skipped.values()]))
+    accuracy = read_json(saved.folder / "metrics.json").get("val/accuracy")
+    if isinstance(answers, Answers) and isinstance(accuracy, float):
+        answers.warn_if_unsure(accuracy, saved.data["dataset"])
     about = {"run": str(saved.folder), "dataset": saved.data["dataset"], "images": str(found.folder)}
     files = {"predictions.csv": answers.as_csv(), "predictions.json": answers.as_json(**about)}
     files |= dict(zip(_numbered("contact_sheet", len(sheets)), sheets, strict=True))
@@ -110,27 +115,14 @@ def predict(
     return Prediction(answers, "\n\n".join(parts), folder)
 
 
-def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Table, list[bytes]]:
+def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Table[Any], list[bytes]]:
     """Answers and contact sheets: a page at a time, so that memory holds the samples of one."""
     answers = _TABLES[predictor.targets](predictor.class_names, named=predictor.reader.entry)
     sheets: list[bytes] = []
     page: dict[str, Prepared] = {}
 
-    def turn_page() -> None:
-        shown = [seen.sample for seen in page.values()]
-        captions: list[tuple[str, float | None]]
-        if isinstance(answers, Answers):
-            given = predictor.answers(shown)
-            answers.given.update(zip(page, given, strict=True))
-            captions = [(answer.label, answer.probability) for answer in given]
-        elif isinstance(answers, LabelSets):
-            found_labels = predictor.label_sets(shown)
-            answers.given.update(zip(page, found_labels, strict=True))
-            captions = [(answers.in_words(labels), None) for labels in found_labels]
-        else:
-            estimates = predictor.estimates(shown)
-            answers.given.update(zip(page, estimates, strict=True))
-            captions = [(answers.in_words(estimate), None) for estimate in estimates]
+    def turn_page(is_last: bool = False) -> None:
+        captions = answers.add(predictor, {name: seen.sample for name, seen in page.items()})
         entries = [
             contact_sheet.Entry(name, seen.picture, seen.seen, *caption)
             for (name, seen), caption in zip(page.items(), captions, strict=True)
@@ -138,7 +130,8 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Table, list
         ]
         if entries:
             asked = found.names[0] if len(found) == 1 else found.folder.name
-            sheets.append(contact_sheet.draw(entries, f"{printable(asked)}: the answers of {predictor.name}"))
+            title = f"{printable(asked)}: the answers of {predictor.name}"
+            sheets.append(contact_sheet.draw(entries, title, list(answers.skipped) if is_last else ()))
         page.clear()
 
     what = predictor.reader.what
@@ -148,17 +141,17 @@ def _answered(predictor: Predictor, found: sources.Sources) -> tuple[Table, list
             if isinstance(source, UserError):
                 raise source
             for sample_name, prepared in predictor.reader.read_all(source, name):
+                if len(page) == contact_sheet.MOST_ENTRIES:
+                    turn_page()
                 page[sample_name] = prepared
                 if isinstance(answers, Answers) and prepared.part:
                     answers.parts[sample_name] = prepared.part
                 if prepared.warning and prepared.warning not in answers.warnings:
                     answers.warnings.append(prepared.warning)
-                if len(page) == contact_sheet.MOST_ENTRIES:
-                    turn_page()
         except UserError as error:
             answers.skipped[name] = str(error)
     if page:
-        turn_page()
+        turn_page(is_last=True)
     return answers, sheets
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.workbench.notation import shown_number
+from cnnlab.workbench.run_reports import learning_curves
 from cnnlab.workbench.run_reports.run_table import read_mapping
 
 _SPLITS = {"test": "Test", "val": "Validation", "train": "Training"}
@@ -40,6 +41,9 @@ def write(run_dir: Path) -> Path:
     evaluated = [folder for folder in folders if (folder / "metrics.json").is_file()]
     numbers, environment = read_mapping(run_dir / "metrics.json"), read_mapping(run_dir / "environment.json")
     parts = {folder.name: _SPLITS[folder.name] for folder in evaluated}
+    best = numbers.get("best_epoch")
+    curves = learning_curves.draw(learning_curves.read(run_dir), best if isinstance(best, int) else None)
+    parts |= {"learning": "Learning curves"} if curves else {}
     parts |= {"repeat": "Repeat it", "settings": "Settings", "environment": "Environment"}
     template = Template(Path(__file__).with_name("run_page.html").read_text(encoding="utf-8"))
     page = template.substitute(
@@ -47,6 +51,7 @@ def write(run_dir: Path) -> Path:
         about=_text(_about(numbers)),
         contents=" ".join(f'<a href="#{name}">{words}</a>' for name, words in parts.items()),
         splits="\n".join(map(_split, evaluated)),
+        learning=_learning(curves) if curves else "",
         commands=_commands(run_dir, environment, evaluated),
         settings=_settings(run_dir),
         environment=_table(["", ""], _flat(environment)),
@@ -72,7 +77,7 @@ def _split(folder: Path) -> str:
     lines = [f'<h2 id="{folder.name}">{_SPLITS[folder.name]}</h2>', _cards(metrics)]
     figures = {path.stem: path for path in sorted(folder.glob("*.png"))}
     order = sorted(figures, key=lambda name: list(_CAPTIONS).index(name) if name in _CAPTIONS else len(_CAPTIONS))
-    lines += [_figure(name, figures[name]) for name in order]
+    lines += [_heading(name) + _figure(figures[name].read_bytes(), _caption(name)) for name in order]
     if rows := _rows(folder / "per_class.csv"):
         lines += ["<h3>Each class</h3>", _table(rows[0], rows[1:], "per_class.csv")]
     if len(rows := _rows(folder / "suspicious_labels.csv")) > 1:
@@ -99,11 +104,22 @@ def _cards(metrics: Mapping[str, Any]) -> str:
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
-def _figure(name: str, path: Path) -> str:
-    content, caption = base64.b64encode(path.read_bytes()).decode(), _CAPTIONS.get(name, name.replace("_", " "))
-    heading = f"<h3>{_text(name.replace('_', ' ').capitalize())}</h3>"
+def _learning(curves: bytes) -> str:
+    return '<h2 id="learning">Learning curves</h2>' + _figure(curves, "The scores of every epoch.")
+
+
+def _heading(name: str) -> str:
+    return f"<h3>{_text(name.replace('_', ' ').capitalize())}</h3>"
+
+
+def _caption(name: str) -> str:
+    return _CAPTIONS.get(name, name.replace("_", " "))
+
+
+def _figure(picture: bytes, caption: str) -> str:
+    content = base64.b64encode(picture).decode()
     image = f'<img src="data:image/png;base64,{content}" alt="{_text(caption)}" loading="lazy">'
-    return f"{heading}<figure>{image}<figcaption>{_text(caption)}</figcaption></figure>"
+    return f"<figure>{image}<figcaption>{_text(caption)}</figcaption></figure>"
 
 
 def _rows(path: Path) -> list[list[str]]:
