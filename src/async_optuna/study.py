@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import json_to_distribution
 from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
-from async_optuna.distributions import in_words
+from async_optuna.differences import SpecChanges, all_of, differences
 from async_optuna.errors import SearchError, on_one_line
 from async_optuna.files import FileLock
+from async_optuna.output import say
 from async_optuna.storage import JOURNAL, open_storage
+from async_optuna.study_config import StudyConfig, note_code_version
 
 Prepare = Callable[[bool], Mapping[str, Any]]
 
@@ -31,6 +32,8 @@ def open_study(
     spec: Mapping[str, Any],
     may_differ: Sequence[str],
     prepare: Prepare,
+    config: StudyConfig | None = None,
+    accept_changes: bool = False,
 ) -> optuna.Study:
     """Create the study, or join it.
 
@@ -38,7 +41,10 @@ def open_study(
         spec: what makes two calls the same search (Space.description).
         may_differ: keys of fixed overrides that mean nothing to the result, such as where the data lie.
         prepare: called with whether the study is new; checks what can be checked before the first trial and returns
-            what the trials depend on outside their config, such as the data's checksums.
+            what the trials depend on outside their config, such as the data's checksums. All of it must stay the same
+            but `code_version`, of which a change is only noted.
+        config: what all trials have in common, if the app can tell.
+        accept_changes: whether the study goes on with another config.
 
     Raises:
         SearchError: if the study is another search, with every difference.
@@ -47,7 +53,10 @@ def open_study(
     opened, study = _find(storage, sweep_dir, name)
     if study is not None:
         _compare(study, spec, None, may_differ)
+        if config is not None:
+            config.check(study, accept_changes)
     pins = dict(prepare(study is None))
+    code_version = pins.pop("code_version", None)
     try:
         sweep_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(sweep_dir / ".lock"):
@@ -58,7 +67,7 @@ def open_study(
                     f"{sweep_dir} holds trials of another study; "
                     "name another hydra.sweeper.study_name or hydra.sweep.dir"
                 )
-            return _create(
+            study = _create(
                 opened or open_storage(storage, sweep_dir),
                 name,
                 directions,
@@ -68,6 +77,11 @@ def open_study(
                 pins,
                 may_differ,
             )
+            if config is not None:
+                config.keep(study, accept_changes)
+            if code_version is not None:
+                note_code_version(study, code_version)
+            return study
     except OSError as error:
         raise SearchError(
             f"cannot use {error.filename or sweep_dir}: {error.strerror}; hydra.sweep.dir= names another folder"
@@ -106,7 +120,10 @@ def _create(
             pruner=pruner or NopPruner(),
         )
     if "spec" in study.user_attrs:
-        _compare(study, spec, pins, may_differ)
+        grown = _compare(study, spec, pins, may_differ)
+        if grown:
+            study.set_user_attr("spec", dict(spec))
+            say(f"note: the space grows: {'; '.join(grown)}")
         return study
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -138,61 +155,24 @@ def _about_to_load(name: str) -> Iterator[None]:
 
 def _compare(
     study: optuna.Study, spec: Mapping[str, Any], pins: Mapping[str, Any] | None, may_differ: Sequence[str]
-) -> None:
+) -> Sequence[str]:
+    """Return by what the space has grown; raise SearchError for every other difference."""
     name = study.study_name
     directions = [direction.name.lower() for direction in study.directions]
     if directions != spec["directions"]:
         raise SearchError(
-            f"study {name} is to {_and(directions)}, not to {_and(spec['directions'])}; name another study"
+            f"study {name} is to {all_of(directions)}, not to {all_of(spec['directions'])}; name another study"
         )
     old = study.user_attrs.get("spec")
-    if old is not None:
-        differences = list(_differences(_by_key(old, may_differ), _by_key(spec, may_differ), _in_words))
-        if differences:
-            raise SearchError(
-                f"study {name} is another search: {'; '.join(differences)}; "
-                "give it back what it was, or name another hydra.sweeper.study_name"
-            )
+    changes = SpecChanges.between(spec if old is None else old, spec, may_differ)
+    if changes.refused:
+        hint = "; hydra.sweeper.warm_start=<sweep folder> takes the trials of this one along" * changes.has_new_choices
+        raise SearchError(
+            f"study {name} is another search: {'; '.join(changes.refused)}; "
+            f"give it back what it was, or name another hydra.sweeper.study_name{hint}"
+        )
     old_pins = study.user_attrs.get("pins")
     if pins is not None and old_pins is not None and old_pins != dict(pins):
-        differences = list(_differences(old_pins, pins))
-        raise SearchError(f"study {name} was made on other data: {'; '.join(differences)}; name another study")
-
-
-def _by_key(spec: Mapping[str, Any], may_differ: Sequence[str]) -> dict[str, str]:
-    fixed = {key: value for key, value in spec.get("fixed", {}).items() if key not in may_differ}
-    flat = {name: _and(spec.get(name, [])) for name in ("directions", "metrics")}
-    flat |= {key.lstrip("+"): value for key, value in {**fixed, **spec.get("params", {})}.items()}
-    for condition, content in spec.get("conditional", {}).items():
-        flat |= {f"{key.lstrip('+')} where {condition}": value for key, value in content.items()}
-    return flat
-
-
-def _differences(
-    old: Mapping[str, Any], new: Mapping[str, Any], words: Callable[[Any], str] = str, prefix: str = ""
-) -> Iterator[str]:
-    for key in [*old, *(key for key in new if key not in old)]:
-        before, now = old.get(key), new.get(key)
-        if before == now:
-            continue
-        if isinstance(before, Mapping) and isinstance(now, Mapping):
-            yield from _differences(before, now, words, f"{prefix}{key} ")
-        elif before is None:
-            yield f"{prefix}{key} is new ({words(now)})"
-        elif now is None:
-            yield f"{prefix}{key} is missing (was {words(before)})"
-        elif words(before) == words(now):
-            yield f"{prefix}{key} was {before}, is {now}"
-        else:
-            yield f"{prefix}{key} was {words(before)}, is {words(now)}"
-
-
-def _in_words(value: str) -> str:
-    """A distribution or a fixed override as the user would write its value."""
-    if value.startswith('{"name"'):
-        return in_words(json_to_distribution(value))
-    return "deleted" if value.startswith("~") else value.partition("=")[2] or value
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join(words)
+        found = list(differences(old_pins, pins))
+        raise SearchError(f"study {name} was made on other data: {'; '.join(found)}; name another study")
+    return changes.grown

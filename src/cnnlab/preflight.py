@@ -1,6 +1,8 @@
 """Checks before a search: the data exist, and a run could start with every choice of the search space."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -27,7 +29,8 @@ def check_search(candidates: Iterable[tuple[str, Iterable[DictConfig]]]) -> dict
             is refused if no network can be built from any of its configs.
 
     Returns:
-        The data set and its files' checksums, which all trials of a study must share.
+        The data set and its files' checksums, which all trials of a study must share, and the version of the code, of
+        which a change is only noted.
 
     Raises:
         UserError: naming the choice and its mistake.
@@ -37,7 +40,17 @@ def check_search(candidates: Iterable[tuple[str, Iterable[DictConfig]]]) -> dict
     for label, configs in candidates:
         _check_choice(label, iter(configs), data)
     first = next(iter(data.values()))
-    return {"dataset": first.dataset, "checksums": dict(first.checksums)}
+    return {"dataset": first.dataset, "checksums": dict(first.checksums), "code_version": _code_version()}
+
+
+def _code_version() -> str:
+    """A short hash of all that a training may run of this package, whether it is committed or not."""
+    package = Path(__file__).parent
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] != "workbench":
+            total.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return f"source {total.hexdigest()[:12]}"
 
 
 def _check_choice(label: str, configs: Iterator[DictConfig], data: dict[str, DataModule]) -> None:

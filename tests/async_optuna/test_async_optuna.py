@@ -378,7 +378,7 @@ def test_with_all_failures_allowed_a_hopeless_sweep_ends_with_a_line(apps: Apps)
     ended = apps.here(TOY, "fail=nan", "hydra.sweeper.n_trials=2", "hydra.sweeper.max_failure_rate=1")
     assert ended.status == 0
     assert ended.out.splitlines()[-1] == "all 2 trials failed, as hydra.sweeper.max_failure_rate=1 allows"
-    assert "the task returned NaN" in ended.err
+    assert "the task returned NaN" in ended.out
 
 
 def test_a_pruner_from_the_groups_ends_a_trial_early(apps: Apps) -> None:

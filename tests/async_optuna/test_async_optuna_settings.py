@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app_runs import APP, Apps, error_line, stop_forkserver, trial_folders
+from app_runs import APP, Apps, error_line, load, stop_forkserver, trial_folders
 
 from async_optuna.commands import this_script
+from conftest import Finished
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="this system cannot fork")
 
@@ -78,3 +79,48 @@ def test_a_password_is_written_nowhere(apps: Apps, monkeypatch: pytest.MonkeyPat
     assert ended.status == 1
     assert "foo://user@host/db cannot be opened" in error_line(ended)
     assert "geheim" not in ended.out + ended.err
+
+
+def test_an_edited_config_is_refused_unless_it_is_accepted(apps: Apps) -> None:
+    """The file is edited between calls, as is that of a choice that the search goes through."""
+    conf = apps.folder / "conf"
+    (conf / "part").mkdir(parents=True)
+    app = conf / "edited.py"
+    app.write_text(
+        "import hydra\n"
+        "@hydra.main(version_base='1.3', config_path='.', config_name='edited')\n"
+        "def main(config):\n    return config.x + config.part.size\n"
+        "if __name__ == '__main__':\n    main()\n",
+        encoding="utf-8",
+    )
+
+    def edit(offset: int, size: int, root: str) -> None:
+        (conf / "edited.yaml").write_text(
+            "defaults: [_self_, part: a, override hydra/sweeper: async_optuna]\n"
+            f"x: 1\nnested: {{offset: {offset}, root: {root}, twice: '${{nested.offset}}'}}\nworkers: {size}\n"
+            "started: ${now:%S%f}\nhydra: {sweep: {dir: sweep}, sweeper: {may_differ: [workers]}}\n",
+            encoding="utf-8",
+        )
+        (conf / "part/a.yaml").write_text("size: 1\nkind: a\n", encoding="utf-8")
+        (conf / "part/b.yaml").write_text(f"size: {size}\n", encoding="utf-8")
+
+    def call(n_trials: int, *more: str) -> Finished:
+        return apps.here(app, "x=range(0,9)", "part=a,b", f"hydra.sweeper.n_trials={n_trials}", *more)
+
+    edit(0, 2, "/home/a")
+    assert call(1).status == 0
+    edit(0, 2, "/home/b")
+    assert call(2).status == 0
+    edit(5, 3, "/home/b")
+    refused = call(3)
+    assert error_line(refused) == (
+        "study sweep was made with another config: nested.offset was 0, is 5; part.size where part=b was 2, is 3; give "
+        "it back what it was, name another hydra.sweeper.study_name, or set hydra.sweeper.accept_changes=true to go on "
+        "with it"
+    )
+    accepted = call(3, "hydra.sweeper.accept_changes=true")
+    assert accepted.status == 0, accepted.err
+    assert "note: from trial 2 on nested.offset was 0, is 5; part.size where part=b was 2, is 3" in accepted.out
+    assert call(4).status == 0
+    changes = load(apps.folder / "sweep").user_attrs["config_changes"]
+    assert [change["from_trial"] for change in changes] == [2]

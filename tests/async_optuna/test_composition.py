@@ -12,8 +12,8 @@ from hydra.version import Version
 from omegaconf import DictConfig, OmegaConf
 
 from async_optuna.errors import SearchError
-from async_optuna.hydra_app import sweep
 from async_optuna.hydra_app.job import HydraJob
+from async_optuna.hydra_app.objectives import objectives
 from async_optuna.worker import Job
 from cnnlab.direction import complete_search
 from cnnlab.errors import UserError
@@ -84,7 +84,7 @@ def test_a_search_goes_where_monitor_and_mode_say(
 ) -> None:
     config = composed(overrides)
     complete_search(config)
-    assert sweep._objectives(config) == (metric, directions)
+    assert objectives(config) == (metric, directions)
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_a_direction_that_contradicts_its_metric_is_refused(overrides: list[str]
 
 def test_a_direction_that_nothing_tells_is_asked_for() -> None:
     with pytest.raises(SearchError, match="mode=None does not say in which direction val/accuracy is to go"):
-        sweep._objectives(composed([]))
+        objectives(composed([]))

@@ -20,6 +20,7 @@ from optuna.samplers import RandomSampler
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError
 from async_optuna.executors import Executor, InlineExecutor, ProcessExecutor
+from async_optuna.files import FileLock
 from async_optuna.ledger import Ledger
 from async_optuna.limits import STOP_FILE, Limits
 from async_optuna.results import Results
@@ -378,6 +379,25 @@ def test_a_trial_that_hangs_has_failed_and_the_search_goes_on(
     with pytest.raises(SearchError, match=f"all 1 trials failed; the first: trial 0: {reason}"):
         searches.run(1, forked(1), overrides=["hold"], max_failure_rate=0.9, **limits)
     searches.check_nothing_is_open()
+
+
+def test_a_trial_that_outlives_its_search_is_waited_for_with_a_word(
+    searches: Searches, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = optuna.create_study(study_name="s", storage=open_storage(None, searches.folder))
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+    trial.set_user_attr("owner", "gone")
+    lock = FileLock(searches.folder / "0")
+    lock.path.mkdir()
+    lock.acquire()
+    monkeypatch.setattr("async_optuna.search._GONE_SECONDS", 0.1)
+    timer = threading.Timer(1.5, lock.release)
+    timer.start()
+    searches.run(1, x_of)
+    timer.join()
+    assert "trial 0  still runs in" in capsys.readouterr().out
+    assert states(searches.study) == ["FAIL", "COMPLETE"]
 
 
 # --- What a claim that goes wrong leaves ------------------------------------------------------------------------------

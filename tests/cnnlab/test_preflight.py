@@ -24,6 +24,7 @@ def test_the_data_are_pinned_by_their_checksums(without_data: None) -> None:
     pins = check_search([("defaults", [config()])])
     assert pins["dataset"] == "mnist-5k"
     assert all(len(md5) == 32 for md5 in pins["checksums"].values())
+    assert pins["code_version"].startswith("source ")
 
 
 @pytest.mark.parametrize(

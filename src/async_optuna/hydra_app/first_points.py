@@ -40,6 +40,9 @@ class Baseline:
             return str(value).lower()
         return None if value is None else str(value)
 
+    def compose(self, overrides: list[str]) -> DictConfig:
+        return self._job.compose(overrides)
+
     def with_groups(self, given: Mapping[str, Any]) -> "Baseline":
         groups = [f"{key}={value}" for key, value in given.items() if self.is_group(key)]
         return Baseline(self._job, [*self._fixed, *groups]) if groups else self
@@ -75,19 +78,19 @@ def first_points(space: Space, baseline: Baseline, enqueue: list[Any], with_defa
 
 def to_compose(space: Space, baseline: Baseline) -> Iterator[list[str]]:
     """Overrides that together show every key of the space, every branch and every choice of a config group."""
-    yield _near(space, baseline, {})
+    yield near(space, baseline, {})
     for branch in space.branches:
-        yield _near(space, baseline, dict(branch.conditions))
-    for parameter, conditions in _with_conditions(space):
+        yield near(space, baseline, dict(branch.conditions))
+    for parameter, conditions in with_conditions(space):
         if baseline.is_group(parameter.name):
             for text in parameter.texts.values():
-                yield _near(space, baseline, {**conditions, parameter.name: text})
+                yield near(space, baseline, {**conditions, parameter.name: text})
 
 
 def to_prepare(space: Space, baseline: Baseline) -> Iterator[tuple[str, list[list[str]]]]:
     """Every choice and every end of an interval, each as a label and several points that hold it, likely ones first."""
-    yield "defaults", [_near(space, baseline, {})]
-    for parameter, conditions in _with_conditions(space):
+    yield "defaults", [near(space, baseline, {})]
+    for parameter, conditions in with_conditions(space):
         for value in _ends(parameter.distribution):
             text = parameter.text(value)
             forced = {**conditions, parameter.name: text}
@@ -95,10 +98,11 @@ def to_prepare(space: Space, baseline: Baseline) -> Iterator[tuple[str, list[lis
             tries = [
                 _overrides(space, forced, lambda p, s=shuffle: _random(p.distribution, s)) for _ in range(_RANDOM_TRIES)
             ]
-            yield f"{parameter.name}={text}", [_near(space, baseline, forced), *tries]
+            yield f"{parameter.name}={text}", [near(space, baseline, forced), *tries]
 
 
-def _with_conditions(space: Space) -> Iterator[tuple[Parameter, dict[str, str]]]:
+def with_conditions(space: Space) -> Iterator[tuple[Parameter, dict[str, str]]]:
+    """Every parameter, and what must be chosen for it to exist."""
     for parameter in space.parameters:
         yield parameter, {}
     for branch in space.branches:
@@ -130,7 +134,9 @@ def _complete(space: Space, baseline: Baseline, given: Mapping[str, Any]) -> tup
     return space.walk(choose)[0], outside
 
 
-def _near(space: Space, baseline: Baseline, forced: Mapping[str, str]) -> list[str]:
+def near(space: Space, baseline: Baseline, forced: Mapping[str, str]) -> list[str]:
+    """The overrides of the point that is nearest to the config's own values and has the forced ones."""
+
     def choose(parameter: Parameter) -> Any:
         matching = _matching(parameter, baseline.value(parameter.name))
         return matching[0] if matching else _ends(parameter.distribution)[0]

@@ -107,7 +107,8 @@ class HydraJob:
         if key not in self._is_group:
             given = [str(line) for line in self.config.hydra.overrides.hydra]
             name = self.config.hydra.job.config_name
-            options = self.config_loader.get_group_options(key, config_name=name, overrides=given)
+            # a key with a dot is none of a group's, and to look for it takes long
+            options = "." not in key and self.config_loader.get_group_options(key, config_name=name, overrides=given)
             self._is_group[key] = bool(options) or override.is_hydra_override()
         return not self._is_group[key] and override.package is None
 

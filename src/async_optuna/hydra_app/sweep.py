@@ -22,6 +22,7 @@ from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError, is_told_in_one_line
 from async_optuna.files import rights_of
 from async_optuna.hydra_app.app_functions import app_function, run_prepare
+from async_optuna.hydra_app.base_config import base_config
 from async_optuna.hydra_app.first_points import Baseline, first_points, to_compose, to_prepare
 from async_optuna.hydra_app.job import HydraJob, TaskReference
 from async_optuna.hydra_app.objectives import metric_names, objectives
@@ -126,6 +127,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         return pins or {}
 
     names = metric_names(metric, directions)
+    may_differ = [*settings.may_differ, settings.threads_key or ""]
     study = open_study(
         sweep_dir,
         storage=storage,
@@ -134,8 +136,10 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         metric_names=names,
         pruner=pruner,
         spec=_specification(space, constraints),
-        may_differ=[*settings.may_differ, settings.threads_key or ""],
+        may_differ=may_differ,
         prepare=prepare,
+        config=base_config(space, baseline, may_differ),
+        accept_changes=settings.accept_changes,
     )
     OmegaConf.save(config, sweep_dir / "multirun.yaml")
     ledger = Ledger(

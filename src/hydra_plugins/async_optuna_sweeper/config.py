@@ -78,6 +78,8 @@ class AsyncOptunaSweeperConf:
     restart_key: str | None = None
     # Keys of fixed overrides that may differ between calls on one study.
     may_differ: list[str] = field(default_factory=list)
+    # Whether a study goes on although the config that all its trials share was edited since it began.
+    accept_changes: bool = False
     # Overrides that make a full training of the best trial.
     retrain: list[str] = field(default_factory=list)
 

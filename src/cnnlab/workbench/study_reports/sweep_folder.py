@@ -80,6 +80,23 @@ def state(trial: FrozenTrial) -> str:
     return trial.state.name
 
 
+def source(sweep: Sweep, trial: FrozenTrial) -> str | None:
+    """Where a trial's point comes from: defaults, enqueued, retry, or None if it was sampled.
+
+    A point that is run again comes from where it came from the first time, which older studies do not write down.
+    """
+    while trial.user_attrs.get("source") == "retry":
+        original = trial.user_attrs.get("retry_of")
+        if not isinstance(original, int) or not 0 <= original < trial.number:
+            break
+        earlier = sweep.trials[original]
+        if "source" not in earlier.user_attrs:
+            break
+        trial = earlier
+    text = trial.user_attrs.get("source")
+    return None if text is None else str(text)
+
+
 def run_metrics(run_dir: Path) -> dict[str, Any]:
     """Content of a run's metrics.json; empty where the run left none or its folder is gone."""
     try:
