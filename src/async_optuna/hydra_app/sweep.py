@@ -150,6 +150,8 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         settings.max_retries,
         is_shared=storage is not None,
         extend=(lambda trial: extend(config, trial)) if extend else None,
+        dead_after_seconds=settings.dead_after_seconds,
+        storage_patience_seconds=settings.storage_patience_seconds,
     )
     if make_sampler is not None:
         seed = kept_seed(study, seed)

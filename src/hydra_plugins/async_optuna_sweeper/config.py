@@ -26,6 +26,11 @@ class AsyncOptunaSweeperConf:
     metric: Any = None
     # null: a journal in the sweep folder; else an Optuna URL or a storage's _target_ and arguments.
     storage: Any = None
+    # How long a study that cannot be reached (a database that restarts or is locked, a full disk) is tried again, while
+    # running trials go on, before the search ends.
+    storage_patience_seconds: float = 600.0
+    # How long a search of another machine may give no sign of life until its trials are run again; it gives ten in it.
+    dead_after_seconds: float = 150.0
     study_name: str | None = None
     # Finished trials to reach, over all calls and processes.
     n_trials: int = 20
