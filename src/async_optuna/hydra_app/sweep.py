@@ -154,12 +154,16 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         settings.max_retries,
         is_shared=storage is not None,
         extend=(lambda trial: extend(config, trial)) if extend else None,
+        dead_after_seconds=settings.dead_after_seconds,
+        storage_patience_seconds=settings.storage_patience_seconds,
     )
     if make_sampler is not None:
         seed = kept_seed(study, seed)
         make_sampler = replace(make_sampler, seed=seed)
     study.sampler = DistinctSampler(make_sampler, seed, space, ledger.is_seen)
     ledger.enqueue(enqueued)
+    if settings.retry_failed:
+        say(f"{ledger.retry_failed()} failed trials run again")
     results = Results(
         ledger,
         storage=JOURNAL if storage is None else str(without_passwords(storage)),

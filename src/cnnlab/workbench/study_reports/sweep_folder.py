@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ class Sweep:
     @property
     def several(self) -> bool:
         return len(self.metrics) > 1
+
+    @cached_property
+    def retried(self) -> set[int]:
+        """The numbers of trials that do not count because their points were run again."""
+        return {trial.user_attrs["retry_of"] for trial in self.trials if "retry_of" in trial.user_attrs}
 
     def trial_dir(self, trial: FrozenTrial) -> Path:
         return self.folder / str(trial.user_attrs.get("folder", trial.number))
