@@ -27,6 +27,7 @@ class Outcome:
         user_attrs, metrics: what the task has set.
         constraints: by how much it misses each constraint; at most 0 where it does not.
         infeasible: which constraints it misses, in words; "" for none.
+        external: whether it failed for a reason that may lie outside it, such as missing data.
     """
 
     state: str
@@ -37,6 +38,7 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     constraints: dict[str, float] = field(default_factory=dict)
     infeasible: str = ""
+    external: bool = False
 
     def __post_init__(self) -> None:
         self.reason = shortened(self.reason)
