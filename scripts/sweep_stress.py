@@ -5,6 +5,12 @@
     python scripts/sweep_stress.py interrupts           Ctrl-C
     python scripts/sweep_stress.py worker               kill -9 of one trial's process
     python scripts/sweep_stress.py together             several invocations on one study at once
+    python scripts/sweep_stress.py group                SIGTERM to all processes of a job, the trials' too
+    python scripts/sweep_stress.py hangup               the terminal is closed
+    python scripts/sweep_stress.py hang                 a trial that hangs, also while it holds the interpreter
+    python scripts/sweep_stress.py disk                 the disk is full for some seconds (as root only)
+    python scripts/sweep_stress.py database             PostgreSQL is started anew in the middle of a search
+    python scripts/sweep_stress.py hosts                two hosts on one database, with long trials
     python scripts/sweep_stress.py --smoke              a few short trials of everything: does it work?
 
 All searches are `python scripts/sweep_toy.py -m …`, looked at from outside: their exit status, the study as plain
@@ -19,26 +25,24 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pandas as pd
-import yaml
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from tqdm import tqdm
 
 from cnnlab.cli import console
-from toy_study import TOY, TRAINING, Process, ToyStudy, begins, epochs_begun
-
-PARTS = ("kills", "interrupts", "worker", "together")
+from stress_checks import GONE_WITHIN, Checks, check, in_state, results
+from stress_of_stops import group, hang, hangup
+from stress_of_storage import database, disk, hosts
+from toy_study import TOY, TRAINING, Process, ToyStudy, epochs_begun
 
 # Seconds.
-GONE_WITHIN = 2.0
 STOPPED_WITHIN = 15.0
 LONGEST_PAUSE = 1.0
 
@@ -74,7 +78,7 @@ def main() -> None:
         out = Path(temporary) if arguments.out is None else arguments.out
         for part in arguments.parts or PARTS:
             checks = Checks(judges_times=not arguments.smoke)
-            globals()[part](out / part, size, random.Random(f"{arguments.seed} {part}"), checks)
+            PARTS[part](out / part, size, random.Random(f"{arguments.seed} {part}"), checks)
             tables.append(checks.table(part))
     table = pd.concat(tables)
     print(table.to_string(index=False))
@@ -87,7 +91,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(PARTS)} (default all)")
     parser.add_argument("--kills", type=int, default=20, help="kills, and as many interrupts (default 20)")
-    parser.add_argument("--repetitions", type=int, default=10, help="of four invocations at once (default 10)")
+    parser.add_argument("--repetitions", type=int, default=10, help="of all other parts (default 10)")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments (default 0)")
     parser.add_argument("--smoke", action="store_true", help="one of each, few and short; times are not judged")
     parser.add_argument("--out", type=Path, help="a new folder to keep the studies in (default: none is kept)")
@@ -228,93 +232,18 @@ def together(folder: Path, size: Size, shuffle: random.Random, checks: "Checks")
         check(study, checks)
 
 
-# --- Checks -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Checks:
-    """What was looked at, each as often as it was, and what should have been seen.
-
-    Attributes:
-        judges_times: whether a time above its limit is a failure; on a busy machine it need not be one.
-    """
-
-    judges_times: bool = True
-    seen: dict[str, list[Any]] = field(default_factory=dict)
-    expected: dict[str, Any] = field(default_factory=dict)
-    limits: dict[str, float] = field(default_factory=dict)
-
-    def equal(self, what: str, value: Any, expected: Any) -> None:
-        self.seen.setdefault(what, []).append(value)
-        self.expected[what] = expected
-
-    def at_most(self, what: str, seconds: float, limit: float) -> None:
-        self.seen.setdefault(what, []).append(seconds)
-        self.limits[what] = limit
-
-    def table(self, part: str) -> pd.DataFrame:
-        rows = []
-        for what, values in self.seen.items():
-            if what in self.limits:
-                limit, worst = self.limits[what], max(values)
-                seen, expected, is_ok = f"<= {worst:.2f} s", f"<= {limit:g} s", worst <= limit or not self.judges_times
-            else:
-                seen, expected = counted(values), str(self.expected[what])
-                is_ok = seen == expected
-            row = {"part": part, "check": what, "times": len(values), "seen": seen, "expected": expected}
-            rows.append({**row, "result": "OK" if is_ok else "FAILED"})
-        return pd.DataFrame(rows)
-
-
-def check(study: ToyStudy, checks: Checks) -> None:
-    """What must hold for every study that has come to its end."""
-    trials = study.trials()
-    finished = [trial for trial in trials if is_finished(trial)]
-    checks.equal("finished trials", len(finished), study.n_trials)
-    checks.equal("distinct points among them", len({str(sorted(t.params.items())) for t in finished}), study.n_trials)
-    checks.equal("RUNNING or WAITING trials", in_state(study, TrialState.RUNNING, TrialState.WAITING), 0)
-    misused = [folder for folder in study.trial_folders() if not belongs_to_its_trial(folder, trials)]
-    checks.equal("folders used twice or by another trial", len(misused), 0)
-    checks.at_most("last process gone after the end", study.seconds_until_gone(), GONE_WITHIN)
-
-
-def results(study: ToyStudy) -> dict[int, tuple[Any, ...]]:
-    """All of the finished trials that must never change."""
-    return {
-        trial.number: (trial.state, trial.params, trial.values, trial.datetime_start, trial.datetime_complete)
-        for trial in study.trials()
-        if is_finished(trial)
-    }
-
-
-def is_finished(trial: FrozenTrial) -> bool:
-    """Interrupted trials count for nothing."""
-    return trial.state.is_finished() and not trial.user_attrs.get("interrupted")
-
-
-def in_state(study: ToyStudy, *states: TrialState) -> int:
-    return sum(trial.state in states for trial in study.trials())
-
-
-def belongs_to_its_trial(folder: Path, trials: list[FrozenTrial]) -> bool:
-    """Whether nothing ran in a folder but the trial of its number."""
-    if int(folder.name) >= len(trials) or len(begins(folder)) > 1:
-        return False
-    trial = trials[int(folder.name)]
-    recorded = folder / ".hydra" / "overrides.yaml"
-    overrides = yaml.safe_load(recorded.read_text(encoding="utf-8")) if recorded.is_file() else None
-    if overrides is None:  # killed before Hydra wrote them
-        return not is_finished(trial)
-    of_the_point = [override for override in overrides if not override.startswith("init_from=")]
-    return bool(of_the_point == trial.user_attrs["overrides"])
-
-
-def counted(values: list[Any]) -> str:
-    """[0, 0, 0] is "0", [0, 1, 0] is "0 (2), 1 (1)"."""
-    counts = Counter(map(str, values))
-    if len(counts) == 1:
-        return str(values[0])
-    return ", ".join(f"{value} ({count})" for value, count in sorted(counts.items()))
+PARTS = {
+    "kills": kills,
+    "interrupts": interrupts,
+    "worker": worker,
+    "together": together,
+    "group": group,
+    "hangup": hangup,
+    "hang": hang,
+    "disk": disk,
+    "database": database,
+    "hosts": hosts,
+}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ It sleeps for `seconds` in `steps` steps, reports after each where it is asked t
 `trains` the steps are epochs of a training that writes checkpoints and goes on from those of `init_from`.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from cnnlab.cli.lazy_help import lazy_help_allowed
 @dataclass
 class Config:
     """`fail`: an exception, nan, none, kill (SIGKILL to itself) or pruned; `report`: report after every step;
+    `hangs`: how the trial of the number `hanging_trial` hangs: it waits, or it holds the interpreter;
     `must_be_loaded`: modules that must have been imported before the first line.
     """
 
@@ -37,6 +39,8 @@ class Config:
     init_from: str | None = None
     fail: str = ""
     two_objectives: bool = False
+    hangs: str = ""
+    hanging_trial: int = -1
     must_be_loaded: list[str] = field(default_factory=list)
     hydra: Any = field(
         default_factory=lambda: {
@@ -57,6 +61,8 @@ def main(config: DictConfig) -> Any:
     print(f"{time.time():.6f} begins", flush=True)
     if missing := set(config.must_be_loaded) - set(sys.modules):
         raise RuntimeError(f"not loaded: {missing}")
+    if HydraConfig.get().job.get("num") == config.hanging_trial and config.hangs:
+        hang(config.hangs)
     if config.trains:
         train(config)
     for step in range(1, 1 if config.trains else config.steps + 1):
@@ -75,6 +81,14 @@ def main(config: DictConfig) -> Any:
         raise RuntimeError(f"fail={config.fail}")
     value = (config.x - 1) ** 2 + config.y
     return (value, abs(config.x)) if config.two_objectives else value
+
+
+def hang(how: str) -> None:
+    (Path(HydraConfig.get().runtime.output_dir) / "hangs").touch()
+    while True:
+        if how == "holds":
+            ctypes.PyDLL(None).sleep(60)  # no other thread of this process runs meanwhile
+        time.sleep(1)
 
 
 def train(config: DictConfig) -> None:

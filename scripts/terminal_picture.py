@@ -180,7 +180,10 @@ def stretches(line: list[Cell], y: float) -> list[str]:
             colour = next((f' fill="{_COLOURS[n]}"' for n in style if n in _COLOURS), "")
             look = (' font-weight="bold"' if 1 in style else "") + (colour or f' fill="{_DIM}"' * (2 in style))
             size = f'textLength="{len(shown) * _CHAR:.1f}" lengthAdjust="spacingAndGlyphs"'
-            elements.append(f'<text x="{x:.1f}" y="{y:.1f}" {size}{look}>{escape(shown)}</text>')
+            kept = re.sub(
+                " {2,}", lambda gap: "\N{NO-BREAK SPACE}" * len(gap[0]), escape(shown)
+            )  # browsers join spaces
+            elements.append(f'<text x="{x:.1f}" y="{y:.1f}" {size}{look}>{kept}</text>')
         column += len(text)
     return elements
 

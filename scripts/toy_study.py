@@ -1,11 +1,14 @@
 """A search of scripts/sweep_toy.py as seen from outside: its processes, its study, its trials' folders."""
 
+import fcntl
 import os
+import pty
 import subprocess
 import sys
+import termios
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,30 +31,64 @@ class ToyStudy:
     Args:
         folder: of the study; what its commands print goes into a file of the same name beside it.
         overrides: of the toy, on top of this many trials and slots.
+        storage: the URL of a database; None: the journal in the folder.
+        name: of the study, where the database holds several.
     """
 
-    def __init__(self, folder: Path, n_trials: int, n_jobs: int, overrides: list[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        n_trials: int,
+        n_jobs: int,
+        overrides: list[str],
+        storage: str | None = None,
+        name: str = "toy",
+    ) -> None:
         self.folder = folder.absolute()
         self.n_trials = n_trials
         self._overrides = [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweeper.n_jobs={n_jobs}", *overrides]
+        self._overrides.append(f"hydra.sweeper.study_name={name}")
+        if storage is not None:
+            self._overrides.append(f"hydra.sweeper.storage='{storage}'")
+        self._storage = storage
+        self._name = name
         self._output = self.folder.with_name(f"{folder.name}.txt")
         self._mark = f"TOY_STUDY={uuid.uuid4().hex}"
         self._known: set[Path] = set()
+        self._terminal: int | None = None
 
-    def start(self) -> Process:
-        """Call the command, as the only thing in a session of its own, like a terminal's foreground job."""
+    def start(self, in_terminal: bool = False) -> Process:
+        """Call the command, as the only thing in a session of its own, like a terminal's foreground job.
+
+        Args:
+            in_terminal: whether it is given a terminal, for close_terminal, instead of a file.
+        """
         self._known = set(self.trial_folders())
         self._output.parent.mkdir(parents=True, exist_ok=True)
         name, _, value = self._mark.partition("=")
+        if in_terminal:
+            self._terminal, output = pty.openpty()
+            setup: Callable[[], None] | None = _take_terminal
+        else:
+            output, setup = os.open(self._output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), None
         # No pipe: whatever outlives the process would hold it open.
-        with self._output.open("a") as output:
-            return subprocess.Popen(
-                [sys.executable, str(TOY), "-m", f"hydra.sweeper.n_trials={self.n_trials}", *self._overrides],
-                env=os.environ | {name: value},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process = subprocess.Popen(
+            [sys.executable, str(TOY), "-m", f"hydra.sweeper.n_trials={self.n_trials}", *self._overrides],
+            env=os.environ | {name: value},
+            stdin=output if in_terminal else None,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=setup,
+        )
+        os.close(output)
+        return process
+
+    def close_terminal(self) -> None:
+        """Close the window in which the command runs."""
+        assert self._terminal is not None
+        os.close(self._terminal)
+        self._terminal = None
 
     def run(self) -> None:
         """Start it and wait for its end.
@@ -75,6 +112,8 @@ class ToyStudy:
 
     def trials(self) -> list[FrozenTrial]:
         """All trials, as plain Optuna reads them."""
+        if self._storage is not None:
+            return optuna.load_study(study_name=self._name, storage=self._storage).get_trials(deepcopy=False)
         journal = self.folder / "study.journal"
         if not journal.exists():
             return []
@@ -125,6 +164,11 @@ class ToyStudy:
         while any(True for _ in self.processes()) and time.monotonic() - began < patience:
             time.sleep(0.01)
         return time.monotonic() - began
+
+
+def _take_terminal() -> None:
+    """Make standard input the terminal of this session."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def begins(folder: Path) -> list[float]:

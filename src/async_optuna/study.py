@@ -12,9 +12,10 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
-from async_optuna.differences import all_of, differences, spec_differences
+from async_optuna.differences import SpecChanges, all_of, differences
 from async_optuna.errors import SearchError, on_one_line
 from async_optuna.files import FileLock
+from async_optuna.output import say
 from async_optuna.storage import JOURNAL, open_storage
 from async_optuna.study_config import StudyConfig, note_code_version
 
@@ -119,7 +120,10 @@ def _create(
             pruner=pruner or NopPruner(),
         )
     if "spec" in study.user_attrs:
-        _compare(study, spec, pins, may_differ)
+        grown = _compare(study, spec, pins, may_differ)
+        if grown:
+            study.set_user_attr("spec", dict(spec))
+            say(f"note: the space grows: {'; '.join(grown)}")
         return study
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -151,7 +155,8 @@ def _about_to_load(name: str) -> Iterator[None]:
 
 def _compare(
     study: optuna.Study, spec: Mapping[str, Any], pins: Mapping[str, Any] | None, may_differ: Sequence[str]
-) -> None:
+) -> Sequence[str]:
+    """Return by what the space has grown; raise SearchError for every other difference."""
     name = study.study_name
     directions = [direction.name.lower() for direction in study.directions]
     if directions != spec["directions"]:
@@ -159,14 +164,15 @@ def _compare(
             f"study {name} is to {all_of(directions)}, not to {all_of(spec['directions'])}; name another study"
         )
     old = study.user_attrs.get("spec")
-    if old is not None:
-        found = spec_differences(old, spec, may_differ)
-        if found:
-            raise SearchError(
-                f"study {name} is another search: {'; '.join(found)}; "
-                "give it back what it was, or name another hydra.sweeper.study_name"
-            )
+    changes = SpecChanges.between(spec if old is None else old, spec, may_differ)
+    if changes.refused:
+        hint = "; hydra.sweeper.warm_start=<sweep folder> takes the trials of this one along" * changes.has_new_choices
+        raise SearchError(
+            f"study {name} is another search: {'; '.join(changes.refused)}; "
+            f"give it back what it was, or name another hydra.sweeper.study_name{hint}"
+        )
     old_pins = study.user_attrs.get("pins")
     if pins is not None and old_pins is not None and old_pins != dict(pins):
         found = list(differences(old_pins, pins))
         raise SearchError(f"study {name} was made on other data: {'; '.join(found)}; name another study")
+    return changes.grown

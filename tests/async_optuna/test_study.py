@@ -6,7 +6,7 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from async_optuna.errors import SearchError
 from async_optuna.space import Branch, Parameter, Space
@@ -68,7 +68,6 @@ def test_the_same_search_joins(opened: Callable[..., optuna.Study]) -> None:
     ("changed", "difference"),
     [
         ({"of": space(high=4)}, "x was interval(-5, 5), is interval(-5, 4)"),
-        ({"of": space(choices=("a", "b"))}, "z was choice(a), is choice(a, b)"),
         ({"of": space(fixed={"y": "y=1"})}, "y is new (1)"),
         ({"of": space(fixed={"y": "~y"})}, "y is new (deleted)"),
         ({"of": space(bound=0.5)}, "dropout where z=a was interval(0, 1), is interval(0, 0.5)"),
@@ -85,6 +84,49 @@ def test_another_search_is_refused_with_the_difference_in_words(
     assert str(told.value) == (
         f"study s is another search: {difference}; give it back what it was, or name another hydra.sweeper.study_name"
     )
+
+
+def test_a_wider_interval_is_the_same_search_and_a_new_choice_needs_a_new_one(
+    opened: Callable[..., optuna.Study], capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened()
+    opened(of=space(high=8, bound=2))
+    assert capsys.readouterr().out == (
+        "note: the space grows: x from interval(-5, 5) to interval(-5, 8); "
+        "dropout where z=a from interval(0, 1) to interval(0, 2)\n"
+    )
+    opened(of=space(high=8, bound=2))
+    assert capsys.readouterr().out == ""
+    with pytest.raises(SearchError, match=r"x was interval\(-5, 8\), is interval\(-5, 5\)"):
+        opened()
+    with pytest.raises(SearchError) as told:
+        opened(of=space(high=9, bound=2, choices=("a", "b")))
+    assert str(told.value) == (
+        "study s is another search: z was choice(a), is choice(a, b); give it back what it was, or name another "
+        "hydra.sweeper.study_name; hydra.sweeper.warm_start=<sweep folder> takes the trials of this one along"
+    )
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "grows"),
+    [
+        (IntDistribution(2, 4), IntDistribution(1, 9), True),
+        (IntDistribution(2, 8, step=3), IntDistribution(1, 10, step=3), False),
+        (IntDistribution(2, 8, step=3), IntDistribution(2, 11, step=3), True),
+        (FloatDistribution(0.1, 0.3, step=0.1), FloatDistribution(0.1, 0.5, step=0.1), True),
+        (FloatDistribution(1, 2), FloatDistribution(1, 4, log=True), False),
+        (IntDistribution(1, 2), FloatDistribution(1, 4), False),
+    ],
+)
+def test_what_one_study_can_hold(
+    small: BaseDistribution, large: BaseDistribution, grows: bool, opened: Callable[..., optuna.Study]
+) -> None:
+    opened(of=Space((Parameter("x", small),)))
+    if grows:
+        opened(of=Space((Parameter("x", large),)))
+    else:
+        with pytest.raises(SearchError, match="another search: x was"):
+            opened(of=Space((Parameter("x", large),)))
 
 
 def test_every_difference_is_named(opened: Callable[..., optuna.Study]) -> None:

@@ -10,7 +10,7 @@ from cnnlab.data.files.download import DownloadFailed
 from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
-from cnnlab.errors import UserError
+from cnnlab.errors import DataMissing, UserError
 
 if TYPE_CHECKING:
     from torchvision import datasets
@@ -64,7 +64,7 @@ class IdxDataModule(DownloadedDataModule):
     def read(self) -> Splits:
         folder = self.locate()
         if folder is None:
-            raise UserError(
+            raise DataMissing(
                 f"{self.dataset_name} is neither under {data_dirs(self.root)[0]} nor can it be downloaded "
                 f"({self.download_failure}); put torchvision's folder {self.source}/raw there, or name its "
                 f"parent with data.root= or {ENVIRONMENT_VARIABLE}"

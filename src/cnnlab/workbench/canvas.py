@@ -1,6 +1,7 @@
 """The style of all figures, in colours that the colour-blind and printers keep apart, without pyplot's global state."""
 
 import io
+import itertools
 import logging
 import math
 import warnings
@@ -136,6 +137,19 @@ def legend_above(axes: Axes, columns: int = 5) -> None:
             handles, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns,
             handletextpad=0.4, columnspacing=1.2, borderaxespad=0.2,
         )  # fmt: skip
+
+
+def staircase(x: Sequence[float], y: Sequence[float], maximize_x: bool) -> list[tuple[float, float]]:
+    """The corners, from left to right, of what the points of a Pareto front attain: beyond its line nothing was found.
+
+    Between two neighbours of the front only the one holds that is no worse in x: the left one where less of x is
+    better, the right one where more is. So the line never promises a y for an x at which no point reached it.
+    """
+    front = sorted(zip(x, y, strict=True))
+    corners = front[:1]
+    for (x_before, y_before), (x_next, y_next) in itertools.pairwise(front):
+        corners += [(x_before, y_next) if maximize_x else (x_next, y_before), (x_next, y_next)]
+    return corners
 
 
 def letter_of(axis: Axis) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from cnnlab.errors import printable
 from cnnlab.notation import (
     aligned as aligned,
+    is_share as is_share,
     shown_bytes as shown_bytes,
     shown_class as shown_class,
     shown_metric as shown_metric,
@@ -60,6 +61,14 @@ def typed(text: str) -> Any:
         except ValueError:
             pass
     return {"null": None, "true": True, "false": False}.get(text, text)
+
+
+def metric_words(name: str) -> str:
+    """A metric's name in words: validation accuracy for val/accuracy, number of parameters for num_parameters."""
+    split, slash, rest = name.rpartition("/")
+    words = {"val": "validation", "train": "training"}.get(split, split)
+    rest = re.sub("^num_", "number of ", re.sub("^train_", "training ", rest))
+    return f"{words}{' ' * bool(slash)}{rest.replace('_', ' ')}"
 
 
 def times(sizes: str) -> str:

@@ -71,6 +71,12 @@ def front_of(axes: Axes) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in rings.get_offsets()]
 
 
+def corners_of(axes: Axes) -> list[tuple[float, float]]:
+    """Of the line of what was attained, the only one with three points."""
+    (line,) = [line for line in axes.lines if len(np.asarray(line.get_xydata())) == 3]
+    return [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
+
+
 def test_a_front_is_what_nothing_beats() -> None:
     scores, sizes = [0.9, 0.8, 0.7, 0.85, 0.9], [30.0, 20.0, 25.0, 10.0, 40.0]
     assert pareto_front(scores, sizes, True, False) == [0, 3]
@@ -141,10 +147,10 @@ def test_the_front_of_speed_and_of_size(drawn: list[Figure]) -> None:
     draw_parameters([panel([replace(point, score_sd=0.001) for point in points])])
     assert drawn[2].legends[0].get_texts()[-1].get_text() == "± standard deviation"
     assert sorted(texts(speed)) == ["net 1", "net 2", "net 3"]
-    (steps,) = [line for line in speed.lines if line.get_drawstyle().startswith("steps")]
-    assert steps.get_drawstyle() == "steps-pre"  # from 500 images/s on nothing is better than 98.7 %
-    (steps,) = [line for line in size.lines if line.get_drawstyle().startswith("steps")]
-    assert steps.get_drawstyle() == "steps-post"
+    assert corners_of(speed) == [(500, 0.99), (500, 0.987), (2000, 0.987)]  # from 500 images/s on 98.7 % is the best
+    assert corners_of(size) == [(1e4, 0.988), (5e4, 0.988), (5e4, 0.99)]
+    draw_parameters([replace(panel(points), maximize=False)])
+    assert corners_of(drawn[3].axes[0]) == [(1e4, 0.988), (2e4, 0.988), (2e4, 0.987)]
 
 
 def test_no_front_across_data_sets_and_no_speeds_across_devices(drawn: list[Figure]) -> None:

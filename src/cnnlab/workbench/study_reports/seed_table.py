@@ -25,7 +25,7 @@ def seed_table(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame) -> pd.Da
     """
     complete = table[table["state"] == "COMPLETE"].sort_index()
     points = _with_other_overrides(sweep, params).loc[complete.index]
-    repeats = {name: column for name in points if (column := _REPEATS.get(name.lstrip("+")))}
+    repeats = {name: column for name in points if (column := repeat_of(name))}
     if all(points[name].map(shown).nunique() < 2 for name in repeats):
         return None
     point_names = [name for name in points if name not in repeats]
@@ -49,6 +49,11 @@ def seed_table(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame) -> pd.Da
         rows.append(row)
     rows.sort(key=lambda row: [_order(row[name]) for name in point_names])
     return pd.DataFrame(rows, dtype=object)
+
+
+def repeat_of(name: str) -> str | None:
+    """The column of a parameter that only repeats points, as the seed does; None for a choice."""
+    return _REPEATS.get(name.lstrip("+"))
 
 
 def point_columns(seeds: pd.DataFrame) -> list[str]:

@@ -15,7 +15,7 @@ from cnnlab.workbench.notation import aligned, markdown, shown
 from cnnlab.workbench.study_reports import leaderboard, seed_table
 from cnnlab.workbench.study_reports.best_experiment import best_experiment, experiment_name
 from cnnlab.workbench.study_reports.sweep_folder import Sweep, read
-from cnnlab.workbench.study_reports.trial_table import counts, param_table, scores, trial_table
+from cnnlab.workbench.study_reports.trial_table import STATE_WORDS, counts, param_table, scores, trial_table
 
 _MOST_SEED_ROWS = 40
 
@@ -92,8 +92,7 @@ def _best(table: pd.DataFrame) -> int | None:
 
 
 def _status(sweep: Sweep, table: pd.DataFrame) -> str:
-    words = {"FAIL": "failed"}
-    found = ", ".join(f"{n} {words.get(name, name.lower())}" for name, n in counts(table).items())
+    found = ", ".join(f"{n} {STATE_WORDS.get(name, name.lower())}" for name, n in counts(table).items())
     return f"Study {sweep.name} ({sweep.aims}): {found or 'no trial yet'}"
 
 

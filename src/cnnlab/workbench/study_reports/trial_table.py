@@ -9,8 +9,9 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from cnnlab.workbench.notation import ABSENT, shown_metric, typed
-from cnnlab.workbench.study_reports.sweep_folder import Sweep, run_metrics, state
+from cnnlab.workbench.study_reports.sweep_folder import Sweep, run_metrics, source, state
 
+STATE_WORDS = {"FAIL": "failed"}  # states whose name in small letters is no participle
 _RANKING = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")  # the others are not ranked
 _ATTRIBUTES = ("source", "retry_of", "slot", "infeasible", "reason")
 _METRIC = "metric:"  # before the name of each metric that a trial has set, among its user attributes
@@ -112,12 +113,13 @@ def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:
     best = best_reported(trial, sweep.maximize[0])
     found = {**metrics, **_metrics(trial)}
     row: dict[str, Any] = {name: value for name, value in found.items() if name not in trial.params}
-    row["state"] = state(trial)
+    has_failed = trial.state is TrialState.FAIL
+    row["state"] = "INTERRUPTED" if has_failed and trial.number in sweep.retried else state(trial)
     row |= dict(zip(value_columns(sweep), _values(trial, best), strict=False))
     row["best_epoch"] = metrics.get("best_epoch", best[0] if best else None)
     row["epochs"] = metrics.get("epochs", max(trial.intermediate_values, default=None))
     row["seconds"] = trial.user_attrs.get("seconds", _seconds(trial))
-    row |= {name: trial.user_attrs.get(name) for name in _ATTRIBUTES}
+    row |= {name: trial.user_attrs.get(name) for name in _ATTRIBUTES} | {"source": source(sweep, trial)}
     row["folder"] = folder.relative_to(sweep.folder).as_posix() if folder.is_relative_to(sweep.folder) else str(folder)
     return row | {"started": trial.datetime_start, "completed": trial.datetime_complete}
 

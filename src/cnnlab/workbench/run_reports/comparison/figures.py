@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
-from cnnlab.workbench.canvas import CYCLE, GREY, NotDrawn, figure, letter_of, log_axis, png, project_style
+from cnnlab.workbench.canvas import CYCLE, GREY, NotDrawn, figure, letter_of, log_axis, png, project_style, staircase
 from cnnlab.workbench.notation import decimals_of, shown_number, shown_spread
 
 _MOST_ROWS = 60  # of a panel
@@ -328,9 +328,9 @@ def _draw_points(axes: Axes, panel: Panel, cost: _Cost, styles: _Styles) -> _Lab
             markersize=5, elinewidth=0.9, capsize=2, linestyle="", zorder=3, **styles[point.model],
         )  # fmt: skip
     front.sort(key=lambda i: x[i])
-    where: Any = "post" if panel.maximize != cost.maximize else "pre"
-    axes.step([x[i] for i in front], [y[i] for i in front], color=GREY, linewidth=1.0, where=where, zorder=2)
-    axes.scatter([x[i] for i in front], [y[i] for i in front], s=75, facecolors="none", edgecolors="black", zorder=4)
+    front_x, front_y = [x[i] for i in front], [y[i] for i in front]
+    axes.plot(*zip(*staircase(front_x, front_y, cost.maximize), strict=True), color=GREY, linewidth=1.0, zorder=2)
+    axes.scatter(front_x, front_y, s=75, facecolors="none", edgecolors="black", zorder=4)
     scale.dress(axes, "y", points)
     _dress_cost(axes, points, cost)
     axes.set_title(panel.title, loc="left")

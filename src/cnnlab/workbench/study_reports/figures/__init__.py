@@ -7,20 +7,22 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cnnlab.workbench.canvas import NotDrawn, png, project_style
+from cnnlab.workbench.canvas import GREY, NotDrawn, png, project_style
+from cnnlab.workbench.notation import shortened
 from cnnlab.workbench.study_reports.figures.intermediate_values import intermediate_values
 from cnnlab.workbench.study_reports.figures.optuna_figures import (
     contour,
     optimization_history,
     parallel_coordinate,
-    param_importances,
-    pareto_front,
     slices,
 )
+from cnnlab.workbench.study_reports.figures.param_importances import param_importances
+from cnnlab.workbench.study_reports.figures.pareto_front import pareto_front
 from cnnlab.workbench.study_reports.figures.seeds import seeds
 from cnnlab.workbench.study_reports.figures.timeline import timeline
 from cnnlab.workbench.study_reports.figures.view import View
 from cnnlab.workbench.study_reports.sweep_folder import Sweep
+from cnnlab.workbench.study_reports.trial_table import STATE_WORDS, counts
 
 _OF_EACH_OBJECTIVE = (optimization_history, param_importances, slices, parallel_coordinate, contour)
 
@@ -41,13 +43,23 @@ def draw(sweep: Sweep, table: pd.DataFrame, seed_table: pd.DataFrame | None) -> 
     jobs |= {draw_one.__name__: (draw_one, (views[0],)) for draw_one in (other, timeline)}
     if seed_table is not None:
         jobs["seeds"] = (seeds, (sweep, seed_table))
-    pngs, not_drawn = {}, {}
+    pngs, not_drawn, title = {}, {}, _title(sweep, table)
     for name, (draw_one, arguments) in jobs.items():
         try:
             with project_style():
-                pngs[f"{name}.png"] = png(draw_one(*arguments))
+                drawn = draw_one(*arguments)
+                drawn.suptitle(title, x=0.01, ha="left", fontsize=9, color=GREY)
+                pngs[f"{name}.png"] = png(drawn)
         except NotDrawn as why:
             not_drawn[name] = str(why)
         except Exception as error:  # no figure is worth the report at the end of a night of training
             not_drawn[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return pngs, not_drawn
+
+
+def _title(sweep: Sweep, table: pd.DataFrame) -> str:
+    """The study, its data and how many trials it has: what a figure in a talk does not say by itself."""
+    data = table["dataset"].dropna().unique() if "dataset" in table else []
+    on = f" on {shortened(str(data[0]), 30)}" if len(data) == 1 else ""
+    text = ", ".join(f"{n:,} {STATE_WORDS.get(name, name.lower())}" for name, n in counts(table).items())
+    return f"{shortened(sweep.name, 40)}{on}: {text or 'no trials'}"

@@ -70,7 +70,7 @@ def _scale(view: View, curves: list[NDArray[np.float64]]) -> ValueScale:
         values = values[values > kept.low - room] if view.maximize else values[values < kept.high + room]
     scale = ValueScale.fitted(view.metric, view.maximize, values, cut=False)
     pruned = [curve[-1, 1] for curve in _curves(view, "PRUNED").values()]
-    return replace(scale, is_cut=any(not scale.low <= value <= scale.high for value in pruned))
+    return replace(scale, num_cut=sum(not scale.low <= value <= scale.high for value in pruned))
 
 
 def _curves(view: View, state: str) -> dict[int, NDArray[np.float64]]:

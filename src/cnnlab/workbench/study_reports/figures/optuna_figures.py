@@ -18,15 +18,15 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from optuna import visualization
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.importance import PedAnovaImportanceEvaluator
 
-from cnnlab.workbench.canvas import BLUE, GREY, VERMILION, NotDrawn, better_is_darker, legend_above, mark_logarithms
+from cnnlab.workbench.canvas import BLACK, BLUE, VERMILION, NotDrawn, better_is_darker, legend_above, mark_logarithms
 from cnnlab.workbench.notation import shortened
-from cnnlab.workbench.study_reports.figures.value_scale import ValueScale
 from cnnlab.workbench.study_reports.figures.view import View
+from cnnlab.workbench.study_reports.seed_table import repeat_of
+from cnnlab.workbench.study_reports.sweep_folder import source
 
-_MOST_BARS, _MOST_PANELS, _MOST_AXES = 25, 16, 10
-_MOST_OBJECTIVES = 3
+_MOST_PANELS, _MOST_AXES = 16, 10
+_MOST_LINES = 200  # of more trials the best: all of them would be one grey surface
 _LONGEST_CHOICE = 14  # characters
 _FEWEST_TOGETHER = 5  # complete trials that have both parameters of a contour plot
 
@@ -39,35 +39,14 @@ def optimization_history(view: View) -> Figure:
     (axes,) = drawn.axes
     _redraw_points(axes, view, s=24, color=BLUE, label="complete")
     axes.lines[0].set(color=VERMILION, alpha=1, drawstyle="steps-post", label="best so far")
+    defaults = [trial for trial in view.trials("COMPLETE") if source(view.sweep, trial) == "defaults"]
+    if defaults:
+        numbers = np.array([float(trial.number) for trial in defaults])
+        style = {"marker": "D", "facecolor": "none", "edgecolor": BLACK, "linewidth": 1.2, "zorder": 4}
+        view.value_scale.scatter(axes, numbers, view.values_of(defaults), s=52, label="defaults", **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial")
     legend_above(axes)
-    return drawn
-
-
-def param_importances(view: View) -> Figure:
-    """Bars of the parameters' shares in how far the outcomes differ, the largest on top."""
-    complete = view.require_complete()
-    if len({name for trial in complete for name in trial.params}) < 2:
-        raise NotDrawn("fewer than two parameters")
-    if not view.importances:
-        raise NotDrawn("the values of the complete trials do not tell the parameters apart")
-    names = list(view.importances)[:_MOST_BARS]
-    evaluator = PedAnovaImportanceEvaluator()
-    drawn = _plot(visualization.matplotlib.plot_param_importances, view.study, evaluator, names)
-    drawn.set_size_inches(7.0, 0.8 + 0.27 * len(names))
-    (axes,) = drawn.axes
-    for bar in axes.patches:
-        bar.set_color(BLUE)
-    for text in axes.texts:
-        text.set_text(f" {text.get_text()}")
-    if legend := axes.get_legend():
-        legend.remove()  # it names the metric, as the label of the x-axis does
-    axes.grid(visible=False, axis="y")
-    axes.set_yticks(axes.get_yticks(), [shortened(view.short[name], 32) for name in names])
-    axes.set(
-        ylabel="", xlabel=f"share of the importance for {view.metric} (PED-ANOVA, {len(complete)} complete trials)"
-    )
     return drawn
 
 
@@ -98,7 +77,8 @@ def slices(view: View) -> Figure:
 def parallel_coordinate(view: View) -> Figure:
     """One vertical axis for the value and each of the parameters, and a line through them for each complete trial."""
     names = _varied(view, at_least=2)[:_MOST_AXES]
-    drawn = _plot(visualization.matplotlib.plot_parallel_coordinate, view.study, names, target_name=view.metric)
+    study = view.study_of_best(_MOST_LINES)
+    drawn = _plot(visualization.matplotlib.plot_parallel_coordinate, study, names, target_name=view.metric)
     drawn.set_size_inches(1.5 + 1.15 * len(names), 4.0)
     main, bar, *others = drawn.axes
     main.collections[0].set(alpha=0.8, **view.value_scale.colours)
@@ -113,15 +93,20 @@ def parallel_coordinate(view: View) -> Figure:
             axes.set_yticks(axes.get_yticks(), texts)
         for text in axes.get_yticklabels():
             text.set_bbox({"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8})
-    texts = [view.metric, *(shortened(view.short[name], 24) for name in sorted(names))]
+    texts = [view.label, *(shortened(view.short[name], 24) for name in sorted(names))]
     main.set_xticks(main.get_xticks(), texts, rotation=-30, ha="left", rotation_mode="anchor")
-    bar.set_ylabel(view.metric)
+    view.value_scale.name_values(bar.yaxis)
+    view.value_scale.name_values(main.yaxis)
+    bar.set_ylabel(view.label)
+    complete = len(view.trials("COMPLETE"))
+    which = f"the best {_MOST_LINES} of {complete}" if complete > _MOST_LINES else f"all {complete}"
+    main.set_title(f"{which} complete trials, the better the darker", loc="left")
     return drawn
 
 
 def contour(view: View) -> Figure:
-    """The value over the two most important parameters, estimated between the complete trials."""
-    pair = _most_important_pair(view, _varied(view, at_least=2))
+    """The value over the two most important parameters but the seed, estimated between the complete trials."""
+    pair = _most_important_pair(view, [name for name in _varied(view, at_least=2) if repeat_of(name) is None])
     if np.ptp(view.values_of(view.trials("COMPLETE"))) == 0:
         raise NotDrawn("all values are equal")
     drawn = _plot(visualization.matplotlib.plot_contour, view.study, pair, target_name=view.metric)
@@ -132,30 +117,11 @@ def contour(view: View) -> Figure:
         points.set(sizes=[20], color="white", edgecolor="black", linewidth=0.6, zorder=3)
     _dress(axes.xaxis, view)
     _dress(axes.yaxis, view)
-    return drawn
-
-
-def pareto_front(view: View) -> Figure:
-    """Several objectives against each other; with more than three the first three of them."""
-    sweep = view.sweep
-    complete = [trial for trial in sweep.trials if trial.state.name == "COMPLETE"]
-    values = np.array([trial.values for trial in complete if np.isfinite(trial.values).all()], dtype=float)
-    if len(values) < 2:
-        raise NotDrawn("fewer than two complete trials have finite values")
-    aims = zip(sweep.metrics[:_MOST_OBJECTIVES], sweep.maximize, strict=False)
-    labels = [f"{metric} ({'more' if maximize else 'less'} is better)" for metric, maximize in aims]
-    first = lambda trial: trial.values[:_MOST_OBJECTIVES]  # noqa: E731
-    drawn = _plot(visualization.matplotlib.plot_pareto_front, sweep.study, target_names=labels, targets=first)
-    drawn.set_size_inches(5.2, 3.8)
-    (axes,) = drawn.axes
-    for points in axes.collections:
-        is_best = points.get_label() == "Best Trial"
-        points.set(color=VERMILION if is_best else GREY, sizes=[24], label="Pareto-optimal" if is_best else "complete")
-    if len(labels) == 2:
-        for i, label in enumerate(labels):
-            scale = ValueScale.fitted(label, sweep.maximize[i], values[:, i], cut=False)
-            scale.dress(axes, "y" if i else "x")
-    legend_above(axes)
+    bar = drawn.axes[1]
+    view.value_scale.name_values(bar.yaxis)
+    bar.set_ylabel(view.label)
+    number = len(view.trials("COMPLETE"))
+    axes.set_title(f"{view.label}, interpolated between {number} trials; the better the darker", loc="left")
     return drawn
 
 
@@ -169,7 +135,6 @@ def _plot(plot: Callable[..., Any], *arguments: Any, **options: Any) -> Figure:
         mock.patch.dict(matplotlib.style.library, ggplot=matplotlib.RcParams()),
     ):
         warnings.simplefilter("ignore", ExperimentalWarning)
-        warnings.filterwarnings("ignore", message=".*importance of the parameter may be inaccurate")
         try:
             axes = plot(*arguments, **options)
         finally:

@@ -5,11 +5,13 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from cnnlab.workbench.canvas import better_is_darker, mark_logarithms
+from cnnlab.workbench.notation import is_share, metric_words
 
 _LOG_FROM = 30  # largest over smallest value from which a metric to minimise gets a log axis
 _FAR = 3.0  # interquartile ranges beyond the worse quartile: Tukey's "far out"
@@ -24,7 +26,7 @@ class ValueScale:
     low: float
     high: float
     is_log: bool
-    is_cut: bool
+    num_cut: int
 
     @staticmethod
     def fitted(label: str, maximize: bool, values: NDArray[np.float64], cut: bool = True) -> "ValueScale":
@@ -33,25 +35,37 @@ class ValueScale:
         costs = (np.log10(values) if is_log else values) * (-1 if maximize else 1)
         first, third = np.quantile(costs, [0.25, 0.75])
         limit = third + _FAR * (third - first)
-        is_cut = cut and bool((costs > limit).any()) and third > first
-        kept = costs[costs <= limit] if is_cut else costs
+        num_cut = int((costs > limit).sum()) if cut and third > first else 0
+        kept = costs[costs <= limit] if num_cut else costs
         best, worst = float(kept.min()), float(kept.max())
         margin = 0.06 * (worst - best) or 0.05 * abs(worst) or 0.5
         ends = np.array([best - margin, worst + margin]) * (-1 if maximize else 1)
         low, high = sorted(np.power(10.0, ends) if is_log else ends)
-        return ValueScale(label, maximize, float(low), float(high), is_log, is_cut)
+        return ValueScale(label, maximize, float(low), float(high), is_log, num_cut)
 
     def dress(self, axes: Axes, name: Literal["x", "y"]) -> None:
         """Give an x- or y-axis the limits, ticks and label."""
         axis = axes.xaxis if name == "x" else axes.yaxis
-        cut = f" ({'▼ below' if self.maximize else '▲ above'})" if self.is_cut else ""
-        axis.set_label_text(self.label + cut)
+        side = "▼ below" if self.maximize else "▲ above"
+        text = metric_words(self.label)
+        axis.set_label_text(f"{text} ({side}: {self.num_cut})" if self.num_cut else text)
         if self.is_log:
             axes.set(**{f"{name}scale": "log"})
             mark_logarithms(axis, (self.low, self.high))
         else:
             axis.set_major_locator(MaxNLocator(6))
+            self.name_values(axis)
         getattr(axes, f"set_{name}lim")(self.low, self.high)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the values are written in per cent."""
+        return is_share(self.label)
+
+    def name_values(self, axis: Axis) -> None:
+        """Write shares in per cent, as tables do."""
+        if self.is_share:
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g}%"))
 
     def scatter(self, axes: Axes, x: NDArray[np.float64], values: NDArray[np.float64], **style: Any) -> None:
         """Points over x; those beyond the limits as triangles at the edge."""

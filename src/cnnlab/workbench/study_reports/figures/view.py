@@ -1,7 +1,5 @@
 """The trials that a figure draws, with their values of one objective."""
 
-import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,15 +8,17 @@ import numpy as np
 import optuna
 import pandas as pd
 from numpy.typing import NDArray
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from cnnlab.workbench.canvas import NotDrawn
-from cnnlab.workbench.notation import short_names
+from cnnlab.workbench.notation import metric_words, short_names
+from cnnlab.workbench.study_reports.fanova import Importance, importances
 from cnnlab.workbench.study_reports.figures.value_scale import ValueScale
 from cnnlab.workbench.study_reports.quiet_optuna import optuna_is_quiet
 from cnnlab.workbench.study_reports.sweep_folder import Sweep
 from cnnlab.workbench.study_reports.trial_table import value_columns
+
+_FEWEST_TRIALS = 20  # complete, for importances
 
 
 @dataclass(frozen=True)
@@ -76,37 +76,60 @@ class View:
     @cached_property
     def study(self) -> optuna.Study:
         """A copy with this objective alone for Optuna's figures; trials without a finite value count as failed."""
+        return self._study_of(self.trials("COMPLETE"))
+
+    def study_of_best(self, number: int) -> optuna.Study:
+        """The same with so many complete trials at most, the best of them."""
+        complete = self.trials("COMPLETE")
+        if len(complete) <= number:
+            return self.study
+        complete.sort(key=lambda trial: self.values.at[trial.number] * (-1 if self.maximize else 1))
+        return self._study_of(complete[:number])
+
+    def _study_of(self, complete: Sequence[FrozenTrial]) -> optuna.Study:
         with optuna_is_quiet():
             study = optuna.create_study(direction="maximize" if self.maximize else "minimize")
-        complete = {trial.number for trial in self.trials("COMPLETE")}
-        for trial in self.sweep.trials:
-            if trial.number in complete:
-                value = float(self.values.at[trial.number])
-                study.add_trial(create_trial(value=value, params=trial.params, distributions=trial.distributions))
-            else:
-                study.add_trial(create_trial(state=TrialState.FAIL))  # keeps the numbers of the others
+        values = {trial.number: float(self.values.at[trial.number]) for trial in complete}
+        failed = create_trial(state=TrialState.FAIL)  # keeps the numbers of the others
+        study.add_trials(
+            create_trial(value=values[trial.number], params=trial.params, distributions=trial.distributions)
+            if trial.number in values
+            else failed
+            for trial in self.sweep.trials
+        )
         return study
 
     @cached_property
-    def varied(self) -> list[str]:
-        """The parameters that took more than one value in complete trials, the most important first."""
+    def _varied(self) -> list[str]:
+        """The parameters that took more than one value in complete trials."""
         trials = self.trials("COMPLETE")
         names = dict.fromkeys(name for trial in trials for name in trial.params)
         seen = {name: {repr(trial.params[name]) for trial in trials if name in trial.params} for name in names}
-        varied = [name for name in names if len(seen[name]) > 1]
-        return sorted(varied, key=lambda name: -self.importances.get(name, 0.0))
+        return [name for name in names if len(seen[name]) > 1]
+
+    @cached_property
+    def varied(self) -> list[str]:
+        """The same, the most important first as far as that can be told."""
+        return [*self.importances, *(name for name in self._varied if name not in self.importances)]
 
     @cached_property
     def short(self) -> dict[str, str]:
         return short_names(dict.fromkeys(name for trial in self.sweep.trials for name in trial.params))
 
+    @property
+    def label(self) -> str:
+        """The metric in words."""
+        return metric_words(self.metric)
+
+    @property
+    def enough(self) -> int:
+        """How many complete trials say something about the importance of their parameters."""
+        return max(_FEWEST_TRIALS, 2 * len(self._varied))
+
     @cached_property
-    def importances(self) -> dict[str, float]:
-        """Shares of the parameters by PED-ANOVA, in descending order; empty where they cannot be told."""
+    def importances(self) -> dict[str, Importance]:
+        """How much each parameter that varies matters, in descending order; empty where that cannot be told."""
         complete = self.trials("COMPLETE")
-        if len(complete) < 2 or np.ptp(self.values_of(complete)) == 0:
+        if len(complete) < self.enough or not self._varied:
             return {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "the importance may be inaccurate": the figure says how many trials
-            found = get_param_importances(self.study, evaluator=PedAnovaImportanceEvaluator())
-        return found if math.isfinite(sum(found.values())) and sum(found.values()) > 0 else {}
+        return importances(complete, self.values_of(complete), self._varied)
