@@ -6,14 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GridSampler
+from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler, QMCSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from async_optuna.errors import SearchError
 from async_optuna.space import Parameter, Point, Space, identity
+from async_optuna.unseen_points import UnseenPoints
 
-# A sampler that has settled proposes its favourite again and again; after so many tries any unseen point will do.
+# A sampler that has settled proposes its favourite again and again; after so many times any unseen point will do.
 _ATTEMPTS = 10
+
+# Each proposal of a sampler that learns costs time that grows with the study, and where it has settled is worth more
+# than any point: after so many times an unseen point near its last proposal is looked for.
+_ATTEMPTS_OF_ONE_THAT_LEARNS = 2
+_BLIND = (RandomSampler, QMCSampler, BruteForceSampler, GridSampler)
 
 Seen = Callable[[Point], bool]
 
@@ -41,19 +48,27 @@ class DistinctSampler(BaseSampler):
         self._is_finite = space.size() is not None
         self._inner: BaseSampler | None = None
         self._point: Point = {}
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._start_inner(study, trial, attempt=0)
+        self._unseen = UnseenPoints(space, is_seen)
+        self._error: Exception | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Choose the whole point here, for Optuna checks the next call's answer against this one's distributions."""
+        """Choose the whole point here, for Optuna checks the next call's answer against this one's distributions.
+
+        An error is kept for sample_independent: raised here it would end `study.ask` before anybody knew the trial.
+        """
         distributions: dict[str, BaseDistribution] = {}
 
         def remember(parameter: Parameter) -> Any:
             distributions[parameter.name] = parameter.distribution
             return self._point[parameter.name]
 
-        self._point = self._propose(study, trial)
+        self._error, self._point = None, {}
+        try:
+            self._start_inner(study, trial, attempt=0)
+            self._point = self._propose(study, trial)
+        except Exception as error:
+            self._error = error
+            return {}
         self._space.walk(remember)
         return distributions
 
@@ -66,8 +81,10 @@ class DistinctSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """For what a custom search space adds."""
+        if self._error is not None:
+            raise self._error
         if self._inner is None:
-            raise ValueError(f"the grid does not hold {param_name}; use another sampler with a custom search space")
+            raise SearchError(f"the grid does not hold {param_name}; use another sampler with a custom search space")
         return self._inner.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
@@ -81,14 +98,18 @@ class DistinctSampler(BaseSampler):
 
     def _propose(self, study: Study, trial: FrozenTrial) -> Point:
         if self._make is None:
-            return self._unseen() or {}
-        for attempt in range(_ATTEMPTS):
+            return self._unseen.first() or {}
+        learns = not isinstance(self._inner, _BLIND)
+        for attempt in range(_ATTEMPTS_OF_ONE_THAT_LEARNS if learns and self._is_finite else _ATTEMPTS):
             if attempt:
                 self._start_inner(study, trial, attempt)
             point = self._sample(study, trial)
             if not self._is_seen(point):
                 return point
-        return (self._unseen(random.Random(f"{self._seed} {trial.number}")) if self._is_finite else None) or point
+        if not self._is_finite:
+            return point
+        dice = random.Random(f"{self._seed} {trial.number}")
+        return (self._unseen.near(point, dice) if learns else None) or self._unseen.any(dice) or point
 
     def _sample(self, study: Study, trial: FrozenTrial) -> Point:
         inner = self._inner
@@ -110,10 +131,6 @@ class DistinctSampler(BaseSampler):
             return value
 
         return self._space.walk(choose)[0]
-
-    def _unseen(self, shuffle: random.Random | None = None) -> Point | None:
-        points = (point for point in self._space.points() if not self._is_seen(point))
-        return next(points, None) if shuffle is None else shuffle.choice(list(points) or [None])
 
     def _start_inner(self, study: Study, trial: FrozenTrial, attempt: int) -> None:
         if self._make is not None:

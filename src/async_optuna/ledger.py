@@ -113,7 +113,7 @@ class Ledger:
 
     @property
     def first_failure(self) -> FrozenTrial | None:
-        return self._tally.first_failure
+        return next(iter(self._tally.failed.values()), None)
 
     @property
     def num_since_best(self) -> int:
@@ -145,8 +145,11 @@ class Ledger:
 
     def _claim(self, slot: int | None) -> Claim | None:
         self._lost.settle(self._claims)
-        if self.counts.finished + self.counts.running >= self.n_trials or self.is_exhausted():
-            return None
+        held = len(self._tally.lost)
+        if self.counts.finished + self.counts.running + held >= self.n_trials or self._is_all_seen():
+            if not held or self.counts.running:
+                return None
+            self._lost.run_again(held=True)
         trial = self.study.ask()
         reason = "its point could not be chosen"
         try:
@@ -178,7 +181,10 @@ class Ledger:
                 self._lost.interrupt(trial.number, reason, retry=False)
 
     def is_exhausted(self) -> bool:
-        """Whether every point of a finite space was run, is running or waits to be run."""
+        """Whether every point of a finite space was run or is running."""
+        return self._is_all_seen() and not self._tally.lost
+
+    def _is_all_seen(self) -> bool:
         return self.size is not None and self._tally.num_seen >= self.size and not self._tally.is_any_waiting
 
     def is_seen(self, point: Point) -> bool:
@@ -192,6 +198,11 @@ class Ledger:
                 if not self.is_seen(point):
                     self.study.enqueue_trial(point, user_attrs={"source": source})
                     self._tally.see(point)
+
+    def retry_failed(self) -> int:
+        """Have the points of all trials that have failed run again, before any others; return how many there are."""
+        with self._lock:
+            return self._lost.retry_failed()
 
     # --- While it runs, and after -----------------------------------------------------------------------------------
 
@@ -243,12 +254,13 @@ class Ledger:
             self._lost.keep_late(number, outcome, {**trial.intermediate_values, **reports})
         self._claims.pop(number, None)
 
-    def lose(self, number: int, reason: str, uses_a_retry: bool, seconds: float = 0.0) -> bool:
-        """Note that a trial's process died without a result; return whether the point will be run again.
+    def lose(self, number: int, reason: str, uses_a_retry: bool, seconds: float = 0.0, external: bool = False) -> bool:
+        """Note that a trial ended without a result that counts; return whether the point will be run again.
 
         Args:
             uses_a_retry: whether it died by itself; then after max_retries it is a failure like any other.
             seconds: how long it ran.
+            external: whether something outside it was wrong; then it is run again once that is over.
         """
         if number not in self._claims:
             return False
@@ -258,6 +270,7 @@ class Ledger:
             self.finish(number, Outcome("FAIL", reason=f"{reason} ({times}; no retry left)", seconds=seconds))
             return False
         attributes = {"retries": retries + uses_a_retry, "seconds": round(seconds, 3)}
+        attributes |= {"external": True} if external else {}
         self._unwritten.append(lambda: self._lose(number, reason, attributes))
         self.catch_up()
         return True
@@ -328,7 +341,7 @@ class Ledger:
         claim = Claim(trial, point, overrides, self.sweep_dir / str(trial.number))
         claim.retries = trial.user_attrs.get("retries", 0)
         original = trial.user_attrs.get("retry_of")
-        if original is not None:
+        if original is not None and not trial.user_attrs.get("fresh"):
             claim.restart_from = self.sweep_dir / str(original)
             claim.earlier_reports = dict(trial_numbered(self.study, original).intermediate_values)
         return claim

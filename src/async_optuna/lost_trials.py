@@ -52,7 +52,9 @@ class LostTrials:
                 continue
             self.orphans.pop(number, None)
             outcome = Outcome.read(folder)
-            if outcome is not None:
+            if outcome is not None and outcome.external:
+                self.interrupt(number, outcome.reason, external=True, seconds=round(outcome.seconds, 3))
+            elif outcome is not None:
                 self.tell(number, outcome)
             else:
                 self.interrupt(number, "its controller was gone")
@@ -74,18 +76,41 @@ class LostTrials:
             self._storage.set_trial_user_attr(id_of_trial(trial), name, value)
         self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
-    def run_again(self) -> None:
-        """Put the lost points back into the queue; without its whole point there is nothing of a trial to repeat."""
+    def run_again(self, held: bool = False) -> None:
+        """Put the lost points back into the queue; without its whole point there is nothing of a trial to repeat.
+
+        What failed for a reason outside it is held back until another trial shows by its result that this is over.
+
+        Args:
+            held: put that back too.
+        """
         self._tally.read()
         for lost in list(self._tally.lost.values()):
-            queued = lost.system_attrs.get(ENQUEUED_PARAMS)
-            point = queued or (lost.params if "owner" in lost.user_attrs else None)
-            if point is not None:
-                attributes = {"source": lost.user_attrs.get("source", "retry"), "retry_of": lost.number}
-                attributes["retries"] = lost.user_attrs.get("retries", 0)
-                self._study.enqueue_trial(point, user_attrs=attributes)
-            self._tally.lost.pop(lost.number, None)
+            if held or not self._is_held(lost):
+                self._enqueue(lost, retries=lost.user_attrs.get("retries", 0))
+                self._tally.lost.pop(lost.number, None)
         self._tally.read()
+
+    def retry_failed(self) -> int:
+        """Put the points of all failed trials back into the queue, to be run from the beginning; return how many."""
+        self._tally.read()
+        failed = list(self._tally.failed.values())
+        for trial in failed:
+            self._enqueue(trial, retries=0, fresh=True)
+        self._tally.read()
+        return len(failed)
+
+    def _is_held(self, lost: FrozenTrial) -> bool:
+        last = self._tally.last_result
+        is_over = last is not None and lost.datetime_complete is not None and last > lost.datetime_complete
+        return bool(lost.user_attrs.get("external")) and not is_over
+
+    def _enqueue(self, earlier: FrozenTrial, **attributes: Any) -> None:
+        queued = earlier.system_attrs.get(ENQUEUED_PARAMS)
+        point = queued or (earlier.params if "owner" in earlier.user_attrs else None)
+        if point is not None:
+            attributes |= {"source": earlier.user_attrs.get("source", "retry"), "retry_of": earlier.number}
+            self._study.enqueue_trial(point, user_attrs=attributes)
 
     def last_run(self, number: int) -> FrozenTrial:
         """The trial that a trial's point was run in last, or is to be."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from async_optuna.constraints import Constraints
 from async_optuna.errors import SearchError
 from async_optuna.executors import Ended, Executor, InlineExecutor
+from async_optuna.external_failures import ExternalFailures
 from async_optuna.ledger import Claim, Ledger
 from async_optuna.limits import Limits, LimitsOfASearch
 from async_optuna.output import say
@@ -14,6 +15,7 @@ from async_optuna.results import Results
 from async_optuna.signals import Stopped, StopRequest
 from async_optuna.slot_count import FreeSlots
 from async_optuna.slots import Slot
+from async_optuna.space import identity
 from async_optuna.status import Status
 from async_optuna.worker import Job
 
@@ -48,6 +50,7 @@ class Search:
         self._describe = describe
         self._constraints = constraints or Constraints()
         self._claims: dict[int, Claim] = {}
+        self._external = ExternalFailures()
         self._stop = StopRequest()
         self._was_cut_short = False
         self._orphans_told: set[int] = set()
@@ -89,6 +92,7 @@ class Search:
             self._conclude()
         if self._stop.signum is not None:
             raise Stopped(self._stop.signum)
+        self._external.check()
         if why:
             say(why)
         self._limits.check_failures(at_the_end=True)
@@ -102,9 +106,9 @@ class Search:
         """Return why no further trial was started, "" if enough have finished."""
         while self._stop.signum is None:
             self._ledger.catch_up()
-            why = self._limits.why_no_more(self._overtime.seconds())
+            why = self._limits.why_no_more(self._overtime.seconds()) or self._external.why_no_more
             self._free.look()
-            if not why:
+            if not why and not self._external.pause:
                 self._fill_slots()
             counts = self._ledger.counts
             is_idle = not self._claims and not self._ledger.is_behind
@@ -116,8 +120,12 @@ class Search:
                 self._settle(ended)
             self._end_hanging()
             self._tell_of_orphans()
-            self._status.show(counts, self._ledger.best, why or ("" if self._free.wanted else "paused"))
+            self._status.show(counts, self._ledger.best, why or self._note())
         return ""
+
+    def _note(self) -> str:
+        """Why no trial is started for the moment."""
+        return self._external.pause if self._free.wanted else "paused"
 
     def _fill_slots(self) -> None:
         while self._stop.signum is None and (slot := self._free.take()) is not None:
@@ -161,8 +169,13 @@ class Search:
         if is_cut_short and (ended.outcome is None or ended.outcome.state == "FAIL"):
             self._ledger.lose(ended.number, "the search was stopped", uses_a_retry=False, seconds=seconds)
             return
-        if ended.outcome is not None:
+        if ended.outcome is not None and ended.outcome.external:
+            reason = ended.outcome.reason
+            may_be_its_fault = self._external.add(identity(claim.point), reason)
+            again = self._ledger.lose(ended.number, reason, may_be_its_fault, seconds, external=True)
+        elif ended.outcome is not None:
             self._ledger.finish(ended.number, ended.outcome)
+            self._external.forget()
         else:
             again = self._ledger.lose(ended.number, ended.reason, uses_a_retry=True, seconds=seconds)
         self._ledger.refresh()

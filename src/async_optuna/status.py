@@ -77,6 +77,7 @@ class Status:
             how = f"pruned at {self._step_name} {running.step}  {running.value:.6g}"
         else:
             how = f"{'pruned' if outcome.state == 'PRUNED' else 'failed'}: {outcome.reason}"
+            how += "; does not count and will be run again" if again else ""
             settings = ""
         seconds = f"  ({outcome.seconds:.1f} s)" if outcome else ""
         line = f"trial {claim.number}  {how}{seconds}"

@@ -1,6 +1,7 @@
 """Keeps count of what has happened in a study; only what is new is read, so that a long study costs no more a trial."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import optuna
@@ -9,6 +10,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from async_optuna.optuna_internals import ENQUEUED_PARAMS, trials_since
 from async_optuna.space import Point, identity
+
+# The attribute of a trial that was taken along from another search, and says from which.
+WARM_START = "warm_start"
 
 
 @dataclass
@@ -37,10 +41,11 @@ class Tally:
         counts: as of the last reading.
         open: the trials that wait or run.
         lost: interrupted trials whose points are to be run again.
+        failed: those whose point has not been run again.
         front: the trials with a result that no other beats in every objective; of one objective, the best alone.
-        first_failure: which failed trial was read first.
         num_since_best: finished trials that were not better.
         trial_seconds: of all trials, interrupted ones too.
+        last_result: when a trial last ended complete or pruned.
     """
 
     def __init__(self, study: optuna.Study) -> None:
@@ -48,9 +53,10 @@ class Tally:
         self.open: dict[int, FrozenTrial] = {}
         self.lost: dict[int, FrozenTrial] = {}
         self.front: list[FrozenTrial] = []
-        self.first_failure: FrozenTrial | None = None
+        self.failed: dict[int, FrozenTrial] = {}
         self.num_since_best = 0
         self.trial_seconds = 0.0
+        self.last_result: datetime | None = None
         self._study = study
         self._signs = [1 if direction == StudyDirection.MAXIMIZE else -1 for direction in study.directions]
         self._num_read = 0
@@ -91,6 +97,8 @@ class Tally:
         return number
 
     def _read(self, trial: FrozenTrial) -> None:
+        if WARM_START in trial.user_attrs:  # another search's: known to the sampler, and to nobody else
+            return
         point = trial.params or trial.system_attrs.get(ENQUEUED_PARAMS, {})
         interrupted = bool(trial.user_attrs.get("interrupted"))
         is_whole = bool(point) or "owner" in trial.user_attrs  # of a space without parameters the only point is {}
@@ -99,13 +107,19 @@ class Tally:
         if "retry_of" in trial.user_attrs:
             self._retries[trial.user_attrs["retry_of"]] = trial.number
             self.lost.pop(trial.user_attrs["retry_of"], None)
+            if self.failed.pop(trial.user_attrs["retry_of"], None) is not None:
+                self.counts.failed -= 1
+                self.counts.interrupted += 1
         self.open[trial.number] = trial
         if not trial.state.is_finished():
             return
         del self.open[trial.number]
         self.trial_seconds += trial.user_attrs.get("seconds", 0.0)
-        self.num_since_best += trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        if interrupted:
+        has_result = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        self.num_since_best += has_result
+        if has_result and trial.datetime_complete is not None:
+            self.last_result = max(self.last_result or trial.datetime_complete, trial.datetime_complete)
+        if interrupted or (trial.number in self._retries and not has_result):
             self.counts.interrupted += 1
             if trial.number not in self._retries and trial.user_attrs.get("retry", True):
                 self.lost[trial.number] = trial
@@ -119,7 +133,7 @@ class Tally:
             self.counts.pruned += 1
         else:
             self.counts.failed += 1
-            self.first_failure = self.first_failure or trial
+            self.failed[trial.number] = trial
 
     def _compare(self, trial: FrozenTrial) -> None:
         """Put a trial into the front, unless one in it is at least as good; of equals the first counts, not the faster.

@@ -8,8 +8,8 @@ from async_optuna.constraints import Constraints
 
 # The user attributes that the search itself gives a trial; METRIC comes before the name of each metric.
 OWN_ATTRIBUTES = (
-    *("folder", "infeasible", "interrupted", "overrides", "owner", "reason", "retries", "retry", "retry_of"),
-    *("seconds", "slot", "source"),
+    *("external", "folder", "fresh", "infeasible", "interrupted", "late", "overrides", "owner", "reason"),
+    *("retries", "retry", "retry_of", "seconds", "slot", "source"),
 )
 METRIC = "metric:"
 

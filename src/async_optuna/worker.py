@@ -23,6 +23,7 @@ from optuna import TrialPruned
 from async_optuna import trial
 from async_optuna.constraints import Constraints
 from async_optuna.errors import first_line
+from async_optuna.external_failures import is_external
 from async_optuna.files import FileLock
 from async_optuna.outcome import Outcome
 
@@ -119,8 +120,9 @@ def run(task: Task, job: Job, ask: trial.Report) -> Outcome:
             outcome = Outcome("PRUNED", reason=first_line(error))
         else:
             text = "".join(traceback.format_exception(error))
-            (job.folder / TRACEBACK).write_text(text, encoding="utf-8")
-            outcome = Outcome("FAIL", reason=reason)
+            with suppress(OSError):  # a full disk, which may be the error itself
+                (job.folder / TRACEBACK).write_text(text, encoding="utf-8")
+            outcome = Outcome("FAIL", reason=reason, external=is_external(error, job.folder))
     finally:
         trial.enter(None)
     _add_what_was_set(outcome, running, job.limits)

@@ -33,6 +33,12 @@ class Infeasible(UserError):
     infeasible = True
 
 
+class DataMissing(UserError):
+    """The data are not there. A search does not blame the trial: it is run again once another one finds them."""
+
+    external = True
+
+
 class Interrupted(BaseException):
     """Ctrl-C, SIGTERM or SIGHUP. Not an Exception, so that neither Hydra nor Lightning takes it for a failed job.
 

@@ -362,6 +362,19 @@ def test_every_end_of_a_trial_is_told_apart(apps: Apps) -> None:
     assert "1 complete, 1 pruned, 4 failed" in ended.out
 
 
+def test_failed_trials_run_again_on_request(apps: Apps) -> None:
+    arguments = ["y=choice(0,1)", GRID, "hydra.sweeper.may_differ=[what]", "hydra.sweeper.max_failure_rate=1"]
+    assert apps.here(APP, *arguments, "what=error").status == 0
+    assert states(load(apps.folder / "sweep", "app")) == ["FAIL", "FAIL"]
+    assert apps.here(APP, *arguments, "what=''").status == 0
+    assert states(load(apps.folder / "sweep", "app")) == ["FAIL", "FAIL"]
+    ended = apps.here(APP, *arguments, "what=''", "hydra.sweeper.retry_failed=true")
+    assert ended.status == 0, ended.err
+    assert "2 failed trials run again" in ended.out
+    assert states(load(apps.folder / "sweep", "app")) == ["FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    assert results(apps.folder / "sweep")["counts"]["failed"] == 0
+
+
 def test_too_many_failures_show_the_first_traceback(apps: Apps) -> None:
     ended = apps.here(TOY, "fail=boom", "hydra.sweeper.n_trials=3")
     assert ended.status == 1

@@ -7,9 +7,10 @@ import optuna
 import pytest
 from app_runs import states
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.pruners import ThresholdPruner
+from optuna.pruners import NopPruner, ThresholdPruner
 from optuna.samplers import RandomSampler
 
+from async_optuna import storage
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError
 from async_optuna.files import FileLock
@@ -370,6 +371,54 @@ def test_who_is_late_does_not_change_what_is_settled(sweeps: Sweeps) -> None:
     assert (ledger.best.value, states(ledger.study)) == (1.0, ["COMPLETE"])
 
 
+# --- Failed trials ----------------------------------------------------------------------------------------------------
+
+
+def test_failed_points_run_again_on_request_and_count_once(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(3)
+    first, second, third = claims(ledger)
+    ledger.finish(first.number, Outcome("FAIL", reason="a bug"))
+    ledger.finish(second.number, Outcome("FAIL", reason="the same bug"))
+    complete(ledger, third)
+    ledger.leave()
+    assert claims(sweeps.ledger(3)) == []
+    again, joined = sweeps.ledger(3), sweeps.ledger(3)
+    assert (again.retry_failed(), joined.retry_failed()) == (2, 0)
+    given = claims(again)
+    assert [claim.point for claim in given] == [first.point, second.point]
+    assert [claim.restart_from for claim in given] == [None, None]
+    assert (again.counts.failed, again.counts.interrupted, again.first_failure) == (0, 2, None)
+    complete(again, given[0])
+    again.finish(given[1].number, Outcome("FAIL", reason="another bug"))
+    assert claims(again) == []
+    assert (again.counts.finished, again.counts.failed) == (3, 1)
+    assert again.retry_failed() == 1
+    assert [claim.point for claim in claims(again)] == [second.point]
+
+
+def test_what_failed_from_outside_waits_for_a_result_of_another(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(4)
+    claim, other = ledger.claim(), ledger.claim()
+    assert claim is not None
+    ledger.lose(claim.number, "no data", uses_a_retry=False, external=True)
+    new = ledger.claim()
+    assert new is not None
+    assert new.point != claim.point
+    complete(ledger, other)
+    again = ledger.claim()
+    assert again is not None
+    assert (again.point, again.restart_from) == (claim.point, claim.folder)
+
+
+def test_a_dead_controllers_trial_that_failed_from_outside_is_run_again(sweeps: Sweeps) -> None:
+    dead = sweeps.ledger(1)
+    (claim,) = claims(dead)
+    Outcome("FAIL", reason="no data", external=True).write(claim.folder)
+    die(dead)
+    (again,) = claims(sweeps.ledger(1))
+    assert again.point == claim.point
+
+
 # --- Several machines -------------------------------------------------------------------------------------------------
 
 
@@ -386,6 +435,191 @@ def test_of_two_that_take_the_last_trial_at_once_one_gives_it_back(sweeps: Sweep
     complete(other, Claim(other.study.get_trials()[0], {}, [], sweeps.folder))  # type: ignore[arg-type]
     assert one.claim() is None
     assert one.counts.finished == 1
+
+
+def late(sweeps: Sweeps) -> tuple[Ledger, Ledger, Claim]:
+    """A controller whose trial another one on another machine has taken for dead while it was running."""
+    slow, other = (sweeps.ledger(2, on=machine, is_shared=True) for machine in ("slow", "other"))
+    claim = slow.claim()
+    assert claim is not None
+    other._owner.lives = lambda name, number: False  # type: ignore[method-assign]
+    other._lost.settle(())
+    assert [trial.state.name for trial in sweeps.trials()] == ["FAIL", "WAITING"]
+    return slow, other, claim
+
+
+def test_a_late_result_is_kept_and_its_point_not_run_again(sweeps: Sweeps) -> None:
+    slow, other, claim = late(sweeps)
+    assert slow.report(claim, 3.0, 1) is None  # nobody else has begun: it may go on
+    slow.finish(claim.number, Outcome("COMPLETE", [7.0], seconds=200))
+    trials = sweeps.trials()
+    assert [trial.state.name for trial in trials] == ["FAIL", "COMPLETE"]
+    assert (trials[1].value, trials[1].params, trials[1].intermediate_values) == (7.0, claim.point, {1: 3.0})
+    assert (trials[1].user_attrs["folder"], trials[1].user_attrs["seconds"]) == ("0", 200)
+    (last,) = claims(other)
+    complete(other, last)
+    assert claims(other) == claims(slow) == []
+    assert other.counts.finished == slow.counts.finished == 2
+
+
+def test_a_late_result_ends_the_retry_that_runs(sweeps: Sweeps) -> None:
+    slow, other, claim = late(sweeps)
+    retry = other.claim()
+    assert retry is not None
+    slow.finish(claim.number, Outcome("COMPLETE", [7.0]))
+    assert "ran its trial" in str(other.report(retry, 3.0, 1))
+    complete(other, retry, 8.0)
+    assert [(trial.state.name, trial.value) for trial in sweeps.trials()] == [("FAIL", None), ("COMPLETE", 7.0)]
+    assert len(claims(other)) == 1  # two were asked for
+
+
+def test_a_result_that_comes_after_that_of_the_retry_is_not_kept(sweeps: Sweeps) -> None:
+    slow, other, claim = late(sweeps)
+    complete(other, other.claim(), 8.0)
+    assert "ran its trial" in str(slow.report(claim, 3.0, 1))
+    slow.finish(claim.number, Outcome("COMPLETE", [7.0]))
+    assert [(trial.state.name, trial.value) for trial in sweeps.trials()] == [("FAIL", None), ("COMPLETE", 8.0)]
+
+
+def test_a_late_failure_lets_the_retry_run(sweeps: Sweeps) -> None:
+    slow, other, claim = late(sweeps)
+    slow.finish(claim.number, Outcome("FAIL", reason="RuntimeError: no"))
+    assert [trial.state.name for trial in sweeps.trials()] == ["FAIL", "WAITING"]
+    assert [given.point == claim.point for given in claims(other)] == [True, False]
+
+
+# --- A study that cannot be reached -----------------------------------------------------------------------------------
+
+
+class Disk:
+    """A disk that is full for as long as `is_full`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_full = False
+        self.now = 1000.0
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+        write = storage._write_whole
+
+        def refuse(file: Any, data: bytes) -> None:
+            if self.is_full:
+                raise OSError(28, "No space left on device")
+            write(file, data)
+
+        monkeypatch.setattr(storage, "_write_whole", refuse)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+def test_what_happens_while_the_study_cannot_be_reached_is_written_later(
+    sweeps: Sweeps, disk: Disk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = sweeps.ledger(3, pruner=ThresholdPruner(upper=5))
+    first, second = ledger.claim(), ledger.claim()
+    assert first is not None
+    assert second is not None
+    disk.is_full = True
+    assert ledger.report(first, 4.0, 1) is None
+    assert ledger.claim() is None
+    ledger.finish(first.number, Outcome("COMPLETE", [7.0]))
+    assert ledger.lose(second.number, "killed", uses_a_retry=True)
+    assert ledger.is_behind
+    assert states(ledger.study) == ["RUNNING", "RUNNING"]
+    disk.is_full = False
+    assert ledger.claim() is None  # it is not tried all the time
+    disk.now += 60
+    again, third = claims(ledger)
+    assert (again.point, third.number) == (second.point, 3)
+    assert not ledger.is_behind
+    trials = sweeps.trials()
+    assert (trials[0].value, trials[0].intermediate_values) == (7.0, {1: 4.0})
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "RUNNING", "RUNNING"]
+    assert again.retries == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "the study cannot be reached ([Errno 28] No space left on device); running trials go on, and it is tried again "
+        "for up to 600 s",
+        "the study is there again after 60 s",
+    ]
+
+
+@pytest.mark.parametrize("num_lines", range(10))
+def test_a_claim_that_is_broken_off_anywhere_is_made_good(
+    num_lines: int, sweeps: Sweeps, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = sweeps.ledger(2)
+    write = storage._write_whole
+    written = 0
+
+    def fill_up(file: Any, data: bytes) -> None:
+        nonlocal written
+        disk.is_full = written == num_lines
+        written += 1
+        write(file, data)
+
+    monkeypatch.setattr(storage, "_write_whole", fill_up)
+    given = claims(ledger)
+    disk.now += 60
+    given += claims(ledger)
+    for claim in given:
+        complete(ledger, claim)
+    assert claims(ledger) == []
+    assert ledger.counts.finished == len(given) == 2
+    assert {trial.state.name for trial in sweeps.trials()} <= {"COMPLETE", "FAIL"}
+
+
+def test_after_a_while_it_is_given_up_in_one_line(sweeps: Sweeps, disk: Disk) -> None:
+    ledger = sweeps.ledger(3, storage_patience_seconds=100)
+    claim = ledger.claim()
+    assert claim is not None
+    disk.is_full = True
+    ledger.finish(claim.number, Outcome("COMPLETE", [7.0]))
+    for _ in range(3):
+        disk.now += 30
+        ledger.catch_up()
+    disk.now += 30
+    with pytest.raises(SearchError, match="could not be reached for 120 s .*No space left.*storage_patience_seconds"):
+        ledger.catch_up()
+    ledger.refresh()
+    ledger.leave()
+    assert states(ledger.study) == ["RUNNING"]
+
+
+# --- What Optuna raises -----------------------------------------------------------------------------------------------
+
+
+class Broken(RandomSampler, NopPruner):
+    """Fails in the method of this name."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        setattr(self, method, self._fail)
+
+    def _fail(self, *_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("division\nby zero")
+
+
+@pytest.mark.parametrize("method", ["before_trial", "infer_relative_search_space", "sample_independent"])
+def test_a_sampler_that_fails_is_one_line_and_leaves_no_running_trial(method: str, sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(3)
+    ledger.study.sampler = DistinctSampler(lambda seed: Broken(method), 0, CONTINUOUS, ledger.is_seen)
+    with pytest.raises(SearchError, match="^no trial can be begun: ZeroDivisionError: division by zero$"):
+        ledger.claim()
+    assert states(ledger.study) == ["FAIL"]
+    assert ledger.counts.finished == 0
+
+
+def test_a_sampler_or_pruner_that_fails_later_is_one_line_too(sweeps: Sweeps) -> None:
+    ledger = sweeps.ledger(3, pruner=Broken("prune"))
+    ledger.study.sampler = DistinctSampler(lambda seed: Broken("after_trial"), 0, CONTINUOUS, ledger.is_seen)
+    claim = ledger.claim()
+    assert claim is not None
+    with pytest.raises(SearchError, match="^trial 0 cannot report: ZeroDivisionError: division by zero$"):
+        ledger.report(claim, 1.0, 1)
+    with pytest.raises(SearchError, match="^the end of a trial cannot be written down: ZeroDivisionError"):
+        complete(ledger, claim)
+    assert states(ledger.study) == ["COMPLETE"]
 
 
 # --- Reports ----------------------------------------------------------------------------------------------------------

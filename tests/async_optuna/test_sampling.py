@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.samplers import BaseSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 
 from async_optuna.distinct_sampler import DistinctSampler
+from async_optuna.errors import SearchError
 from async_optuna.space import Branch, Parameter, Point, Space, identity
 
 CONTINUOUS = Space((Parameter("x", FloatDistribution(-5, 5)), Parameter("lr", FloatDistribution(1e-4, 1, log=True))))
@@ -134,5 +135,36 @@ def test_what_a_custom_space_adds_is_sampled_too() -> None:
 def test_a_grid_has_nothing_to_say_of_what_a_custom_space_adds() -> None:
     study = optuna.create_study()
     study.sampler = DistinctSampler(None, None, FINITE, lambda point: False)
-    with pytest.raises(ValueError, match="the grid does not hold added; use another sampler with a custom search"):
+    with pytest.raises(SearchError, match="the grid does not hold added; use another sampler with a custom search"):
         study.ask().suggest_float("added", 7, 8)
+
+
+def test_what_has_not_run_is_found_without_asking_again_and_again() -> None:
+    """A sampler that learns costs more with every trial; one that has settled proposes the same point for ever."""
+    asked = 0
+
+    class Stubborn(BaseSampler):
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+            nonlocal asked
+            asked += 1
+            return {}
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            return 5
+
+    space = Space((Parameter("a", IntDistribution(0, 9)), Parameter("b", IntDistribution(0, 9))))
+    seen: set[Any] = set()
+    study = optuna.create_study()
+    study.sampler = DistinctSampler(lambda seed: Stubborn(), 0, space, lambda point: identity(point) in seen)
+    points = []
+    for _ in range(100):
+        trial = study.ask()
+        points.append(space.walk(lambda parameter: trial._suggest(parameter.name, parameter.distribution))[0])  # noqa: B023
+        seen.add(identity(points[-1]))
+    assert len(seen) == 100
+    assert asked < 200
+    assert points[0] == {"a": 5, "b": 5}
+    assert all(5 in point.values() for point in points[:15])  # near the favourite first

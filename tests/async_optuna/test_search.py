@@ -292,6 +292,68 @@ def test_reports_prune(searches: Searches, capsys: pytest.CaptureFixture[str]) -
     assert "trial 0  pruned at step 2  6  (" in capsys.readouterr().out
 
 
+# --- Failures from outside --------------------------------------------------------------------------------------------
+
+
+class Outside:
+    """A task that misses its data for a while, or always at some points."""
+
+    def __init__(self, ends_after: int = 0, bad_trial: int | None = None) -> None:
+        self.num_failed, self.ends_after, self.bad_trial, self.bad_point = 0, ends_after, bad_trial, -1.0
+
+    def __call__(self, job: Job) -> float:
+        if job.number == self.bad_trial:
+            self.bad_point = x_of(job)
+        if self.num_failed < self.ends_after or x_of(job) == self.bad_point:
+            self.num_failed += 1
+            raise FileNotFoundError(2, "No such file or directory", "/data/mnist")
+        return x_of(job)
+
+
+@pytest.fixture
+def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("async_optuna.external_failures._LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr("async_optuna.search._POLL_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("_without_pauses")
+@pytest.mark.parametrize("n_trials", [2, 6])
+def test_an_outage_uses_up_no_trial(n_trials: int, searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:
+    searches.run(n_trials, Outside(ends_after=4))
+    searches.check_nothing_is_open()
+    assert results(searches.folder)["counts"] == {
+        **{"complete": n_trials, "pruned": 0, "failed": 0, "interrupted": 4, "running": 0}
+    }
+    points = [trial.params["x"] for trial in searches.study.trials]
+    assert set(points) == {trial.params["x"] for trial in finished(searches.study)}
+    assert capsys.readouterr().out.count("does not count and will be run again") == 4
+
+
+@pytest.mark.usefixtures("_without_pauses")
+@pytest.mark.parametrize("bad_trial", [1, 4])
+def test_a_point_that_misses_its_own_file_fails_in_the_end(bad_trial: int, searches: Searches) -> None:
+    task = Outside(bad_trial=bad_trial)
+    searches.run(5, task, max_failure_rate=0.5)
+    searches.check_nothing_is_open()
+    assert task.num_failed == 3
+    (failed,) = [trial for trial in finished(searches.study) if trial.state.name == "FAIL"]
+    assert failed.params["x"] == task.bad_point
+    assert failed.user_attrs["reason"].endswith("'/data/mnist' (3 times; no retry left)")
+    assert len(finished(searches.study)) == 5
+
+
+@pytest.mark.usefixtures("_without_pauses")
+def test_an_outage_without_end_ends_the_search_and_the_same_command_goes_on(searches: Searches) -> None:
+    with pytest.raises(SearchError, match="10 trials in a row failed .*'/data/mnist'; none of them counts"):
+        searches.run(12, Outside(ends_after=10))
+    assert finished(searches.study) == []
+    lost = {trial.params["x"] for trial in searches.study.trials}
+    searches.run(12, x_of)
+    searches.check_nothing_is_open()
+    assert len(finished(searches.study)) == 12
+    assert lost < {trial.params["x"] for trial in finished(searches.study)}
+
+
 # --- Signals ----------------------------------------------------------------------------------------------------------
 
 

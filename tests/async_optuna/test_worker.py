@@ -162,9 +162,9 @@ def test_an_attribute_that_cannot_be_kept_is_refused(
 
 
 def test_a_task_cannot_take_the_name_of_any_attribute_of_the_engine() -> None:
-    pattern = re.compile(r'user_attr(?:s\.get)?\([^"]*?"(\w+)"')
+    pattern = re.compile(r'(?:set_trial_user_attr|trial\.set_user_attr|trial\.user_attrs\.get)\([^"]*?"(\w+)"')
     sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "src/async_optuna").glob("*.py")]
-    used = {name for source in sources for name in pattern.findall(source)} - {"spec", "pins"}  # these are the study's
+    used = {name for source in sources for name in pattern.findall(source)}
     assert "owner" in used
     assert used <= set(trial.OWN_ATTRIBUTES)
 

@@ -25,6 +25,7 @@ from async_optuna.hydra_app.app_functions import app_function, run_prepare
 from async_optuna.hydra_app.base_config import base_config
 from async_optuna.hydra_app.first_points import Baseline, first_points, to_compose, to_prepare
 from async_optuna.hydra_app.job import HydraJob, TaskReference
+from async_optuna.hydra_app.known_points import warm_start
 from async_optuna.hydra_app.objectives import metric_names, objectives
 from async_optuna.hydra_app.placement import build_executor, threads_override
 from async_optuna.hydra_app.space_of_overrides import build_space, fixed_overrides
@@ -73,7 +74,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     complete = app_function("complete", settings.complete)
     if complete is not None:
         complete(config)
-    storage = _plain(settings.storage)
+    storage, source = _plain(settings.storage), _plain(settings.warm_start)
     hide_passwords(config)
     metric, directions = objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
@@ -127,6 +128,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         return pins or {}
 
     names = metric_names(metric, directions)
+    warm = warm_start(source, space, baseline, sweep_dir, directions, names) if source else None
     may_differ = [*settings.may_differ, settings.threads_key or ""]
     study = open_study(
         sweep_dir,
@@ -142,6 +144,8 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         accept_changes=settings.accept_changes,
     )
     OmegaConf.save(config, sweep_dir / "multirun.yaml")
+    if warm is not None:
+        warm.add_to(study, sweep_dir)
     ledger = Ledger(
         study,
         space,
@@ -150,12 +154,16 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         settings.max_retries,
         is_shared=storage is not None,
         extend=(lambda trial: extend(config, trial)) if extend else None,
+        dead_after_seconds=settings.dead_after_seconds,
+        storage_patience_seconds=settings.storage_patience_seconds,
     )
     if make_sampler is not None:
         seed = kept_seed(study, seed)
         make_sampler = replace(make_sampler, seed=seed)
     study.sampler = DistinctSampler(make_sampler, seed, space, ledger.is_seen)
     ledger.enqueue(enqueued)
+    if settings.retry_failed:
+        say(f"{ledger.retry_failed()} failed trials run again")
     results = Results(
         ledger,
         storage=JOURNAL if storage is None else str(without_passwords(storage)),

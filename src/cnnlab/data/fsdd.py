@@ -18,7 +18,7 @@ from cnnlab.data.files.download import DownloadFailed
 from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
-from cnnlab.errors import UserError, did_you_mean
+from cnnlab.errors import DataMissing, UserError, did_you_mean
 
 _NAME = re.compile(r"(\d)_([a-z]+)_(\d+)\.wav")
 _TEST_TAKES, _VALIDATION_TAKES = range(5), range(5, 10)
@@ -73,7 +73,7 @@ class FSDD(AudioDataModule, DownloadedDataModule):
     def read(self) -> Splits:
         path = self.locate()
         if path is None:
-            raise UserError(
+            raise DataMissing(
                 f"fsdd is neither under {data_dirs(self.root)[0]} nor can it be downloaded ({self.download_failure}); "
                 f"put fsdd/recordings.zip there, or name its parent with data.root= or {ENVIRONMENT_VARIABLE}"
             ) from self.download_failure

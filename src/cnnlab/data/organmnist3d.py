@@ -13,7 +13,7 @@ from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.files.published_npz import REMEDY, digest, locate, read_arrays
 from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
-from cnnlab.errors import UserError
+from cnnlab.errors import DataMissing, UserError
 
 FILE = "organmnist3d/organmnist3d.npz"
 
@@ -47,7 +47,7 @@ class OrganMNIST3D(DownloadedDataModule):
     def read(self) -> Splits:
         path = self.locate()
         if path is None:
-            raise UserError(
+            raise DataMissing(
                 f"organmnist3d is neither under {data_dirs(self.root)[0]} nor can it be downloaded "
                 f"({self.download_failure}); put MedMNIST's file there as {FILE}, or name its parent's parent with "
                 f"data.root= or {ENVIRONMENT_VARIABLE}"

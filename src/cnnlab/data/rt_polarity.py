@@ -16,7 +16,7 @@ from cnnlab.data.files.download import DownloadFailed
 from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.text_datamodule import TextDataModule, Texts, TextSplits
 from cnnlab.data.vocabulary import words_of
-from cnnlab.errors import UserError
+from cnnlab.errors import DataMissing, UserError
 
 
 class RtPolarity(TextDataModule, DownloadedDataModule):
@@ -56,7 +56,7 @@ class RtPolarity(TextDataModule, DownloadedDataModule):
     def read_texts(self) -> TextSplits:
         folder = self.locate()
         if folder is None:
-            raise UserError(
+            raise DataMissing(
                 f"rt-polarity is neither under {data_dirs(self.root)[0]} nor can it be downloaded "
                 f"({self.download_failure}); put the files {' and '.join(self.known_sha256)} into a folder rt-polarity "
                 f"there, or name its parent with data.root= or {ENVIRONMENT_VARIABLE}"

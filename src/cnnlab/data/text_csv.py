@@ -10,7 +10,7 @@ import torch
 from cnnlab.data.files.text_table import columns
 from cnnlab.data.text_datamodule import TextDataModule, Texts, TextSplits
 from cnnlab.data.vocabulary import words_of
-from cnnlab.errors import UserError, did_you_mean, printable
+from cnnlab.errors import DataMissing, UserError, did_you_mean, printable
 
 _SPLITS = {"train": "train", "training": "train", "val": "val", "validation": "val", "dev": "val", "test": "test"}
 
@@ -50,7 +50,7 @@ class TextCsv(TextDataModule):
 
     def read_texts(self) -> TextSplits:
         if not self.path.is_file():
-            raise UserError(f"there is no file {self.path}; data.path= names a CSV or TSV file")
+            raise DataMissing(f"there is no file {self.path}; data.path= names a CSV or TSV file")
         content = self.path.read_bytes()
         texts, split_of, class_names = self._rows(content)
         parts = {

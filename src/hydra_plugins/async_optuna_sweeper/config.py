@@ -26,6 +26,11 @@ class AsyncOptunaSweeperConf:
     metric: Any = None
     # null: a journal in the sweep folder; else an Optuna URL or a storage's _target_ and arguments.
     storage: Any = None
+    # How long a study that cannot be reached (a database that restarts or is locked, a full disk) is tried again, while
+    # running trials go on, before the search ends.
+    storage_patience_seconds: float = 600.0
+    # How long a search of another machine may give no sign of life until its trials are run again; it gives ten in it.
+    dead_after_seconds: float = 150.0
     study_name: str | None = None
     # Finished trials to reach, over all calls and processes.
     n_trials: int = 20
@@ -34,8 +39,10 @@ class AsyncOptunaSweeperConf:
     workers_per_gpu: int = 1
     gpus_per_trial: int = 1
     max_failure_rate: float = 0.0
-    # How often a trial whose process died is run again.
+    # How often a trial is run again whose process died, or that failed for a reason outside it, such as missing data.
     max_retries: int = 2
+    # true: run the points of failed trials again, from the beginning, before any others.
+    retry_failed: bool = False
     # After so many seconds no further trial is started; those that run go on to their end.
     timeout_seconds: float | None = None
     # A trial that takes longer is ended as failed. null or 0: it may take as long as it likes while it is not silent.
@@ -61,6 +68,9 @@ class AsyncOptunaSweeperConf:
     # Points to run first: a list of {key: value}; keys left out keep the config's value.
     enqueue: list[Any] = field(default_factory=list)
     enqueue_defaults: bool = False
+    # Another search whose finished trials the sampler is to know: its sweep folder, <storage URL>/<study name> or
+    # leaderboard.csv. They count for nothing else, and those outside the space are left out.
+    warm_start: Any = None
     # Modules that the process from which trials are forked imports once.
     preload: list[str] = field(default_factory=list)
 

@@ -13,7 +13,7 @@ from cnnlab.data.files.npz_file import convert_command  # only: workbench
 from cnnlab.data.files.picture_names import counted, files_below, is_hidden
 from cnnlab.data.lazy_samples import LazySamples
 from cnnlab.data.splits import Splits
-from cnnlab.errors import UserError, nearest, printable
+from cnnlab.errors import DataMissing, UserError, nearest, printable
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ def _folders_of_splits(root: Path, kind: FileKind) -> dict[str, Path]:
         )
     # end only
     if not root.is_dir():
-        raise UserError(
+        raise DataMissing(
             f"there is no folder {root}; data.root= names one with a sub-folder of {kind.samples} for each class"
             f"{_similar_folder(root)}"
         )

@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from cnnlab.data.files.memory import require_memory
-from cnnlab.errors import UserError
+from cnnlab.errors import DataMissing, UserError
 
 Array = NDArray[Any]
 
@@ -38,7 +38,7 @@ class NpzFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.is_file():
-            raise UserError(f"there is no file {path}; data.path= names an npz file")
+            raise DataMissing(f"there is no file {path}; data.path= names an npz file")
         try:
             with zipfile.ZipFile(path) as archive:
                 members = [info for info in archive.infolist() if info.filename.endswith(".npy")]

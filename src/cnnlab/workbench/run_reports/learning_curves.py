@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.backend.event_processing.event_file_loader import (  # type: ignore[import-untyped]
+    LegacyEventFileLoader,
+)
 
 from cnnlab.notation import is_share
 from cnnlab.workbench.canvas import BLUE, GREY, VERMILION, figure, png, project_style

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ class Sweep:
     def several(self) -> bool:
         return len(self.metrics) > 1
 
+    @cached_property
+    def retried(self) -> set[int]:
+        """The numbers of trials that do not count because their points were run again."""
+        return {trial.user_attrs["retry_of"] for trial in self.trials if "retry_of" in trial.user_attrs}
+
     def trial_dir(self, trial: FrozenTrial) -> Path:
         return self.folder / str(trial.user_attrs.get("folder", trial.number))
 
@@ -74,7 +80,11 @@ def read(folder: Path, study: optuna.Study | None = None) -> Sweep:
 
 
 def state(trial: FrozenTrial) -> str:
-    """Optuna's name of the trial's state, or INTERRUPTED for a FAIL that does not count because it was requeued."""
+    """Optuna's name of the trial's state, INTERRUPTED for a FAIL that does not count because it was requeued, or
+    WARM_START for another search's trial that this one knows of.
+    """
+    if "warm_start" in trial.user_attrs:
+        return "WARM_START"
     if trial.state is TrialState.FAIL and trial.user_attrs.get("interrupted"):
         return "INTERRUPTED"
     return trial.state.name

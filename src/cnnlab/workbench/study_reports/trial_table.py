@@ -123,7 +123,8 @@ def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:
     best = best_reported(trial, sweep.maximize[0])
     found = {**metrics, **_metrics(trial)}
     row: dict[str, Any] = {name: value for name, value in found.items() if name not in trial.params}
-    row["state"] = state(trial)
+    has_failed = trial.state is TrialState.FAIL
+    row["state"] = "INTERRUPTED" if has_failed and trial.number in sweep.retried else state(trial)
     row |= dict(zip(value_columns(sweep), _values(trial, best), strict=False))
     row["best_epoch"] = metrics.get("best_epoch", best[0] if best else None)
     row["epochs"] = metrics.get("epochs", max(trial.intermediate_values, default=None))
