@@ -19,8 +19,9 @@ from optuna.samplers import RandomSampler
 
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError
-from async_optuna.executors import Executor, InlineExecutor, ProcessExecutor
+from async_optuna.executors import Executor, ProcessExecutor
 from async_optuna.files import FileLock
+from async_optuna.inline_executor import InlineExecutor
 from async_optuna.ledger import Ledger
 from async_optuna.limits import STOP_FILE, Limits
 from async_optuna.results import Results
