@@ -140,8 +140,8 @@ class LostTrials:
                 self._storage.set_trial_param(trial_id, name, value, distribution)
         for name, value in attributes.items():
             self._storage.set_trial_user_attr(trial_id, name, value)
-        for step, value in sorted(reports.items()):
-            self._storage.set_trial_intermediate_value(trial_id, step, value)
+        for step, report in sorted(reports.items()):
+            self._storage.set_trial_intermediate_value(trial_id, step, report)
         self.tell(last.number, outcome)
 
 
