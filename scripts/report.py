@@ -4,14 +4,16 @@
     python scripts/report.py outputs/runs/<run> --top 30
     python scripts/report.py outputs/sweeps/<study>
     python scripts/report.py outputs/sweeps/<study> --top 30 --no-figures
+    python scripts/report.py outputs/sweeps/<study> --trial 7
 
 Of a run (latest: the one in outputs/runs that was started last) it prints accuracy, precision, recall and F1 of each
 class, and which classes were taken for which; writes report.md and confusion_matrix.png to the run's
 evaluation/<split>/.
 
 Of a study it prints the leaderboard and the best trial's commands; writes leaderboard.csv, leaderboard.md,
-best_experiment.yaml, figures/ and, for studies over seeds, seeds.csv and seeds.md into the sweep folder. Changes
-nothing in the study.
+best_experiment.yaml, figures/, report.html (all of it as one page) and, for studies over seeds, seeds.csv and seeds.md
+into the sweep folder. With --trial it prints the commands of any trial and writes its recipe, trial_7_experiment.yaml.
+Changes nothing in the study.
 """
 
 import argparse
@@ -24,10 +26,10 @@ from cnnlab.errors import UserError, did_you_mean
 @console.script()
 def main() -> None:
     arguments = parse_arguments()
-    print(report(arguments.folder, arguments.top, arguments.figures))
+    print(report(arguments.folder, arguments.top, arguments.figures, arguments.trial))
 
 
-def report(folder: Path, top: int, figures: bool) -> str:
+def report(folder: Path, top: int, figures: bool, trial: int | None = None) -> str:
     """Write the files of the report and return what to print.
 
     Raises:
@@ -42,6 +44,8 @@ def report(folder: Path, top: int, figures: bool) -> str:
         raise UserError(f"no folder {folder}{did_you_mean(folder.name, siblings)}")
     # only: workbench
     if (folder / ".hydra/config.yaml").is_file():
+        if trial is not None:
+            raise UserError(f"{folder} is a run; --trial chooses one of a sweep folder")
         from cnnlab.workbench.run_reports import run_report
 
         return run_report.write(folder, top, figures)
@@ -50,7 +54,7 @@ def report(folder: Path, top: int, figures: bool) -> str:
     from cnnlab.workbench.study_reports import sweep_folder, sweep_report
 
     if any((folder / name).is_file() for name in (sweep_folder.RESULTS, "study.journal")):
-        return sweep_report.write(folder, top, figures)
+        return sweep_report.write(folder, top, figures) if trial is None else sweep_report.write_trial(folder, trial)
     # end only
     raise UserError(
         f"{folder} is neither a run folder (it has no .hydra/config.yaml) nor a sweep folder"
@@ -64,7 +68,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--top", type=positive, default=10, metavar="N", help="trials or confused pairs to print (default 10)"
     )
-    parser.add_argument("--no-figures", dest="figures", action="store_false", help="tables only")
+    parser.add_argument("--trial", type=int, metavar="N", help="only this trial of a sweep: its commands and recipe")
+    parser.add_argument("--no-figures", dest="figures", action="store_false", help="tables only, and no page")
     return parser.parse_args()
 
 

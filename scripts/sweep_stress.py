@@ -8,6 +8,9 @@
     python scripts/sweep_stress.py group                SIGTERM to all processes of a job, the trials' too
     python scripts/sweep_stress.py hangup               the terminal is closed
     python scripts/sweep_stress.py hang                 a trial that hangs, also while it holds the interpreter
+    python scripts/sweep_stress.py disk                 the disk is full for some seconds (as root only)
+    python scripts/sweep_stress.py database             PostgreSQL is started anew in the middle of a search
+    python scripts/sweep_stress.py hosts                two hosts on one database, with long trials
     python scripts/sweep_stress.py --smoke              a few short trials of everything: does it work?
 
 All searches are `python scripts/sweep_toy.py -m …`, looked at from outside: their exit status, the study as plain
@@ -36,6 +39,7 @@ from tqdm import tqdm
 from cnnlab.cli import console
 from stress_checks import GONE_WITHIN, Checks, check, in_state, results
 from stress_of_stops import group, hang, hangup
+from stress_of_storage import database, disk, hosts
 from toy_study import TOY, TRAINING, Process, ToyStudy, epochs_begun
 
 # Seconds.
@@ -236,6 +240,9 @@ PARTS = {
     "group": group,
     "hangup": hangup,
     "hang": hang,
+    "disk": disk,
+    "database": database,
+    "hosts": hosts,
 }
 
 

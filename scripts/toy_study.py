@@ -31,12 +31,27 @@ class ToyStudy:
     Args:
         folder: of the study; what its commands print goes into a file of the same name beside it.
         overrides: of the toy, on top of this many trials and slots.
+        storage: the URL of a database; None: the journal in the folder.
+        name: of the study, where the database holds several.
     """
 
-    def __init__(self, folder: Path, n_trials: int, n_jobs: int, overrides: list[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        n_trials: int,
+        n_jobs: int,
+        overrides: list[str],
+        storage: str | None = None,
+        name: str = "toy",
+    ) -> None:
         self.folder = folder.absolute()
         self.n_trials = n_trials
         self._overrides = [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweeper.n_jobs={n_jobs}", *overrides]
+        self._overrides.append(f"hydra.sweeper.study_name={name}")
+        if storage is not None:
+            self._overrides.append(f"hydra.sweeper.storage='{storage}'")
+        self._storage = storage
+        self._name = name
         self._output = self.folder.with_name(f"{folder.name}.txt")
         self._mark = f"TOY_STUDY={uuid.uuid4().hex}"
         self._known: set[Path] = set()
@@ -97,6 +112,8 @@ class ToyStudy:
 
     def trials(self) -> list[FrozenTrial]:
         """All trials, as plain Optuna reads them."""
+        if self._storage is not None:
+            return optuna.load_study(study_name=self._name, storage=self._storage).get_trials(deepcopy=False)
         journal = self.folder / "study.journal"
         if not journal.exists():
             return []

@@ -77,6 +77,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "cnnlab.workbench": ({"cnnlab"}, set()),
     "cnnlab.workbench.canvas": ({"cnnlab.errors", "cnnlab.workbench.notation"}, _HEAVY),
     "cnnlab.workbench.notation": ({"cnnlab.errors", "cnnlab.notation"}, _HEAVY),
+    "cnnlab.workbench.html_page": (set(), _HEAVY),
     # end only
     # only: workbench
     "cnnlab.workbench.prediction.digits": ({"cnnlab.errors"}, _HEAVY),
@@ -92,6 +93,7 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
             "cnnlab.direction",
             "cnnlab.runs",
             "cnnlab.workbench.canvas",
+            "cnnlab.workbench.html_page",
             "cnnlab.workbench.notation",
         },
         {"torch", "lightning", "hydra", "torchvision"},
@@ -99,7 +101,10 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     # end only
     # only: sweep
     "cnnlab.workbench.study_reports": (
-        {"cnnlab.errors", "cnnlab.runs", "cnnlab.workbench.canvas", "cnnlab.workbench.notation"},
+        {
+            *("cnnlab.errors", "cnnlab.runs", "cnnlab.workbench.canvas", "cnnlab.workbench.html_page"),
+            "cnnlab.workbench.notation",
+        },
         {"torch", "lightning", "hydra", "torchvision"},
     ),
     # end only

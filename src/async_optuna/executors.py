@@ -30,6 +30,9 @@ from async_optuna.worker import Job, Task, become, die_with_parent, num_steps, r
 # trial that was stopped has not failed.
 _HEARING_SECONDS = 0.5
 
+# A killed process is gone at once, unless the kernel waits for a disk or a network on its behalf.
+_DEATH_SECONDS = 10.0
+
 # A trial that hangs writes down where before it is killed.
 _TRACE_SECONDS = 0.2
 
@@ -201,7 +204,7 @@ class ProcessExecutor:
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         for running in self._running.values():
-            running.process.join()
+            running.process.join(_DEATH_SECONDS)
 
     def _answer(self, running: _Running) -> None:
         try:
@@ -214,14 +217,15 @@ class ProcessExecutor:
             running.connection.send(answer)
 
     def _collect(self, running: _Running) -> Ended:
-        running.process.join()
+        running.process.join(_DEATH_SECONDS)
         del self._running[running.job.number]
         running.connection.close()
         self._kill_group(running, signal.SIGKILL)  # what the trial may have started itself
         watchdog.forget(running.process.pid or 0)
         code = running.process.exitcode
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"gone with exit status {code}"
-        running.process.close()
+        if code is not None:
+            running.process.close()
         return Ended(running.job.number, running.slot, Outcome.read(running.job.folder), f"its process was {how}")
 
     def _signal(self, signum: int) -> None:

@@ -1,6 +1,7 @@
 """The outcome of a trial, which its process writes into a file before it ends."""
 
 import json
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from optuna.storages import BaseStorage
 from async_optuna.errors import shortened
 from async_optuna.files import write_atomically
 from async_optuna.optuna_internals import CONSTRAINT
+from async_optuna.outage import is_passing
 from async_optuna.trial import METRIC
 
 FILE = "trial.json"
+
+_PATIENCE = 600.0  # seconds
 
 
 @dataclass
@@ -44,7 +48,20 @@ class Outcome:
         self.reason = shortened(self.reason)
 
     def write(self, folder: Path) -> None:
-        write_atomically(folder / FILE, (json.dumps(asdict(self)) + "\n").encode())
+        """Write it into the trial's folder, as soon as a disk that is full for a moment has room for it.
+
+        Raises:
+            OSError: if it cannot be written for another reason, or for too long.
+        """
+        content = (json.dumps(asdict(self)) + "\n").encode()
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return write_atomically(folder / FILE, content)
+            except OSError as error:
+                if not is_passing(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
 
     @classmethod
     def read(cls, folder: Path) -> "Outcome | None":

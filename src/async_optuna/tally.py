@@ -11,6 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 from async_optuna.optuna_internals import ENQUEUED_PARAMS, trials_since
 from async_optuna.space import Point, identity
 
+# The attribute of a trial that was taken along from another search, and says from which.
+WARM_START = "warm_start"
+
 
 @dataclass
 class Counts:
@@ -94,6 +97,8 @@ class Tally:
         return number
 
     def _read(self, trial: FrozenTrial) -> None:
+        if WARM_START in trial.user_attrs:  # another search's: known to the sampler, and to nobody else
+            return
         point = trial.params or trial.system_attrs.get(ENQUEUED_PARAMS, {})
         interrupted = bool(trial.user_attrs.get("interrupted"))
         is_whole = bool(point) or "owner" in trial.user_attrs  # of a space without parameters the only point is {}

@@ -14,15 +14,24 @@ _PROGRAM = """
 import os, signal, sys
 for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(signum, signal.SIG_IGN)
-watched = set()
+groups, processes = set(), []
 for line in sys.stdin:
-    (watched.add if line[0] == "+" else watched.discard)(line[1:])
-for line in watched:
-    kind, number = line.split()
-    try:
-        (os.killpg if kind == "group" else os.kill)(int(number), signal.SIGKILL)
-    except OSError:
-        pass
+    what, number = line.split()
+    if what == "process":
+        try:
+            processes.append(os.pidfd_open(int(number)))
+        except (AttributeError, OSError):
+            pass
+    elif what == "group":
+        groups.add(int(number))
+    else:
+        groups.discard(int(number))
+for kill, targets in ((os.killpg, groups), (getattr(signal, "pidfd_send_signal", None), processes)):
+    for target in targets:
+        try:
+            kill(target, signal.SIGKILL)
+        except OSError:
+            pass
 """
 
 _process: "subprocess.Popen[str] | None" = None
@@ -30,17 +39,17 @@ _process: "subprocess.Popen[str] | None" = None
 
 def watch(group: int) -> None:
     """Kill this process group as soon as the present process is gone."""
-    _tell(f"+group {group}")
+    _tell(f"group {group}")
 
 
 def watch_process(process: int) -> None:
-    """Kill this one process as soon as the present one is gone."""
-    _tell(f"+process {process}")
+    """Kill this one process as soon as the present one is gone, where the system (Linux) tells it from a later one."""
+    _tell(f"process {process}")
 
 
 def forget(group: int) -> None:
     """This process group has ended, so its number may be given to another."""
-    _tell(f"-group {group}")
+    _tell(f"forget {group}")
 
 
 def _tell(line: str) -> None:

@@ -122,7 +122,8 @@ def run(task: Task, job: Job, ask: trial.Report) -> Outcome:
             outcome = Outcome("PRUNED", reason=first_line(error))
         else:
             text = "".join(traceback.format_exception(error))
-            (job.folder / TRACEBACK).write_text(text, encoding="utf-8")
+            with suppress(OSError):  # a full disk, which may be the error itself
+                (job.folder / TRACEBACK).write_text(text, encoding="utf-8")
             outcome = Outcome("FAIL", reason=reason, external=is_external(error, job.folder))
     finally:
         trial.enter(None)

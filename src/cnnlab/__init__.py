@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnlab.speed.lazy_imports import postpone
+
 if TYPE_CHECKING:
     from cnnlab.cli.notebook import Trained
     from cnnlab.saved_run import SavedRun
 
 __all__ = ["load_run", "train"]
+
+postpone()
 
 
 def train(overrides: Sequence[str] = ()) -> "Trained":

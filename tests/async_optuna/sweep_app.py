@@ -1,6 +1,7 @@
 """A Hydra app for the tests of this folder: it writes down what it sees, and fails in every way there is."""
 
 import json
+import multiprocessing
 import os
 import signal
 import time
@@ -86,6 +87,8 @@ class Infeasible(ValueError):
 
 @hydra.main(version_base="1.3", config_path=None, config_name="app")
 def main(config: DictConfig) -> Any:
+    global lock
+    lock = multiprocessing.get_context("spawn").Lock()  # as progress bars and data loaders have; a kill leaves it
     folder = Path(HydraConfig.get().runtime.output_dir)
     job = HydraConfig.get().job
     value = (config.x - 1) ** 2 + config.y + config.get("w", 0)

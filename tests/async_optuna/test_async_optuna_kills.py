@@ -139,6 +139,7 @@ def test_a_stopped_sweep_ends_in_order_and_goes_on_by_its_own_command(
     assert ended.status == status
     assert sweep.alive() == []
     assert "Traceback" not in ended.out + ended.err
+    assert "resource_tracker" not in ended.err
     assert re.search("stopping [12] running trial", ended.out)
     study = load(folder)
     assert "RUNNING" not in states(study)

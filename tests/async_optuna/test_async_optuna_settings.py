@@ -124,3 +124,35 @@ def test_an_edited_config_is_refused_unless_it_is_accepted(apps: Apps) -> None:
     assert call(4).status == 0
     changes = load(apps.folder / "sweep").user_attrs["config_changes"]
     assert [change["from_trial"] for change in changes] == [2]
+
+
+def test_a_search_takes_the_trials_of_another_along(apps: Apps) -> None:
+    """Wider in x, narrower in y, of more choices, and with z fixed now."""
+    first = apps.here(APP, "x=range(0,3)", "y=1,2", "z=a,b", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials=12")
+    assert first.status == 0, first.err
+
+    def second(name: str, source: str, *more: str) -> Finished:
+        names = [f"hydra.sweeper.study_name={name}", f"hydra.sweep.dir=other/{name}"]
+        arguments = ["x=interval(0,9)", "y=2,3", "z=a", "hydra.sweeper.n_trials=2", *names, *more]
+        return apps.here(APP, *arguments, f"hydra.sweeper.warm_start={source}")
+
+    ended = second("one", "sweep")
+    assert ended.status == 0, ended.err
+    assert "warm start: 3 trials of sweep are known to the sampler; 9 others lie outside the space" in ended.out
+    assert trial_folders(apps.folder / "other/one") == [3, 4]
+    assert "2 complete" in ended.out
+    study = load(apps.folder / "other/one")
+    known = [trial for trial in study.trials if trial.user_attrs.get("warm_start") == "sweep"]
+    assert [(trial.params, trial.value) for trial in known] == [({"x": x, "y": 2}, (x - 1) ** 2 + 2) for x in (0, 1, 2)]
+    again = second("one", "sweep")
+    assert "warm start" not in again.out
+    assert len(load(apps.folder / "other/one").trials) == 5
+
+    table = apps.folder / "leaderboard.csv"
+    table.write_text("rank,trial,state,value,x,y,z\n1,0,COMPLETE,1.5,0.5,3,a\n,1,FAIL,,0.5,2,a\n", encoding="utf-8")
+    assert "warm start: 1 trials of leaderboard.csv are known" in second("two", "leaderboard.csv").out
+    wrong = second("three", "swep")
+    assert error_line(wrong) == "hydra.sweeper.warm_start=swep: there is no such file or folder"
+    other = second("three", "sweep", "hydra.sweeper.direction=maximize")
+    assert error_line(other) == "hydra.sweeper.warm_start=sweep is to minimize value, this search to maximize value"
+    assert not (apps.folder / "other/three").exists()

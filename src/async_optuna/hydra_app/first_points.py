@@ -91,7 +91,7 @@ def to_prepare(space: Space, baseline: Baseline) -> Iterator[tuple[str, list[lis
     """Every choice and every end of an interval, each as a label and several points that hold it, likely ones first."""
     yield "defaults", [near(space, baseline, {})]
     for parameter, conditions in with_conditions(space):
-        for value in _ends(parameter.distribution):
+        for value in ends(parameter.distribution):
             text = parameter.text(value)
             forced = {**conditions, parameter.name: text}
             shuffle = random.Random(f"{parameter.name}={text}")
@@ -125,11 +125,11 @@ def _complete(space: Space, baseline: Baseline, given: Mapping[str, Any]) -> tup
 
     def choose(parameter: Parameter) -> Any:
         value = given.get(parameter.name, baseline.value(parameter.name))
-        matching = _matching(parameter, value)
-        if matching is None:
+        found = matching(parameter, value)
+        if found is None:
             outside.append(f"{parameter.name}={value}")
-            return _ends(parameter.distribution)[0]
-        return matching[0]
+            return ends(parameter.distribution)[0]
+        return found[0]
 
     return space.walk(choose)[0], outside
 
@@ -138,8 +138,8 @@ def near(space: Space, baseline: Baseline, forced: Mapping[str, str]) -> list[st
     """The overrides of the point that is nearest to the config's own values and has the forced ones."""
 
     def choose(parameter: Parameter) -> Any:
-        matching = _matching(parameter, baseline.value(parameter.name))
-        return matching[0] if matching else _ends(parameter.distribution)[0]
+        found = matching(parameter, baseline.value(parameter.name))
+        return found[0] if found else ends(parameter.distribution)[0]
 
     return _overrides(space, forced, choose)
 
@@ -147,7 +147,7 @@ def near(space: Space, baseline: Baseline, forced: Mapping[str, str]) -> list[st
 def _overrides(space: Space, forced: Mapping[str, str], choose: Any) -> list[str]:
     def choose_or_force(parameter: Parameter) -> Any:
         if parameter.name in forced:
-            for value in _ends(parameter.distribution):
+            for value in ends(parameter.distribution):
                 if parameter.text(value) == forced[parameter.name]:
                     return value
         return choose(parameter)
@@ -155,7 +155,7 @@ def _overrides(space: Space, forced: Mapping[str, str], choose: Any) -> list[str
     return space.walk(choose_or_force)[1]
 
 
-def _matching(parameter: Parameter, value: Any) -> tuple[Any] | None:
+def matching(parameter: Parameter, value: Any) -> tuple[Any] | None:
     """The distribution's own form of a config value, None if it holds no such value."""
     distribution = parameter.distribution
     if isinstance(distribution, CategoricalDistribution):
@@ -172,7 +172,7 @@ def _matching(parameter: Parameter, value: Any) -> tuple[Any] | None:
     return (float(value) if isinstance(distribution, FloatDistribution) else int(value),)
 
 
-def _ends(distribution: BaseDistribution) -> list[Any]:
+def ends(distribution: BaseDistribution) -> list[Any]:
     """Every choice, or both ends of an interval."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)

@@ -25,6 +25,7 @@ from async_optuna.hydra_app.app_functions import app_function, run_prepare
 from async_optuna.hydra_app.base_config import base_config
 from async_optuna.hydra_app.first_points import Baseline, first_points, to_compose, to_prepare
 from async_optuna.hydra_app.job import HydraJob, TaskReference
+from async_optuna.hydra_app.known_points import warm_start
 from async_optuna.hydra_app.objectives import metric_names, objectives
 from async_optuna.hydra_app.placement import build_executor, threads_override
 from async_optuna.hydra_app.space_of_overrides import build_space, fixed_overrides
@@ -74,7 +75,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     complete = app_function("complete", settings.complete)
     if complete is not None:
         complete(config)
-    storage = _plain(settings.storage)
+    storage, source = _plain(settings.storage), _plain(settings.warm_start)
     hide_passwords(config)
     metric, directions = objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
@@ -133,6 +134,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         return pins or {}
 
     names = metric_names(metric, directions)
+    warm = warm_start(source, space, baseline, sweep_dir, directions, names) if source else None
     may_differ = [*settings.may_differ, settings.threads_key or ""]
     study = open_study(
         sweep_dir,
@@ -148,6 +150,8 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         accept_changes=settings.accept_changes,
     )
     OmegaConf.save(config, sweep_dir / "multirun.yaml")
+    if warm is not None:
+        warm.add_to(study, sweep_dir)
     ledger = Ledger(
         study,
         space,

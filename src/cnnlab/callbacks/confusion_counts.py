@@ -1,7 +1,9 @@
 """Writes the confusion matrix of the test into the run folder."""
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -22,13 +24,16 @@ class ConfusionCounts(Callback):
 
 def write_counts(counts: Tensor, class_names: Sequence[str], folder: Path) -> None:
     """Write the counts, a row per true class and a column per predicted class, and each class's accuracy."""
-    import pandas as pd  # imported here, because it would slow every start and only a test needs it
-
     folder.mkdir(parents=True, exist_ok=True)
-    index = pd.Index(class_names, name="true \\ predicted")
-    pd.DataFrame(counts.numpy(), index=index, columns=list(class_names)).to_csv(folder / "confusion_counts.csv")
+    matrix = [["true \\ predicted", *class_names]]
+    matrix += [[name, *row] for name, row in zip(class_names, counts.tolist(), strict=True)]
+    _write(folder / "confusion_counts.csv", matrix)
     num_images, num_correct = counts.sum(dim=1), counts.diagonal()
-    per_class = pd.DataFrame(
-        {"class": class_names, "images": num_images, "correct": num_correct, "accuracy": num_correct / num_images}
-    )
-    per_class.to_csv(folder / "per_class_accuracy.csv", index=False)
+    accuracy = ["" if value.isnan() else f"{value.numpy()}" for value in num_correct / num_images]
+    per_class = zip(class_names, num_images.tolist(), num_correct.tolist(), accuracy, strict=True)
+    _write(folder / "per_class_accuracy.csv", [("class", "images", "correct", "accuracy"), *per_class])
+
+
+def _write(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

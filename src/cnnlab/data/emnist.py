@@ -2,8 +2,6 @@
 
 from typing import Any, Literal
 
-from torchvision import datasets
-
 from cnnlab.data.idx_datamodule import IdxDataModule
 
 _NUM_IMAGES = {"digits": (240_000, 40_000), "letters": (124_800, 20_800), "balanced": (112_800, 18_800)}
@@ -19,12 +17,14 @@ class EMNIST(IdxDataModule):
     """
 
     preprocessing = "digits"
-    source = datasets.EMNIST
+    source = "EMNIST"
     is_transposed = True
 
     def __init__(
         self, split: Literal["digits", "letters", "balanced"] = "digits", root: str | None = None, **loading: Any
     ) -> None:
+        from torchvision import datasets  # takes long to import
+
         super().__init__(root, **loading)
         self.split = split
         self.dataset_name = f"emnist-{split}"

@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-from torchvision import datasets
-
 from cnnlab.data.idx_datamodule import IdxDataModule
 
 
@@ -11,8 +9,19 @@ class FashionMNIST(IdxDataModule):
     """Ten kinds of clothes: 55,000 training, 5,000 validation and 10,000 test images, 1x28x28."""
 
     dataset_name = "fashion_mnist"
-    source = datasets.FashionMNIST
-    class_names = tuple(source.classes)
+    source = "FashionMNIST"
+    class_names = (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    )
     known_md5: ClassVar[dict[str, str]] = {
         "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
         "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
-
-from torchvision import datasets
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnnlab.data.downloaded import DownloadedDataModule
 from cnnlab.data.files import idx_files
@@ -13,6 +11,9 @@ from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.samples import TensorSamples
 from cnnlab.data.splits import Splits
 from cnnlab.errors import DataMissing, UserError
+
+if TYPE_CHECKING:
+    from torchvision import datasets
 
 NUM_VALIDATION = 5_000
 
@@ -30,7 +31,7 @@ class IdxDataModule(DownloadedDataModule):
 
     Attributes:
         dataset_name: the name of the data set in every result.
-        source: torchvision's class, which downloads the files, with download_options as further arguments.
+        source: the name of torchvision's class, which downloads the files, with download_options as further arguments.
         class_names: in the order of the labels.
         file_prefixes: how the names of the two training files and of the two test files begin.
         known_md5: the checksums of the unpacked files by name, where they are known.
@@ -40,7 +41,7 @@ class IdxDataModule(DownloadedDataModule):
 
     has_known_splits = True
     dataset_name: str
-    source: ClassVar[type[datasets.MNIST]]
+    source: ClassVar[str]
     class_names: tuple[str, ...]
     file_prefixes = ("train", "t10k")
     num_training, num_test = 60_000, 10_000
@@ -54,7 +55,8 @@ class IdxDataModule(DownloadedDataModule):
         self.download_options: dict[str, Any] = {}
 
     def addresses(self) -> Sequence[str]:
-        return [self.source.url] if hasattr(self.source, "url") else self.source.mirrors
+        source = self._torchvision()
+        return [source.url] if hasattr(source, "url") else source.mirrors
 
     def target_folder(self) -> Path:
         return self._folders()[-1]
@@ -64,7 +66,7 @@ class IdxDataModule(DownloadedDataModule):
         if folder is None:
             raise DataMissing(
                 f"{self.dataset_name} is neither under {data_dirs(self.root)[0]} nor can it be downloaded "
-                f"({self.download_failure}); put torchvision's folder {self.source.__name__}/raw there, or name its "
+                f"({self.download_failure}); put torchvision's folder {self.source}/raw there, or name its "
                 f"parent with data.root= or {ENVIRONMENT_VARIABLE}"
             ) from self.download_failure
         checksums = self._check(folder)
@@ -91,8 +93,8 @@ class IdxDataModule(DownloadedDataModule):
 
     def _download(self, folder: Path) -> Path:
         """Let torchvision download and unpack below `folder`; return where the files lie."""
-        self.source(str(folder), train=True, download=True, **self.download_options)
-        raw = folder / self.source.__name__ / "raw"
+        self._torchvision()(str(folder), train=True, download=True, **self.download_options)
+        raw = folder / self.source / "raw"
         try:
             self._check(raw)
         except UserError as error:
@@ -106,8 +108,13 @@ class IdxDataModule(DownloadedDataModule):
             for name, size in self.files().items()
         }
 
+    def _torchvision(self) -> "type[datasets.MNIST]":
+        from torchvision import datasets  # takes long to import, and only a download needs it
+
+        return getattr(datasets, self.source)  # type: ignore[no-any-return]
+
     def _folders(self) -> list[Path]:
-        return [folder / self.source.__name__ / "raw" for folder in data_dirs(self.root)]
+        return [folder / self.source / "raw" for folder in data_dirs(self.root)]
 
     def _read_split(self, folder: Path, prefix: str) -> TensorSamples:
         images, labels = (self._path(folder, name) for name in self.files() if name.startswith(f"{prefix}-"))

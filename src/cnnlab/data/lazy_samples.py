@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.functional import pil_to_tensor
 from tqdm import tqdm
 
 from cnnlab.data.files.memory import require_memory
@@ -183,6 +182,8 @@ def _good_and_bad(samples: Sequence[Batch | UserError | None]) -> tuple[Batch | 
 def _as_tensor(value: Any) -> Tensor:
     """Convert any input to a uint8 or float32 tensor."""
     if isinstance(value, Image.Image):
+        from torchvision.transforms.functional import pil_to_tensor  # takes long to import
+
         value = pil_to_tensor(value)
     tensor = torch.as_tensor(as_stored(np.array(value)) if isinstance(value, np.ndarray) else value)
     return tensor if tensor.dtype == torch.uint8 else tensor.to(torch.float32)

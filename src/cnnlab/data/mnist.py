@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torchvision import datasets
 
 from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
 from cnnlab.data.idx_datamodule import IdxDataModule
@@ -29,7 +28,7 @@ class MNIST(IdxDataModule):
 
     dataset_name = "mnist"
     preprocessing = "digits"
-    source = datasets.MNIST
+    source = "MNIST"
     class_names = tuple("0123456789")
     known_md5: ClassVar[dict[str, str]] = {
         "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",

@@ -70,6 +70,9 @@ class AsyncOptunaSweeperConf:
     # Points to run first: a list of {key: value}; keys left out keep the config's value.
     enqueue: list[Any] = field(default_factory=list)
     enqueue_defaults: bool = False
+    # Another search whose finished trials the sampler is to know: its sweep folder, <storage URL>/<study name> or
+    # leaderboard.csv. They count for nothing else, and those outside the space are left out.
+    warm_start: Any = None
     # Modules that the process from which trials are forked imports once.
     preload: list[str] = field(default_factory=list)
 

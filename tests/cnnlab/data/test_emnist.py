@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from offline import gzipped, idx_set, isolate, serving, write
+from torchvision import datasets
 
 from cnnlab.data import emnist, idx_datamodule
 from cnnlab.data.emnist import EMNIST
@@ -82,7 +83,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
         for split in SPLITS:
             for name, data in gzipped(arrays_of(split)).items():
                 file.writestr(f"gzip/{name}", data)
-    monkeypatch.setattr(EMNIST.source, "md5", hashlib.md5(content.getvalue()).hexdigest())
+    monkeypatch.setattr(datasets.EMNIST, "md5", hashlib.md5(content.getvalue()).hexdigest())
     return {"gzip.zip": content.getvalue()}
 
 
@@ -90,7 +91,7 @@ def test_one_download_serves_all_splits(
     archive: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     with serving(archive) as (address, requests):
-        monkeypatch.setattr(EMNIST.source, "url", f"{address}gzip.zip")
+        monkeypatch.setattr(datasets.EMNIST, "url", f"{address}gzip.zip")
         for split in SPLITS:
             data = EMNIST(split=split, batch_size=8)
             data.prepare_data()
@@ -107,7 +108,7 @@ def test_a_broken_archive_leaves_no_data(
     archive: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     with serving(archive, fault="cut") as (address, _):
-        monkeypatch.setattr(EMNIST.source, "url", f"{address}gzip.zip")
+        monkeypatch.setattr(datasets.EMNIST, "url", f"{address}gzip.zip")
         with pytest.raises(UserError, match="emnist-letters is neither under .* nor can it be downloaded"):
             EMNIST(split="letters", batch_size=8).setup()
     assert [path for path in cache.rglob("*") if path.is_file()] == []

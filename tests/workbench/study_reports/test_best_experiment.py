@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 from sweep_maker import SweepMaker
 
 from cnnlab.errors import UserError
-from cnnlab.workbench.study_reports.best_experiment import best_experiment, experiment_name
+from cnnlab.workbench.study_reports.best_experiment import experiment_name, trial_experiment
 from cnnlab.workbench.study_reports.sweep_folder import read
+from cnnlab.workbench.study_reports.trial_commands import commands
 from conftest import PROJECT
 
 
@@ -51,7 +52,7 @@ def trial(
     params = params or {"optimizer.lr": 0.001}
     maker.trial(params, 0.9876, overrides=overrides if given is None else given or None)
     sweep = read(maker.finish(**{"retrain": "", **extra}))
-    return best_experiment(sweep, sweep.trials[0])
+    return trial_experiment(sweep, sweep.trials[0], experiment_name(sweep))
 
 
 def without_hydra(config: Any) -> Any:
@@ -108,6 +109,19 @@ def test_folds_that_were_searched_over_are_no_choice(conf: Path, tmp_path: Path)
     searched = trial(conf, tmp_path / "searched", overrides, params={"data.fold": 3})
     assert "fold: 3" not in searched
     assert "num_folds: 5" in searched
+
+
+def test_a_seed_that_was_searched_over_is_no_choice(conf: Path, tmp_path: Path) -> None:
+    assert "seed: 4" not in trial(conf, tmp_path / "searched", ["seed=4"], params={"seed": 4})
+
+
+def test_a_full_training_after_folds_uses_the_datas_own_split(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path)
+    maker.trial({"data.fold": 3, "optimizer.lr": 0.1}, 0.5)
+    sweep = read(maker.finish())
+    found = commands(sweep, sweep.trials[0])
+    assert found["reproduce"] == "python train.py data.fold=3 optimizer.lr=0.1"
+    assert found["retrain"] == "python train.py optimizer.lr=0.1 test=true"
 
 
 def test_a_group_outside_the_defaults_is_added(conf: Path, tmp_path: Path) -> None:
@@ -169,7 +183,7 @@ def test_a_deleted_run_folder_is_told(tmp_path: Path) -> None:
     maker.trial({"seed": 1}, 0.5)
     sweep = read(maker.finish())
     with pytest.raises(UserError, match="config.yaml is gone"):
-        best_experiment(sweep, sweep.trials[0])
+        trial_experiment(sweep, sweep.trials[0], experiment_name(sweep))
 
 
 def test_the_name_is_a_word_and_a_file(tmp_path: Path) -> None:

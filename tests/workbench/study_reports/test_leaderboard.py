@@ -73,12 +73,37 @@ def test_a_narrow_terminal_drops_what_tells_trials_apart_last(tmp_path: Path) ->
         )
     sweep = read(maker.finish())
     table, params = trial_table(sweep), param_table(sweep)
-    assert leaderboard.fitted(sweep, table, params, 200) == (leaderboard.leaderboard_rows(sweep, table, params), [])
-    cells, hidden = leaderboard.fitted(sweep, table, params, 65)
-    assert hidden == ["same_and_wide", "same", "wide_and_differs"]
-    assert cells[0][6:] == ["differs"]
-    assert max(map(len, aligned(cells).splitlines())) <= 65
-    assert leaderboard.fitted(sweep, table, params, 1)[0][0] == cells[0][:6]
+    cells, hidden = leaderboard.fitted(sweep, table, params, 200)
+    assert (cells[0][6:], hidden) == (["differs", "wide_and_differs", "same", "same_and_wide"], [])
+    cells, hidden = leaderboard.fitted(sweep, table, params, 60, important=["c.wide_and_differs", "a.differs"])
+    assert hidden == ["same_and_wide", "same", "seconds", "best epoch"]
+    assert cells[0][4:] == ["wide_and_differs", "differs"]
+    assert max(map(len, aligned(cells).splitlines())) <= 60
+    assert leaderboard.fitted(sweep, table, params, 1)[0][0] == cells[0][:4]
+
+
+def test_a_terminal_of_80_columns_shows_what_matters_most(tmp_path: Path) -> None:
+    maker, names = SweepMaker(tmp_path), ["model.pool", "model.norm", "model.padding", "augment", "model.stride"]
+    for number in range(6):
+        params = dict.fromkeys(names, ("max", "avg")[number % 2])
+        maker.trial({**params, "optimizer": ("adam", "sgd")[number % 2], "optimizer.lr": 0.1 / (number + 1)}, 0.5)
+    sweep = read(maker.finish())
+    cells, _ = leaderboard.fitted(sweep, trial_table(sweep), param_table(sweep), 80)
+    assert {"lr", "optimizer"} < set(cells[0])
+    assert max(map(len, aligned(cells).splitlines())) <= 80
+
+
+def test_defaults_that_were_run_again_after_ctrl_c_are_the_defaults(tmp_path: Path) -> None:
+    """Older studies write only `retry` at the second trial."""
+    maker = SweepMaker(tmp_path)
+    maker.trial({"lr": 0.1}, state="FAIL", interrupted=True, source="defaults")
+    maker.trial({"lr": 0.2}, state="FAIL", interrupted=True)
+    maker.trial({"lr": 0.1}, state="FAIL", interrupted=True, source="retry", retry_of=0)
+    maker.trial({"lr": 0.1}, 0.9, source="retry", retry_of=2)
+    maker.trial({"lr": 0.2}, 0.8, source="retry", retry_of=1)
+    sweep = read(maker.finish())
+    cells = leaderboard.leaderboard_rows(sweep, leaderboard.ranked(trial_table(sweep)), param_table(sweep))
+    assert [row[1] for row in cells[1:]] == ["3 (defaults)", "4"]
 
 
 def test_markdown_has_every_finished_trial_and_its_reason(sweep: Sweep) -> None:

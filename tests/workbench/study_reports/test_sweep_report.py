@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import random
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from PIL import Image
 from sweep_maker import SweepMaker
 
+from cnnlab.errors import UserError
 from cnnlab.workbench.canvas import project_style
 from cnnlab.workbench.study_reports import figures
 from cnnlab.workbench.study_reports.figures.view import View
 from cnnlab.workbench.study_reports.sweep_folder import read
-from cnnlab.workbench.study_reports.sweep_report import write
+from cnnlab.workbench.study_reports.sweep_report import write, write_trial
 from cnnlab.workbench.study_reports.trial_table import trial_table
 
 SPACE = {
@@ -78,7 +80,7 @@ def test_everything_is_written_and_nothing_in_the_study_is_changed(tmp_path: Pat
     new = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path not in before}
     names = ["optimization_history", "param_importances", "slices", "parallel_coordinate", "contour"]
     drawn = {f"figures/{name}.png" for name in [*names, "intermediate_values", "timeline"]}
-    assert new == {"leaderboard.csv", "leaderboard.md", *drawn}
+    assert new == {"leaderboard.csv", "leaderboard.md", "report.html", *drawn}
     assert all(is_drawn(folder / name) for name in drawn)
     assert "Not drawn" not in text
     assert dict(matplotlib.rcParams) == settings
@@ -123,15 +125,72 @@ def test_trial_folders_may_be_gone(tmp_path: Path) -> None:
     assert "18 complete" in write(maker.finish(), figures=False)
 
 
-def test_commands_of_another_trial_are_not_given_for_the_best(tmp_path: Path) -> None:
-    """The summary is a moment older than the study while a sweep runs."""
+def test_the_commands_are_those_of_the_best_trial_also_while_the_summary_is_a_moment_older(tmp_path: Path) -> None:
     maker = SweepMaker(tmp_path)
     maker.trial({"a": 1}, 0.8)
     maker.finish()
     maker.trial({"a": 2}, 0.9)
     text = write(tmp_path, figures=False)
     assert "Best: trial 1" in text
-    assert "reproduce" not in text
+    assert "  reproduce  python train.py a=2\n" in text
+
+
+def test_any_trial_has_commands_and_a_recipe(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path)
+    maker.trial({"optimizer.lr": 0.5}, 0.9)
+    maker.trial({"optimizer.lr": 0.25}, state="PRUNED", reports=[0.3, 0.2])
+    hydra_dir = tmp_path / "1/.hydra"
+    hydra_dir.mkdir(parents=True)
+    (hydra_dir / "config.yaml").write_text("optimizer: {lr: 0.25}")
+    (hydra_dir / "hydra.yaml").write_text("hydra: {runtime: {choices: {model: tinyvgg}}}")
+    (tmp_path / "multirun.yaml").write_text("hydra: {sweeper: {retrain: [test=true, trainer.max_epochs=5]}}")
+    text = write_trial(maker.finish(), 1)
+    assert text.splitlines()[0] == "Trial 1, pruned, val/accuracy 30.00% at epoch 1"
+    assert "  reproduce  python train.py optimizer.lr=0.25\n" in text
+    assert "  retrain    python train.py optimizer.lr=0.25 test=true trainer.max_epochs=5\n" in text
+    assert text.endswith("python train.py experiment=tinyvgg_trial_1")
+    assert (
+        (tmp_path / "trial_1_experiment.yaml")
+        .read_text()
+        .endswith("optimizer:\n  lr: 0.25\ntrainer:\n  max_epochs: 5\n")
+    )
+    with pytest.raises(UserError, match="has no trial 7: it has the trials 0 to 1"):
+        write_trial(tmp_path, 7)
+
+
+def test_the_mean_over_seeds_is_crowned_and_not_the_luckiest_seed(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path)
+    for lr, values in ((0.1, (0.99, 0.80, 0.81)), (0.2, (0.92, 0.91, 0.93))):
+        for seed, value in enumerate(values):
+            maker.trial({"lr": lr, "seed": seed}, value)
+    maker.trial({"lr": 0.3, "seed": 0}, state="PRUNED", reports=[0.999])
+    text = write(maker.finish(), figures=False)
+    assert "Best point: mean 92.00% of 3 runs, the first of them: trial 5, val/accuracy 93.00%" in text
+    assert "  reproduce  python train.py lr=0.2 seed=2\n" in text
+    table = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert list(table["trial"]) == [5, 3, 4, 0, 2, 1, 6]
+    assert list(table["rank"]) == [1, 1, 1, 2, 2, 2, 3]
+    assert list(table["mean"].dropna().round(4)) == [0.92] * 3 + [0.8667] * 3
+    ranking = text.split("\n\n")[1].splitlines()
+    assert ranking[1].split()[:5] == ["1", "5", "COMPLETE", "93.00%", "92.00%"]
+
+
+def test_the_page_holds_everything_and_needs_nothing(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path, ["val/accuracy", "num_parameters"], ["maximize", "minimize"], name="a<b")
+    for number, values in enumerate(([0.9, 70_000.0], [0.8, 20_000.0], [0.7, 30_000.0])):
+        maker.trial({"units": number, "lr": 0.1 + number}, values)
+    text = write(maker.finish())
+    page = (tmp_path / "report.html").read_text()
+    assert "report.html" in text
+    assert "<title>a&lt;b</title>" in page
+    assert page.count('src="data:image/png;base64,') == len(list((tmp_path / "figures").iterdir()))
+    assert not re.search(r"""(src|href)=["']?(http|//)|@import|url\(""", page)
+    for number in (0, 1):
+        assert f"<summary>Trial {number}: " in page
+        assert f"python train.py units={number} lr=" in page
+    assert "python train.py units=2" not in page, "neither is it Pareto-optimal"
+    assert "Also Pareto-optimal" in text
+    assert '<td class="number" data-value="70000.0">70,000</td>' in page
 
 
 @pytest.mark.usefixtures("white_figures")

@@ -20,9 +20,10 @@ def test_complete_then_pruned_then_failed_then_running(tmp_path: Path) -> None:
     maker.trial({"a": 6}, state="PRUNED", reports=[0.98])
     maker.trial({"a": 7}, state="WAITING")
     maker.trial({"a": 8}, 0.95)
+    maker.trial({"a": 9}, 0.99, warm_start="another search")
     table = trial_table(read(maker.finish()))
-    assert list(table.index) == [4, 8, 1, 6, 2, 0, 3, 5, 7]  # equal values: the older trial first
-    assert list(table["state"])[-4:] == ["FAIL", "RUNNING", "INTERRUPTED", "WAITING"]
+    assert list(table.index) == [4, 8, 1, 6, 2, 0, 3, 5, 7, 9]  # equal values: the older trial first
+    assert list(table["state"])[-5:] == ["FAIL", "RUNNING", "INTERRUPTED", "WAITING", "WARM_START"]
     assert list(table["rank"].dropna()) == [1, 2, 3, 4, 5]
     assert table.at[2, "value"] == 0.97
     assert table.at[2, "best_epoch"] == 2

@@ -123,8 +123,8 @@ def evaluate(
     pictures = matrix | {name: content for name, content in files.items() if name.endswith(".png")}
     images = {f"evaluation/{split}/{Path(name).stem}": picture for name, picture in pictures.items()}
     add_images(saved.folder, f"evaluation-{split}", images, step=0)
-    others = {folder / Path(name).parts[0] for name in [*files, *drawn]}
-    paths = [folder / "metrics.json", *reported, *sorted(others.difference(reported))]
+    further = {folder / Path(name).parts[0] for name in [*files, *drawn]}
+    paths = [folder / "metrics.json", *reported, *sorted(further.difference(reported))]
     page = run_page.write(saved.folder)
     return Evaluation(metrics, f"{confusion}\n\n{_summary(saved.folder, metrics, paths, page)}", folder)
 

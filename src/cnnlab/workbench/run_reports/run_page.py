@@ -1,8 +1,6 @@
 """One HTML page of a run that needs no other file and no network: its scores, figures, settings and environment."""
 
-import base64
 import csv
-import html
 import io
 import json
 import shlex
@@ -13,6 +11,7 @@ from typing import Any
 
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
+from cnnlab.workbench.html_page import escaped, inlined_figure, style
 from cnnlab.workbench.notation import shown_number
 from cnnlab.workbench.run_reports import learning_curves
 from cnnlab.workbench.run_reports.run_table import read_mapping
@@ -47,8 +46,9 @@ def write(run_dir: Path) -> Path:
     parts |= {"repeat": "Repeat it", "settings": "Settings", "environment": "Environment"}
     template = Template(Path(__file__).with_name("run_page.html").read_text(encoding="utf-8"))
     page = template.substitute(
-        title=_text(run_dir.resolve().name),
-        about=_text(_about(numbers)),
+        style=style(),
+        title=escaped(run_dir.resolve().name),
+        about=escaped(_about(numbers)),
         contents=" ".join(f'<a href="#{name}">{words}</a>' for name, words in parts.items()),
         splits="\n".join(map(_split, evaluated)),
         learning=_learning(curves) if curves else "",
@@ -77,7 +77,7 @@ def _split(folder: Path) -> str:
     lines = [f'<h2 id="{folder.name}">{_SPLITS[folder.name]}</h2>', _cards(metrics)]
     figures = {path.stem: path for path in sorted(folder.glob("*.png"))}
     order = sorted(figures, key=lambda name: list(_CAPTIONS).index(name) if name in _CAPTIONS else len(_CAPTIONS))
-    lines += [_heading(name) + _figure(figures[name].read_bytes(), _caption(name)) for name in order]
+    lines += [_heading(name) + inlined_figure(figures[name].read_bytes(), _caption(name)) for name in order]
     if rows := _rows(folder / "per_class.csv"):
         lines += ["<h3>Each class</h3>", _table(rows[0], rows[1:], "per_class.csv")]
     if len(rows := _rows(folder / "suspicious_labels.csv")) > 1:
@@ -100,26 +100,20 @@ def _cards(metrics: Mapping[str, Any]) -> str:
             text = (
                 f"{value:.2%}" if name in _PERCENTAGES else f"{value:,}" if name == "samples" else shown_number(value)
             )
-            cards.append(f'<div class="card"><b>{text}</b><span>{_text(name.replace("_", " "))}</span></div>')
+            cards.append(f'<div class="card"><b>{text}</b><span>{escaped(name.replace("_", " "))}</span></div>')
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
 def _learning(curves: bytes) -> str:
-    return '<h2 id="learning">Learning curves</h2>' + _figure(curves, "The scores of every epoch.")
+    return '<h2 id="learning">Learning curves</h2>' + inlined_figure(curves, "The scores of every epoch.")
 
 
 def _heading(name: str) -> str:
-    return f"<h3>{_text(name.replace('_', ' ').capitalize())}</h3>"
+    return f"<h3>{escaped(name.replace('_', ' ').capitalize())}</h3>"
 
 
 def _caption(name: str) -> str:
     return _CAPTIONS.get(name, name.replace("_", " "))
-
-
-def _figure(picture: bytes, caption: str) -> str:
-    content = base64.b64encode(picture).decode()
-    image = f'<img src="data:image/png;base64,{content}" alt="{_text(caption)}" loading="lazy">'
-    return f"<figure>{image}<figcaption>{_text(caption)}</figcaption></figure>"
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -138,7 +132,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], file: str = "",
         kinds = [f'{tag} class="number"' if numeric else tag for numeric in is_number]
         return (
             "<tr>"
-            + "".join(f"<{kind}>{_text(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+            + "".join(f"<{kind}>{escaped(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
             + "</tr>"
         )
 
@@ -166,17 +160,18 @@ def _commands(run_dir: Path, environment: Mapping[str, Any], evaluated: Sequence
     run = shlex.quote(f"run={short_path(run_dir)}")
     commands = [str(environment["command"])] if environment.get("command") else []
     commands += [f"python evaluate.py {run} split={folder.name}" for folder in evaluated]
-    return f"<pre>{_text(chr(10).join(commands))}</pre>"
+    return f"<pre>{escaped(chr(10).join(commands))}</pre>"
 
 
 def _settings(run_dir: Path) -> str:
     config, overrides = (run_dir / ".hydra" / name for name in ("config.yaml", "overrides.yaml"))
     parts = []
     if overrides.is_file() and (given := overrides.read_text(encoding="utf-8").strip()) not in ("", "[]"):
-        parts.append(f"<p>What was set for this run; all else are the defaults:</p><pre>{_text(given)}</pre>")
+        parts.append(f"<p>What was set for this run; all else are the defaults:</p><pre>{escaped(given)}</pre>")
     if config.is_file():
         parts.append(
-            f"<details><summary>All settings</summary><pre>{_text(config.read_text(encoding='utf-8'))}</pre></details>"
+            "<details><summary>All settings</summary>"
+            f"<pre>{escaped(config.read_text(encoding='utf-8'))}</pre></details>"
         )
     return "".join(parts)
 
@@ -189,7 +184,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
         elif name != "command":
             rows.append([f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)])
     return rows
-
-
-def _text(text: str) -> str:
-    return html.escape(text, quote=True)

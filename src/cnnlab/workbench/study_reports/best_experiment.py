@@ -1,4 +1,4 @@
-"""Turns the best trial into a recipe: a file for conf/experiment/ that pins what the search chose."""
+"""Turns a trial into a recipe: a file for conf/experiment/ that pins what the search chose."""
 
 import re
 import shlex
@@ -10,13 +10,13 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
 from cnnlab.errors import UserError
+from cnnlab.workbench.study_reports.seed_table import repeat_of
 from cnnlab.workbench.study_reports.sweep_folder import Sweep
-from cnnlab.workbench.study_reports.trial_table import scores
+from cnnlab.workbench.study_reports.trial_commands import commands, override_key, overrides_in
+from cnnlab.workbench.study_reports.trial_table import outcome
 
 # Settings of the search itself, which are no part of its result.
 _OF_THE_SEARCH = ("hydra", "sweep", "test", "resume", "init_from", "trial_metrics", "data.root", "trainer.num_threads")
-# Searched over, it tells repeats apart and was not chosen. A seed does so too, but stays: a recipe repeats its run.
-_FOLD = "data.fold"
 _NOTHING = object()
 _OVERRIDE = re.compile(r"(?P<prefix>~|\+{0,2})(?P<key>[^=]+)(?:=(?P<value>.*))?", re.DOTALL)
 
@@ -40,13 +40,14 @@ class Recipe:
     not_expressible: list[str] = field(default_factory=list)
 
 
-def experiment_name(sweep: Sweep) -> str:
-    """A file name and a word on the command line: <study>_best."""
-    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', sweep.name)}_best"
+def experiment_name(sweep: Sweep, trial: FrozenTrial | None = None) -> str:
+    """A file name and a word on the command line: <study>_best, or <study>_trial_7."""
+    which = "best" if trial is None else f"trial_{trial.number}"
+    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', sweep.name)}_{which}"
 
 
-def best_experiment(sweep: Sweep, trial: FrozenTrial) -> str:
-    """Text of best_experiment.yaml: composes to the trial's config, less the settings of the search.
+def trial_experiment(sweep: Sweep, trial: FrozenTrial, name: str) -> str:
+    """Text of a recipe, to be kept as conf/experiment/<name>.yaml: the trial's config less the settings of the search.
 
     What the sweep's retraining changes, such as a limit of the training images, is a setting of the search too and
     stands in the recipe as the retraining has it.
@@ -55,11 +56,10 @@ def best_experiment(sweep: Sweep, trial: FrozenTrial) -> str:
         UserError: the trial's .hydra folder is gone, and with it the types of its values.
     """
     recipe = _recipe(sweep, trial)
-    name = experiment_name(sweep)
     command = shlex.join(["python", "train.py", f"experiment={name}", *recipe.not_expressible])
     lines = [
         "# @package _global_",
-        f"# Trial {trial.number} of the study {_one_line(sweep.name)}: {scores(sweep, trial)}.",
+        f"# Trial {trial.number} of the study {_one_line(sweep.name)}: {outcome(sweep, trial)}.",
         f"# Copied to conf/experiment/{name}.yaml it runs as: {_one_line(command)}",
         *(f"# Cannot be written here, only on the command line: {_one_line(o)}" for o in recipe.not_expressible),
     ]
@@ -78,10 +78,11 @@ def _recipe(sweep: Sweep, trial: FrozenTrial) -> Recipe:
     hydra_dir = sweep.trial_dir(trial) / ".hydra"
     config, choices = _plain(hydra_dir / "config.yaml"), _choices(hydra_dir / "hydra.yaml")
     recipe = Recipe()
+    repeats = {name.lstrip("+") for name in trial.params if repeat_of(name)}  # searched over, they were not chosen
     given = _overrides(sweep, trial)
     for override in given:
         match = _OVERRIDE.fullmatch(override)
-        if match is None or _is_of_the_search(match["key"]) or (match["key"] == _FOLD and _FOLD in trial.params):
+        if match is None or _is_of_the_search(match["key"]) or match["key"] in repeats:
             continue
         prefix, key = match["prefix"], match["key"]
         several = _choices_of_several(key, match["value"] or "", config)
@@ -93,9 +94,9 @@ def _recipe(sweep: Sweep, trial: FrozenTrial) -> Recipe:
             recipe.values[key] = value
         else:
             recipe.not_expressible.append(override)
-    for override in _command(sweep, trial, "retrain"):
+    for override in overrides_in(commands(sweep, trial).get("retrain", "")):
         key, _, value = override.lstrip("+").partition("=")
-        if override in given or override.startswith("~") or _is_of_the_search(key):
+        if override in given or override.startswith("~") or _is_of_the_search(key) or key in repeats:
             continue
         recipe.retrained.append(key)
         if key in choices:
@@ -111,20 +112,9 @@ def _overrides(sweep: Sweep, trial: FrozenTrial) -> list[str]:
     if not given:
         path = sweep.trial_dir(trial) / ".hydra/overrides.yaml"
         given = [str(override) for override in _plain(path)] if path.is_file() else []
-    keys = {_key(override) for override in given}
-    fixed = _command(sweep, trial, "reproduce")
-    return [*given, *(override for override in fixed if _key(override) not in keys)]
-
-
-def _command(sweep: Sweep, trial: FrozenTrial, kind: str) -> list[str]:
-    """The overrides in one of the commands of optimization_results.yaml, if that is about this trial."""
-    command = str(sweep.results.get(kind) or "") if sweep.results.get("best_trial") == trial.number else ""
-    words = shlex.split(command)[2:]  # after "python train.py"
-    return [word for word in words if ("=" in word or word.startswith("~")) and not word.startswith("-")]
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
+    keys = {override_key(override) for override in given}
+    fixed = overrides_in(commands(sweep, trial).get("reproduce", ""))
+    return [*given, *(override for override in fixed if override_key(override) not in keys)]
 
 
 def _is_of_the_search(key: str) -> bool:

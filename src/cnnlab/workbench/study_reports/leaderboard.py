@@ -1,5 +1,6 @@
 """The ranking of the trials as text, as Markdown and as CSV."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -7,6 +8,8 @@ import pandas as pd
 from cnnlab.workbench.notation import aligned, is_absent, markdown, short_names, shown, shown_metric, shown_seconds
 from cnnlab.workbench.study_reports.sweep_folder import Sweep
 from cnnlab.workbench.study_reports.trial_table import metric_columns, value_columns
+
+_STEERING = ("model", "lr", "optimizer", "batch_size")  # of what is not known to matter, the likeliest
 
 
 def leaderboard_rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, reasons: bool = False) -> list[list[str]]:
@@ -22,7 +25,9 @@ def leaderboard_rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, re
     params = params.loc[:, [not all(map(is_absent, params[name])) for name in params]]
     values = value_columns(sweep)
     metrics = metric_columns(sweep)
-    header = ["rank", "trial", "state", *(sweep.metrics if sweep.several else ["value"]), *metrics]
+    header = ["rank", "trial", "state", *(sweep.metrics if sweep.several else ["value"])]
+    over_repeats = ["mean", "runs"] if "mean" in table and "mean" not in metrics else []
+    header += [*over_repeats, *metrics]
     header += ["best epoch", "seconds"]
     short = short_names(params, taken=[*header, "reason"])
     cells = [[*header, *(short[name] for name in params), *(["reason"] if reasons else [])]]
@@ -33,6 +38,7 @@ def leaderboard_rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, re
                 f"{number} (defaults)" if row["source"] == "defaults" else str(number),
                 row["state"] if pd.isna(row["infeasible"]) else f"{row['state']} (infeasible)",
                 *(shown_metric(metric, row[column]) for metric, column in zip(sweep.metrics, values, strict=True)),
+                *([shown_metric(sweep.metrics[0], row["mean"]), _whole(row["runs"])] if over_repeats else []),
                 *("" if pd.isna(row[metric]) else shown_metric(metric, row[metric]) for metric in metrics),
                 _whole(row["best_epoch"]),
                 shown_seconds(float(row["seconds"])),
@@ -43,22 +49,40 @@ def leaderboard_rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, re
     return cells
 
 
-def fitted(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, width: int) -> tuple[list[list[str]], list[str]]:
-    """The cells with as many parameters as fit into `width` characters, and the short names of the others.
+def fitted(
+    sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, width: int, important: Sequence[str] = ()
+) -> tuple[list[list[str]], list[str]]:
+    """The cells with as many columns as fit into `width` characters, and the names of the others.
 
-    Those go first that are the same in all these trials, then those that are wide.
+    Parameters stand in the order of `important`, then those that steer every training, then the others. Those go first
+    that are the same in all these trials, then the times, then what matters least.
     """
     cells = leaderboard_rows(sweep, table, params)
-    first = len(cells[0]) - sum(not all(map(is_absent, params.loc[table.index, name])) for name in params)
+    names = [name for name in params if not all(map(is_absent, params.loc[table.index, name]))]
+    first = len(cells[0]) - len(names)
+    differs = [len({row[first + i] for row in cells[1:]}) > 1 for i in range(len(names))]
+    ranks = [_importance(name, important) for name in names]
+    order = sorted(range(len(names)), key=lambda i: (not differs[i], ranks[i], i))
+    columns = [*range(first), *(first + i for i in order)]
+    times = [i for i in range(first) if cells[0][i] in ("seconds", "best epoch")]
+    same = [first + i for i in order if not differs[i]]
+    dispensable = [*same[::-1], *times[::-1], *(first + i for i in order[::-1] if differs[i])]
     hidden = []
-    while len(cells[0]) > first and max(map(len, aligned(cells).splitlines())) > width:
-        columns = [[row[i] for row in cells] for i in range(first, len(cells[0]))]
-        differs = [len(set(column[1:])) > 1 for column in columns]
-        widest = [max(map(len, column)) for column in columns]
-        out = first + min(range(len(columns)), key=lambda i: (differs[i], -widest[i], -i))
-        hidden.append(cells[0][out])
-        cells = [row[:out] + row[out + 1 :] for row in cells]
-    return cells, hidden
+    while dispensable and _width([[row[i] for i in columns] for row in cells]) > width:
+        columns.remove(dispensable[0])
+        hidden.append(cells[0][dispensable.pop(0)])
+    return [[row[i] for i in columns] for row in cells], hidden
+
+
+def _importance(name: str, important: Sequence[str]) -> tuple[int, int]:
+    if name in important:
+        return 0, list(important).index(name)
+    last = name.rpartition(".")[2].lstrip("+")
+    return (1, _STEERING.index(last)) if last in _STEERING else (2, 0)
+
+
+def _width(cells: list[list[str]]) -> int:
+    return max(map(len, aligned(cells).splitlines()))
 
 
 def finished(table: pd.DataFrame) -> pd.DataFrame:
@@ -74,6 +98,8 @@ def ranked(table: pd.DataFrame) -> pd.DataFrame:
 def as_markdown(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame) -> str:
     """All finished trials under a heading."""
     note = "\\* Pareto-optimal\n" if sweep.several else "PRUNED trials count with the best value they reported.\n"
+    if "mean" in table:
+        note += "Points are ranked by their means over seeds or folds; their trials share a rank.\n"
     body = markdown(leaderboard_rows(sweep, finished(table), params, reasons=True))
     return f"# {sweep.name}\n\nTo {sweep.aims}.\n\n{body}\n{note}"
 

@@ -1,5 +1,6 @@
 """Studies that repeat points with several seeds or folds: mean and standard deviation of each point."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,22 +24,15 @@ def seed_table(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame) -> pd.Da
     sample, ddof=1) of the value(s), train_seconds (s) and images_per_second. Only COMPLETE trials count; what was run
     twice counts once, with the later trial.
     """
-    complete = table[table["state"] == "COMPLETE"].sort_index()
-    points = _with_other_overrides(sweep, params).loc[complete.index]
-    repeats = {name: column for name in points if (column := repeat_of(name))}
-    if all(points[name].map(shown).nunique() < 2 for name in repeats):
+    found = _points(sweep, table, params)
+    if found is None:
         return None
+    points, repeats, groups = found
+    complete = table.loc[points.index]
     point_names = [name for name in points if name not in repeats]
     measured = [*value_columns(sweep), *(name for name in _SPEEDS if name in complete)]
-    groups: dict[tuple[str, ...], dict[tuple[str, ...], int]] = {}
-    for number, row in points.to_dict("index").items():
-        point, repeat = (tuple(repr(row[name]) for name in names) for names in (point_names, repeats))
-        groups.setdefault(point, {})[repeat] = number
-    if all(len(numbers) < 2 for numbers in groups.values()):
-        return None
     rows = []
-    for numbers in groups.values():
-        chosen = list(numbers.values())
+    for chosen in groups:
         row = {name: points.at[chosen[0], name] for name in point_names}
         row["n"] = len(chosen)
         for name, column in repeats.items():
@@ -54,6 +48,36 @@ def seed_table(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame) -> pd.Da
 def repeat_of(name: str) -> str | None:
     """The column of a parameter that only repeats points, as the seed does; None for a choice."""
     return _REPEATS.get(name.lstrip("+"))
+
+
+def best_points_first(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame) -> pd.DataFrame:
+    """The `trial_table` ranked by the mean of each point over its seeds and folds: one lucky seed is not the best.
+
+    Trials of one point follow each other and share a rank. Two more columns after the value, mean and runs, say over
+    how many. Where nothing was repeated, or there are several objectives, it stays as it is.
+    """
+    found = None if sweep.several else _points(sweep, table, params)
+    if found is None:
+        return table
+    means = pd.Series(math.nan, table.index, dtype=float)
+    runs = pd.Series(0, table.index, dtype="Int64")
+    for numbers in found[2]:
+        means[numbers] = table.loc[numbers, "value"].astype(float).mean()
+        runs[numbers] = len(numbers)
+    ranked = table.copy()
+    ranked.insert(ranked.columns.get_loc("value") + 1, "mean", means)
+    ranked.insert(ranked.columns.get_loc("mean") + 1, "runs", runs.where(runs > 0))
+    costs = means * (-1 if sweep.maximize[0] else 1)
+    points = {number: group[0] for group in found[2] for number in group}
+    places = {number: i for i, number in enumerate(table.index)}
+    order = [n for n in table.index if n in points and pd.isna(table.at[n, "infeasible"])]
+    order.sort(key=lambda n: (costs[n], points[n], places[n]))
+    ranked = ranked.loc[[*order, *(n for n in table.index if n not in set(order))]]
+    leaders = [points.get(n, n) for n in ranked.index[ranked["rank"].notna()]]
+    rank_of = {leader: rank for rank, leader in enumerate(dict.fromkeys(leaders), start=1)}
+    ranks = [rank_of.get(points.get(n, n)) if pd.notna(ranked.at[n, "rank"]) else None for n in ranked.index]
+    ranked["rank"] = pd.array(ranks, dtype="Int64")
+    return ranked
 
 
 def point_columns(seeds: pd.DataFrame) -> list[str]:
@@ -97,6 +121,28 @@ def lines_over(seeds: pd.DataFrame) -> tuple[str | None, list[str]]:
 
 def is_numeric(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and not is_absent(value)
+
+
+def _points(
+    sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, str], list[list[int]]] | None:
+    """What complete trials were given, the columns of it that repeat points, and the trials of each point.
+
+    None unless seeds or folds differ and some point was run twice. What was run twice counts with the later trial.
+    """
+    complete = table[table["state"] == "COMPLETE"].sort_index()
+    points = _with_other_overrides(sweep, params).loc[complete.index]
+    repeats = {name: column for name in points if (column := repeat_of(name))}
+    if all(points[name].map(shown).nunique() < 2 for name in repeats):
+        return None
+    point_names = [name for name in points if name not in repeats]
+    groups: dict[tuple[str, ...], dict[tuple[str, ...], int]] = {}
+    for number, row in points.to_dict("index").items():
+        point, repeat = (tuple(repr(row[name]) for name in names) for names in (point_names, repeats))
+        groups.setdefault(point, {})[repeat] = int(number)
+    if all(len(numbers) < 2 for numbers in groups.values()):
+        return None
+    return points, repeats, [list(numbers.values()) for numbers in groups.values()]
 
 
 def _with_other_overrides(sweep: Sweep, params: pd.DataFrame) -> pd.DataFrame:

@@ -80,7 +80,11 @@ def read(folder: Path, study: optuna.Study | None = None) -> Sweep:
 
 
 def state(trial: FrozenTrial) -> str:
-    """Optuna's name of the trial's state, or INTERRUPTED for a FAIL that does not count because it was requeued."""
+    """Optuna's name of the trial's state, INTERRUPTED for a FAIL that does not count because it was requeued, or
+    WARM_START for another search's trial that this one knows of.
+    """
+    if "warm_start" in trial.user_attrs:
+        return "WARM_START"
     if trial.state is TrialState.FAIL and trial.user_attrs.get("interrupted"):
         return "INTERRUPTED"
     return trial.state.name

@@ -99,6 +99,16 @@ def scores(sweep: Sweep, trial: FrozenTrial) -> str:
     )
 
 
+def outcome(sweep: Sweep, trial: FrozenTrial) -> str:
+    """What came of a trial in any state: its values, or the best that it reported, and its state."""
+    if trial.state is TrialState.COMPLETE:
+        return scores(sweep, trial)
+    name = state(trial)
+    best = best_reported(trial, sweep.maximize[0])
+    value = f", {sweep.metrics[0]} {shown_metric(sweep.metrics[0], best[1])} at epoch {best[0]}" if best else ""
+    return f"{STATE_WORDS.get(name, name.lower())}{value}"
+
+
 def best_reported(trial: FrozenTrial, maximize: bool) -> tuple[int, float] | None:
     """Step and value of the best intermediate report; None without a finite one."""
     reports = [(step, value) for step, value in trial.intermediate_values.items() if math.isfinite(value)]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from offline import CLOSED_PORT, gzipped, idx_bytes, idx_set, isolate, serving
+from torchvision import datasets
 
 from cnnlab.data import downloaded, idx_datamodule
 from cnnlab.data.files import download
@@ -34,8 +35,8 @@ def use_server(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, byte
 
     def use(address: str, files: dict[str, bytes]) -> None:
         resources = [(name, hashlib.md5(content).hexdigest()) for name, content in files.items()]
-        monkeypatch.setattr(MNIST.source, "mirrors", [address])
-        monkeypatch.setattr(MNIST.source, "resources", resources)
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [address])
+        monkeypatch.setattr(datasets.MNIST, "resources", resources)
         monkeypatch.setattr(MNIST, "num_training", 60)
         monkeypatch.setattr(MNIST, "num_test", 20)
         monkeypatch.setattr(MNIST, "known_md5", {})
@@ -103,7 +104,7 @@ def test_reading_downloads_nothing_and_a_download_is_tried_once(
 def test_a_dead_mirror_is_passed_over(use_server: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(gzipped(ARRAYS)) as (address, _):
         use_server(address, gzipped(ARRAYS))
-        monkeypatch.setattr(MNIST.source, "mirrors", [f"{CLOSED_PORT}/", address])
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [f"{CLOSED_PORT}/", address])
         fetched()
 
 

@@ -27,12 +27,15 @@ from cnnlab.workbench.study_reports.trial_table import STATE_WORDS, counts
 _OF_EACH_OBJECTIVE = (optimization_history, param_importances, slices, parallel_coordinate, contour)
 
 
-def draw(sweep: Sweep, table: pd.DataFrame, seed_table: pd.DataFrame | None) -> tuple[dict[str, bytes], dict[str, str]]:
+def draw(
+    sweep: Sweep, table: pd.DataFrame, seed_table: pd.DataFrame | None
+) -> tuple[dict[str, bytes], dict[str, str], list[str]]:
     """Draw all that there is to see.
 
     Returns:
         PNG files by name, and by name why others are not drawn. Figures about one objective are drawn for each, as
-        <figure>_<metric>.png where there are several; those that do not apply at all to the study go unmentioned.
+        <figure>_<metric>.png where there are several; those that do not apply at all to the study go unmentioned. Then
+        the parameters whose importance for the first objective is known, the most important first.
     """
     jobs: dict[str, tuple[Callable[..., Figure], tuple[Any, ...]]] = {}
     views = [View(sweep, table, objective) for objective in range(len(sweep.metrics))]
@@ -54,7 +57,7 @@ def draw(sweep: Sweep, table: pd.DataFrame, seed_table: pd.DataFrame | None) -> 
             not_drawn[name] = str(why)
         except Exception as error:  # no figure is worth the report at the end of a night of training
             not_drawn[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return pngs, not_drawn
+    return pngs, not_drawn, list(views[0].importances)
 
 
 def _title(sweep: Sweep, table: pd.DataFrame) -> str:
