@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from async_optuna.constraints import Constraints
 from async_optuna.errors import SearchError
-from async_optuna.executors import Ended, Executor, InlineExecutor
+from async_optuna.executors import Ended, Executor
 from async_optuna.external_failures import ExternalFailures
+from async_optuna.inline_executor import InlineExecutor
 from async_optuna.ledger import Claim, Ledger
 from async_optuna.limits import Limits, LimitsOfASearch
 from async_optuna.output import say
