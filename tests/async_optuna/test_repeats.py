@@ -16,7 +16,7 @@ from optuna.pruners import BasePruner, MedianPruner
 from async_optuna import trial
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError
-from async_optuna.executors import InlineExecutor
+from async_optuna.inline_executor import InlineExecutor
 from async_optuna.ledger import Ledger
 from async_optuna.limits import Limits
 from async_optuna.named_classes import build_pruner
