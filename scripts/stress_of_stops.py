@@ -1,4 +1,4 @@
-"""The parts of sweep_stress.py about trials and terminals that go away or do not: group, hangup and hang."""
+"""The parts of sweep_stress.py about trials and terminals that go away or do not: group, hangup, hang, reports."""
 
 import os
 import random
@@ -51,6 +51,15 @@ def hangup(folder: Path, size: Size, shuffle: random.Random, checks: Checks) -> 
     _stop_each(folder, size, shuffle, checks, close, 129, in_terminal=True)
 
 
+def reports(folder: Path, size: Size, shuffle: random.Random, checks: Checks) -> None:
+    """kill -9 of the controller while its trials report without pause."""
+
+    def kill(process: Process, study: ToyStudy) -> None:
+        process.kill()
+
+    _stop_each(folder, size, shuffle, checks, kill, -signal.SIGKILL, in_terminal=False)
+
+
 def _stop_each(
     folder: Path,
     size: Size,
@@ -70,6 +79,8 @@ def _stop_each(
             stop(process, study)
             checks.equal("exit status when stopped", process.wait(_PATIENCE), status)
             checks.at_most("last process gone after", study.seconds_until_gone(), GONE_WITHIN)
+            if status == -signal.SIGKILL:
+                continue  # the next call settles what was running
             checks.equal("RUNNING trials left", in_state(study, TrialState.RUNNING), 0)
             written = yaml.safe_load((study.folder / "optimization_results.yaml").read_text(encoding="utf-8"))
             checks.equal('"running" in optimization_results.yaml', written["counts"]["running"], 0)

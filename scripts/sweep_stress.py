@@ -8,6 +8,7 @@
     python scripts/sweep_stress.py group                SIGTERM to all processes of a job, the trials' too
     python scripts/sweep_stress.py hangup               the terminal is closed
     python scripts/sweep_stress.py hang                 a trial that hangs, also while it holds the interpreter
+    python scripts/sweep_stress.py reports              kill -9 of the controller of trials that report without pause
     python scripts/sweep_stress.py disk                 the disk is full for some seconds (as root only)
     python scripts/sweep_stress.py database             PostgreSQL is started anew in the middle of a search
     python scripts/sweep_stress.py hosts                two hosts on one database, with long trials
@@ -38,7 +39,7 @@ from tqdm import tqdm
 
 from cnnlab.cli import console
 from stress_checks import GONE_WITHIN, Checks, check, in_state, results
-from stress_of_stops import group, hang, hangup
+from stress_of_stops import group, hang, hangup, reports
 from stress_of_storage import database, disk, hosts
 from toy_study import TOY, TRAINING, Process, ToyStudy, epochs_begun
 
@@ -240,6 +241,7 @@ PARTS = {
     "group": group,
     "hangup": hangup,
     "hang": hang,
+    "reports": reports,
     "disk": disk,
     "database": database,
     "hosts": hosts,

@@ -76,7 +76,8 @@ class Screen:
             line = self._line()
             line[:] = [] if numbers == [2] else line[: self._column]
         elif action == "J":
-            self._line()
+            line = self._line()
+            line[:] = line[: self._column]
             del self.lines[self._row + 1 :]
         elif action == "G":
             self._column = count - 1

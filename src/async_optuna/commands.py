@@ -4,7 +4,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from async_optuna.passwords import without_passwords
@@ -33,3 +33,13 @@ def quoted(value: str) -> str:
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
     return "'" + escaped.replace("${", "\\${") + "'"
+
+
+def config_flags(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Those that choose the config, which a command for a single trial needs as well."""
+    flags = []
+    for index, argument in enumerate(arguments):
+        flag, equals, _ = argument.partition("=")
+        if flag in ("--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"):
+            flags += [argument] if equals else [*arguments[index : index + 2]]
+    return tuple(flags)

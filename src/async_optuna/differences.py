@@ -37,9 +37,9 @@ class SpecChanges:
         before, now = _by_key(old, may_differ), _by_key(new, may_differ)
         pairs = {key: (_distribution(before[key]), _distribution(now[key])) for key in before if key in now}
         grown = [key for key, (small, large) in pairs.items() if before[key] != now[key] and _is_wider(large, small)]
-        rest = [{key: text for key, text in one.items() if key not in grown} for one in (before, now)]
+        rest, rest_now = ({key: text for key, text in one.items() if key not in grown} for one in (before, now))
         return cls(
-            list(differences(*rest, _in_words)),
+            list(differences(rest, rest_now, _in_words)),
             [f"{key} from {_in_words(before[key])} to {_in_words(now[key])}" for key in grown],
             any(_has_more_choices(large, small) for small, large in pairs.values()),
         )

@@ -1,4 +1,4 @@
-"""Runs trials, each in a process of its own or one after the other in this process.
+"""Runs trials, each in a process of its own.
 
 An executor starts a job in a slot and tells what happens to it; the search's loop knows nothing else of it. Another
 one could hand the jobs to a cluster's launcher.
@@ -7,9 +7,7 @@ one could hand the jobs to a cluster's launcher.
 import multiprocessing
 import os
 import signal
-import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -19,12 +17,12 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from async_optuna import watchdog
-from async_optuna.errors import SearchError, is_told_in_one_line, on_one_line
+from async_optuna.errors import SearchError
 from async_optuna.forkserver import start, start_server
 from async_optuna.outcome import Outcome
-from async_optuna.signals import STOP_SIGNALS
+from async_optuna.remote_call import call_and_send
 from async_optuna.slots import Slot
-from async_optuna.worker import Job, Task, become, die_with_parent, num_steps, run, run_in_process
+from async_optuna.worker import Job, Task, run_in_process
 
 # A signal to all processes of a job may end a trial before this one hears of it: so long bad news is kept back, for a
 # trial that was stopped has not failed.
@@ -111,7 +109,7 @@ class ProcessExecutor:
         bind: Callable[[Job], Task] | None = None,
     ) -> None:
         self.slots = slots
-        self.on_report: OnReport = _go_on
+        self.on_report: OnReport = go_on
         self._task = task
         self._bind = bind
         self._running: dict[int, _Running] = {}
@@ -121,7 +119,7 @@ class ProcessExecutor:
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_call_and_send, args=(there, dict(os.environ), function, arguments))
+        process = self._context.Process(target=call_and_send, args=(there, dict(os.environ), function, arguments))
         try:
             start(process)
             there.close()
@@ -168,7 +166,7 @@ class ProcessExecutor:
             running = waited_for[ready]
             if isinstance(ready, Connection):
                 self._answer(running)
-            elif running.job.number in self._running:
+            elif self._running.get(running.job.number) is running:
                 ended = self._collect(running)
                 if ended.outcome is not None and ended.outcome.state != "FAIL":
                     yield ended
@@ -242,67 +240,5 @@ class ProcessExecutor:
         return False
 
 
-class InlineExecutor:
-    """One trial after the other in this very process: for tasks that no other process can import."""
-
-    def __init__(self, task: Task) -> None:
-        self.slots: Sequence[Slot] = [Slot(0)]
-        self.on_report: OnReport = _go_on
-        self._task = task
-        self._ended: deque[Ended] = deque()
-        self._current: tuple[Job, Slot] | None = None
-
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return function(*arguments)
-
-    def start(self, slot: Slot, job: Job) -> None:
-        self._current = (job, slot)
-        outcome = run(self._task, job, lambda value, step: self.on_report(job.number, value, step, num_steps()))
-        self._current = None
-        self._ended.append(Ended(job.number, slot, outcome))
-
-    @property
-    def is_running(self) -> bool:
-        return self._current is not None
-
-    def wait(self, seconds: float) -> Iterator[Ended]:
-        if not self._ended:
-            time.sleep(seconds)
-        while self._ended:
-            yield self._ended.popleft()
-
-    def end(self, number: int, reason: str) -> Ended | None:
-        return None  # nobody is there to end it while it runs
-
-    def stop(self, grace_seconds: float) -> Iterator[Ended]:
-        while self._ended:
-            yield self._ended.popleft()
-        if self._current is not None:
-            job, slot = self._current
-            self._current = None
-            yield Ended(job.number, slot, None, "it was stopped")
-
-    def kill(self) -> None:
-        """Nothing outlives this process."""
-
-
-def _go_on(number: int, value: float, step: int, num_steps: int | None) -> None:
+def go_on(number: int, value: float, step: int, num_steps: int | None) -> None:
     """Before a search listens, every trial may go on."""
-
-
-def _call_and_send(
-    connection: Connection, environment: dict[str, str], function: Callable[..., Any], arguments: Sequence[Any]
-) -> None:
-    os.setsid()
-    for signum in STOP_SIGNALS:
-        signal.signal(signum, signal.SIG_DFL)
-    become(environment)
-    threading.Thread(target=die_with_parent, daemon=True).start()
-    try:
-        connection.send((function(*arguments), None))
-    except Exception as error:
-        if is_told_in_one_line(error):
-            connection.send((None, str(error)))
-        else:
-            traceback.print_exc()
-            connection.send((None, f"{type(error).__name__}: {on_one_line(error)}"))

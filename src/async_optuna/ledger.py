@@ -138,7 +138,7 @@ class Ledger:
         """
         claim = None
         self.catch_up()
-        if self.outage.is_time_to_try() and not self._unwritten:
+        if not self.outage.is_on and not self._unwritten:
             with self._reached("no trial can be begun"), self._lock:
                 claim = self._claim(slot)
         return claim
@@ -219,7 +219,7 @@ class Ledger:
         claim.reported.add(step)
         claim.reports[step] = value
         reason = None
-        if self.outage.is_time_to_try():
+        if not self.outage.is_on:
             with self._reached(f"trial {claim.number} cannot report"):
                 reason = self._report(claim, value, step)
         return reason
@@ -292,7 +292,10 @@ class Ledger:
         Raises:
             SearchError: if it could not be for too long, or the sampler fails.
         """
-        while self._unwritten and self.outage.is_time_to_try():
+        if self.outage.is_on and self.outage.is_time_to_try():
+            with self._reached("the study cannot be written"):
+                self._owner.beat()  # reading would tell nothing of a full disk
+        while self._unwritten and not self.outage.is_on:
             with self._reached("the end of a trial cannot be written down"):
                 self._unwritten[0]()
                 del self._unwritten[0]
@@ -303,7 +306,7 @@ class Ledger:
 
     def refresh(self) -> None:
         """Read what has happened since the last call, by whomever."""
-        if self.outage.is_time_to_try():
+        if not self.outage.is_on:
             with self._reached("the study cannot be read"):
                 self._tally.read()
 

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from async_optuna.errors import SearchError, did_you_mean, on_one_line
 from async_optuna.files import FileLock
+from async_optuna.optuna_internals import CONSTRAINT
 from async_optuna.output import say
 from async_optuna.passwords import without_passwords
 from async_optuna.results import FILE as RESULTS
@@ -33,12 +34,14 @@ class EarlierTrial:
         texts: further keys, or all of them, with their values as written on the command line.
         values: None: it was pruned.
         config: what all trials of that search had in common, as far as it is known.
+        constraints: what it did to hold the search's constraints, as Optuna keeps that.
     """
 
     params: Mapping[str, Any]
     texts: Mapping[str, str]
     values: Sequence[float] | None
     config: Mapping[str, Any] = field(default_factory=dict)
+    constraints: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class KnownPoint:
     point: Point
     distributions: Mapping[str, BaseDistribution]
     values: Sequence[float] | None
+    constraints: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class WarmStart:
             params=known.point,
             distributions=dict(known.distributions),
             user_attrs={WARM_START: self.source},
+            system_attrs=dict(known.constraints),
         )
 
 
@@ -108,7 +113,13 @@ def earlier_trials(
         raise SearchError(f"{_told(source)} is to {' and '.join(goals)}, this search to {' and '.join(wanted)}")
     config = study.user_attrs.get("config", {}).get("values", {})
     return [
-        EarlierTrial(trial.params, _texts(trial), trial.values if trial.state == TrialState.COMPLETE else None, config)
+        EarlierTrial(
+            trial.params,
+            _texts(trial),
+            trial.values if trial.state == TrialState.COMPLETE else None,
+            config,
+            {key: value for key, value in trial.system_attrs.items() if key.startswith(CONSTRAINT)},
+        )
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     ]
 

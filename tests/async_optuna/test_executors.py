@@ -16,7 +16,8 @@ import trial_tasks
 from app_runs import needs_proc, stop_forkserver, wait_until
 
 from async_optuna.errors import SearchError
-from async_optuna.executors import Ended, Executor, InlineExecutor, ProcessExecutor
+from async_optuna.executors import Ended, Executor, ProcessExecutor
+from async_optuna.inline_executor import InlineExecutor
 from async_optuna.slots import Slot
 from async_optuna.worker import OUTPUT, Job
 

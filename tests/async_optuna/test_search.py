@@ -19,13 +19,15 @@ from optuna.samplers import RandomSampler
 
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError
-from async_optuna.executors import Executor, InlineExecutor, ProcessExecutor
+from async_optuna.executors import Executor, ProcessExecutor
 from async_optuna.files import FileLock
+from async_optuna.inline_executor import InlineExecutor
 from async_optuna.ledger import Ledger
 from async_optuna.limits import STOP_FILE, Limits
 from async_optuna.results import Results
 from async_optuna.search import Search
 from async_optuna.signals import Stopped
+from async_optuna.slot_count import SLOTS_FILE
 from async_optuna.slots import Slot
 from async_optuna.space import Parameter, Space
 from async_optuna.storage import open_storage
@@ -150,6 +152,18 @@ def test_the_stop_file_ends_it_in_order(searches: Searches, capsys: pytest.Captu
     assert states(searches.study) == ["COMPLETE"] * 3
     assert f"stopped by the file {searches.folder / STOP_FILE}; remove it to go on" in capsys.readouterr().out
     searches.check_nothing_is_open()
+
+
+def test_a_number_in_a_file_pauses_it(searches: Searches, capsys: pytest.CaptureFixture[str]) -> None:
+    file = searches.folder / SLOTS_FILE
+    file.write_text("0", encoding="utf-8")
+    timer = threading.Timer(1, file.unlink)
+    timer.start()
+    searches.run(2, x_of)
+    timer.join()
+    assert states(searches.study) == ["COMPLETE"] * 2
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert (first, second) == (f"slots   paused; another number in {file} goes on", "slots   1 at once")
 
 
 def test_running_trials_may_finish_when_the_time_is_up(searches: Searches) -> None:

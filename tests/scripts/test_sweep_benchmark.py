@@ -27,6 +27,13 @@ def test_a_free_slot_takes_the_next_trial_and_a_barrier_waits(bench: ModuleType)
     assert bench.makespan(durations, 1) == bench.barrier_makespan(durations, 1) == 9.0
 
 
+def test_a_long_study_of_each_sampler(bench: ModuleType) -> None:
+    table = pd.DataFrame(bench.claim_costs(20))
+    assert table.groupby("sampler")["trials"].last().eq("20").all()
+    assert len(table) == 10 * table["sampler"].nunique()
+    assert table.drop(columns=["sampler", "trials"]).astype(float).ge(-1).all(axis=None)
+
+
 def test_a_text_replaces_the_older_one_of_its_part(bench: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "RESULTS.md"
     path.write_text("# Before\n<!-- sweep idle: begin -->\nold\n<!-- sweep idle: end -->\nAfter\n", encoding="utf-8")

@@ -22,7 +22,9 @@ def stress(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.slow
 @needs_proc
-@pytest.mark.parametrize("part", ["kills", "interrupts", "worker", "together", "group", "hangup", "hang", "hosts"])
+@pytest.mark.parametrize(
+    "part", ["kills", "interrupts", "worker", "together", "group", "hangup", "hang", "reports", "hosts"]
+)
 def test_a_little_of_each(part: str, environment: dict[str, str]) -> None:
     command = [sys.executable, str(PROJECT / "scripts/sweep_stress.py"), part, "--smoke"]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)

@@ -25,6 +25,12 @@ def test_the_screen_does_what_a_terminal_does() -> None:
     assert 'font-weight="bold" fill="#8ccf7e">gree<' in picture
 
 
+def test_what_lies_below_the_cursor_is_cleared_with_the_rest_of_its_line() -> None:
+    screen = Screen(8)
+    screen.feed("above\r\none two\r\nthree\r\n\x1b[2A\r\x1b[Jnew")
+    assert shown(screen) == ["above", "new"]
+
+
 def test_a_command_is_watched_in_a_terminal_of_the_given_width() -> None:
     screen = Screen(40)
     program = "import os, sys; print(sys.stdout.isatty(), os.get_terminal_size().columns)"

@@ -38,7 +38,7 @@ def distribution(override: Override) -> tuple[BaseDistribution, dict[Any, str]]:
         return _categorical(_listed(sweep, line))
     if isinstance(sweep, ChoiceSweep):
         sweep.shuffle = False  # another order would be another search
-    pairs = []
+    pairs: list[tuple[Any, str]] = []
     for element in override.sweep_iterator():
         value = element.text if isinstance(element, QuotedString) else element
         is_plain = value is None or isinstance(value, str | int | float | bool)

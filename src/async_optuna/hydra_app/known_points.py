@@ -42,7 +42,7 @@ def _known(trial: EarlierTrial, space: Space, baseline: Baseline) -> KnownPoint 
     left = {name: value for name, value in trial.params.items() if name not in point}
     if outside or not all(_is_given(name, value, overrides, baseline) for name, value in left.items()):
         return None
-    return KnownPoint(point, distributions, trial.values)
+    return KnownPoint(point, distributions, trial.values, trial.constraints)
 
 
 def _is_given(name: str, value: Any, overrides: Sequence[str], baseline: Baseline) -> bool:

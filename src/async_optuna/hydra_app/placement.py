@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
-from async_optuna.executors import Executor, InlineExecutor, ProcessExecutor
+from async_optuna.executors import Executor, ProcessExecutor
 from async_optuna.hydra_app.job import HydraJob, TaskReference
 from async_optuna.hydra_app.main_guard import check_main_guard
+from async_optuna.inline_executor import InlineExecutor
 from async_optuna.slots import Slot
 
 

@@ -26,7 +26,7 @@ def timeline(view: View) -> Figure:
     Raises:
         NotDrawn: no trial has started.
     """
-    started = [trial for trial in view.sweep.trials if trial.datetime_start is not None]
+    started = [trial for trial in view.sweep.trials if trial.datetime_start is not None and state(trial) in _COLOURS]
     if not started:
         raise NotDrawn("no trial has started")
     spans = _spans(started)
