@@ -86,6 +86,15 @@ class Constraints:
         known = [limit for limit in self.limits if limit.name in metrics]
         return "; ".join(limit.explain(metrics[limit.name]) for limit in known if limit.excess(metrics[limit.name]) > 0)
 
+    def judge(self, metrics: Metrics, own: Metrics) -> tuple[dict[str, float], str]:
+        """By how much each constraint is missed, and which are, in words.
+
+        Args:
+            own: the constraints that the task itself has set.
+        """
+        missed = [f"{name} is missed by {value:.6g}" for name, value in own.items() if value > 0]
+        return {**own, **self.excesses(metrics)}, "; ".join([*missed, *filter(None, [self.broken(metrics)])])
+
     def missing(self, metrics: Metrics) -> str:
         """Why a trial with these metrics cannot be judged, in words; "" if it can."""
         for limit in self.limits:

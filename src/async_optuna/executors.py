@@ -166,7 +166,7 @@ class ProcessExecutor:
             running = waited_for[ready]
             if isinstance(ready, Connection):
                 self._answer(running)
-            elif running.job.number in self._running:
+            elif self._running.get(running.job.number) is running:
                 ended = self._collect(running)
                 if ended.outcome is not None and ended.outcome.state != "FAIL":
                     yield ended

@@ -105,7 +105,7 @@ class LimitsOfASearch:
         trial = self._ledger.first_failure
         if trial is None:
             return "unknown"
-        folder = self._ledger.sweep_dir / str(trial.number)
+        folder = self._ledger.sweep_dir / str(trial.user_attrs.get("folder", trial.number))
         if with_traceback and (folder / TRACEBACK).is_file():
             say(_middle_left_out((folder / TRACEBACK).read_text(encoding="utf-8")), to_errors=True)
         return f"trial {trial.number}: {trial.user_attrs.get('reason', 'no reason given')} ({folder})"

@@ -6,6 +6,7 @@ from typing import Any
 
 from optuna import Study, Trial
 from optuna.distributions import BaseDistribution
+from optuna.pruners import WilcoxonPruner
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.trial import FrozenTrial
 
@@ -61,3 +62,8 @@ def trials_since(study: Study, numbers: Sequence[int], first: int) -> Iterator[F
         except KeyError:
             return
         yield storage.get_trial(trial_id)
+
+
+def p_threshold_of(pruner: WilcoxonPruner) -> float:
+    """The probability below which a pruner takes a trial for worse than the best one."""
+    return pruner._p_threshold

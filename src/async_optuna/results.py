@@ -13,6 +13,7 @@ from async_optuna.errors import SearchError
 from async_optuna.files import write_atomically
 from async_optuna.ledger import Ledger
 from async_optuna.outage import is_passing
+from async_optuna.repeats import SEEDS, without
 
 FILE = "optimization_results.yaml"
 
@@ -36,6 +37,7 @@ class Results:
         left_out: keys of overrides that belong to one trial's circumstances, not to what it computes.
         retrain: overrides that turn a trial into a full training; they replace those of the same keys.
         flags: of the command, such as --config-name.
+        seed_key: through which each run of a trial is given its seed, where there are several.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Results:
         left_out: Sequence[str] = (),
         retrain: Sequence[str] = (),
         flags: Sequence[str] = (),
+        seed_key: str = "",
     ) -> None:
         self._ledger = ledger
         self._storage = storage
@@ -53,6 +56,7 @@ class Results:
         self._left_out = set(left_out)
         self._retrain = list(retrain)
         self._flags = list(flags)
+        self._seed_key = seed_key
         self._due = 0.0
 
     def keep_up(self, ended: int) -> None:
@@ -104,8 +108,12 @@ class Results:
         return content
 
     def reproduce(self, trial: FrozenTrial) -> str:
-        """The command that repeats a trial exactly."""
-        return this_script([*self._flags, *self._computed(trial)])
+        """The command that repeats a trial exactly; of one with several seeds, all of its runs."""
+        overrides, seeds = self._computed(trial), trial.user_attrs.get(SEEDS)
+        if not seeds:
+            return this_script([*self._flags, *overrides])
+        command = this_script([*self._flags, *without(overrides, self._seed_key)])
+        return f"for seed in {' '.join(map(str, seeds))}; do {command} {self._seed_key}=$seed; done"
 
     def retrain(self, trial: FrozenTrial) -> str:
         """The command that trains a trial's point at full length and tests it."""

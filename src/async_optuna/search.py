@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from async_optuna.constraints import Constraints
 from async_optuna.errors import SearchError
@@ -12,6 +13,7 @@ from async_optuna.ledger import Claim, Ledger
 from async_optuna.limits import Limits, LimitsOfASearch
 from async_optuna.output import say
 from async_optuna.overtime import Overtime
+from async_optuna.repeats import Repeats, RunsOfATrial
 from async_optuna.results import Results
 from async_optuna.signals import Stopped, StopRequest
 from async_optuna.slot_count import FreeSlots
@@ -31,6 +33,7 @@ class Search:
     Args:
         describe: turns a claim into the overrides its job is given in that slot.
         constraints: the search's limits to metrics.
+        repeats: the runs that make a trial.
         step_name: what a trial reports after, such as an epoch.
     """
 
@@ -43,6 +46,7 @@ class Search:
         describe: Callable[[Claim, Slot], Sequence[str]],
         constraints: Constraints | None = None,
         step_name: str = "step",
+        repeats: Repeats | None = None,
     ) -> None:
         self._ledger = ledger
         self._executor = executor
@@ -50,6 +54,8 @@ class Search:
         self._limits = LimitsOfASearch(limits, ledger)
         self._describe = describe
         self._constraints = constraints or Constraints()
+        self._repeats = repeats or Repeats()
+        self._runs: dict[int, RunsOfATrial] = {}
         self._claims: dict[int, Claim] = {}
         self._external = ExternalFailures()
         self._stop = StopRequest()
@@ -64,7 +70,7 @@ class Search:
             ledger.n_trials,
             len(executor.slots),
             ledger.counts.finished,
-            step_name,
+            "repeat" if self._repeats.seeds else step_name,
             limits.timeout_seconds,
         )
         ledger.outage.say = self._status.say
@@ -118,7 +124,7 @@ class Search:
             if is_idle and self._ledger.is_exhausted() and not counts.running:
                 return f"all {counts.finished} points of the space have been run: there is nothing left to try"
             for ended in self._executor.wait(_POLL_SECONDS):
-                self._settle(ended)
+                self._process_ended(ended)
             self._end_hanging()
             self._tell_of_orphans()
             self._status.show(counts, self._ledger.best, why or self._note())
@@ -149,19 +155,68 @@ class Search:
 
     def _start(self, claim: Claim, slot: Slot) -> None:
         self._claims[claim.number] = claim
-        overrides = self._describe(claim, slot)
-        num_values = len(self._ledger.study.directions)
         self._overtime.begins(claim.number)
         self._status.begins(claim)
+        if self._repeats.seeds:
+            runs = self._runs[claim.number] = self._repeats.begin(claim.folder, claim.restart_from)
+            pruned = [self._report_repeat(claim, runs, step) for step in range(1, len(runs.outcomes) + 1)]
+            if not runs.is_open or any(pruned):
+                outcome = runs.combined(self._constraints, next(filter(None, pruned), "") if runs.is_open else "")
+                self._settle(Ended(claim.number, slot, outcome))
+                return
+        self._run(claim, slot)
+
+    def _run(self, claim: Claim, slot: Slot) -> None:
+        """Start a trial's process, or that of its next repeat."""
+        job = Job(claim.number, (), claim.folder, len(self._ledger.study.directions), slot.environment)
+        job = replace(job, limits=self._constraints)
+        runs = self._runs.get(claim.number)
+        if runs is None:
+            job = replace(job, overrides=self._describe(claim, slot))
+        else:
+            run = replace(claim, folder=runs.folder, restart_from=runs.restart_from)
+            run.folder.mkdir(exist_ok=True)
+            overrides = runs.overrides(self._describe(run, slot))
+            job = replace(job, overrides=overrides, folder=run.folder, trial_folder=claim.folder)
         try:
-            job = Job(claim.number, overrides, claim.folder, num_values, slot.environment, self._constraints)
             self._executor.start(slot, job)
         except SearchError:
             self._ledger.lose(self._claims.pop(claim.number).number, "it could not be started", uses_a_retry=False)
             raise
 
+    def _report_repeat(self, claim: Claim, runs: RunsOfATrial, step: int) -> str | None:
+        """Report a repeat's value; return the reason if there are to be no more of them."""
+        values = runs.outcomes[step - 1].values or [0.0]
+        self._overtime.reports(claim.number)
+        self._status.reports(claim.number, values[0], step, len(self._repeats.seeds))
+        reason = self._ledger.report(claim, values[0], step)
+        return reason if step < len(self._repeats.seeds) else None
+
+    def _after_a_run(self, ended: Ended) -> Ended | None:
+        """The end of the whole trial, None if another of its runs has been started."""
+        runs, outcome = self._runs[ended.number], ended.outcome
+        if outcome is None or outcome.external:
+            return ended
+        if outcome.state != "COMPLETE":
+            return replace(ended, outcome=runs.failed(outcome))
+        runs.outcomes.append(outcome)
+        pruned = self._report_repeat(self._claims[ended.number], runs, len(runs.outcomes))
+        if runs.is_open and not pruned:
+            if self._was_cut_short or self._stop.signum is not None:
+                return replace(ended, outcome=None)  # the next call goes on with the repeats that are left
+            self._run(self._claims[ended.number], ended.slot)
+            return None
+        return replace(ended, outcome=runs.combined(self._constraints, pruned or ""))
+
+    def _process_ended(self, ended: Ended) -> None:
+        whole = self._after_a_run(ended) if ended.number in self._runs else ended
+        if whole is not None:
+            self._settle(whole)
+
     def _settle(self, ended: Ended) -> None:
+        """Write down the end of a trial."""
         claim = self._claims.pop(ended.number)
+        self._runs.pop(ended.number, None)
         seconds = self._overtime.ends(ended.number)
         self._free.give_back(ended.slot)
         again = False
@@ -187,7 +242,7 @@ class Search:
         for number, reason in self._overtime.hanging():
             ended = self._executor.end(number, reason)
             if ended is not None:
-                self._settle(ended)
+                self._process_ended(ended)
 
     def _stop_trials(self) -> None:
         """End what still runs, which is nothing unless the search was cut short."""
@@ -195,12 +250,14 @@ class Search:
             self._status.say(f"stopping {len(self._claims)} running trial{'s' * (len(self._claims) > 1)} …")
             self._was_cut_short = True
             for ended in self._executor.stop(_GRACE_SECONDS):
-                self._settle(ended)
+                self._process_ended(ended)
 
     def _runs_a_trial_itself(self) -> bool:
         return isinstance(self._executor, InlineExecutor) and self._executor.is_running
 
     def _report(self, number: int, value: float, step: int, num_steps: int | None = None) -> str | None:
         self._overtime.reports(number)
+        if self._repeats.seeds:  # what counts is a repeat as a whole
+            return None
         self._status.reports(number, value, step, num_steps)
         return self._ledger.report(self._claims[number], value, step)

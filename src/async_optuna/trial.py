@@ -9,7 +9,7 @@ from async_optuna.constraints import Constraints
 # The user attributes that the search itself gives a trial; METRIC comes before the name of each metric.
 OWN_ATTRIBUTES = (
     *("external", "folder", "fresh", "infeasible", "interrupted", "late", "overrides", "owner", "reason"),
-    *("retries", "retry", "retry_of", "seconds", "slot", "source"),
+    *("repeat_sd", "repeat_seeds", "repeat_values", "retries", "retry", "retry_of", "seconds", "slot", "source"),
 )
 METRIC = "metric:"
 

@@ -42,6 +42,7 @@ class Job:
         num_values: how many objectives the task must return.
         environment: what the process is to see as its environment, with its own CUDA_VISIBLE_DEVICES.
         limits: the search's limits to metrics.
+        trial_folder: that of the whole trial, where this is one of its runs.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Job:
     num_values: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Constraints = field(default_factory=Constraints)
+    trial_folder: Path | None = None
 
 
 # Runs a job in this process and returns what the task returned; whatever it raises is the trial's failure.
@@ -63,7 +65,7 @@ def run_in_process(task: Task, job: Job, connection: Connection) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, _stop)
     become(job.environment)
-    own = FileLock(job.folder)
+    own = FileLock(job.trial_folder or job.folder)
     with suppress(OSError):  # a file system that locks no folders (NFS) must not stop a trial
         own.acquire()
     with (job.folder / OUTPUT).open("ab") as output:
@@ -135,9 +137,7 @@ def _add_what_was_set(outcome: Outcome, running: trial.RunningTrial, limits: Con
     if outcome.state == "COMPLETE" and (missing := limits.missing(running.metrics)):
         outcome.state, outcome.values, outcome.reason = "FAIL", None, missing
     outcome.user_attrs, outcome.metrics = running.user_attrs, running.metrics
-    outcome.constraints = running.constraints | limits.excesses(running.metrics)
-    missed = [f"{name} is missed by {value:.6g}" for name, value in running.constraints.items() if value > 0]
-    outcome.infeasible = "; ".join([*missed, *filter(None, [limits.broken(running.metrics)])])
+    outcome.constraints, outcome.infeasible = limits.judge(running.metrics, running.constraints)
 
 
 def _outcome(returned: Any, num_values: int, pruned: str | None) -> Outcome:

@@ -192,6 +192,19 @@ def test_the_best_within_limits(apps: Apps) -> None:
     assert "hydra.sweeper.constraints.size was >=2, is <=2" in error_line(refused)
 
 
+def test_a_point_is_run_with_several_seeds(apps: Apps) -> None:
+    arguments = ["x=choice(1,3)", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials=2", "y=5"]
+    ended = apps.here(APP, *arguments, "hydra.sweeper.repeats=2", "hydra.sweeper.seed_key=y")
+    assert ended.status == 0, ended.err
+    folder = apps.folder / "sweep"
+    assert [trial.value for trial in load(folder, "app").trials] == [5.5, 9.5]
+    configs = [OmegaConf.load(folder / run / ".hydra/config.yaml") for run in ("0/y_5", "0/y_6", "1/y_5", "1/y_6")]
+    assert [(config.x, config.y) for config in configs] == [(1, 5), (1, 6), (3, 5), (3, 6)]
+    assert results(folder)["reproduce"].startswith("for seed in 5 6; do ")
+    refused = apps.here(APP, *arguments)
+    assert "hydra.sweeper.repeats is missing (was 2)" in error_line(refused)
+
+
 def test_a_custom_search_space(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(APP.parent))
     custom = "hydra.sweeper.custom_search_space=sweep_app.suggest_z"

@@ -1,6 +1,7 @@
 """The private names of Optuna that the engine uses are still there and mean what they meant."""
 
 import ast
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,12 @@ def waiting() -> optuna.Study:
     study = optuna.create_study()
     study.enqueue_trial({"x": 2.0})
     return study
+
+
+def wilcoxon() -> optuna.pruners.WilcoxonPruner:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.pruners.WilcoxonPruner(p_threshold=0.2)
 
 
 def constrained(study: optuna.Study) -> optuna.Study:
@@ -34,6 +41,7 @@ def constrained(study: optuna.Study) -> optuna.Study:
         "the system attribute fixed_params": lambda study: (
             study.trials[0].system_attrs[optuna_internals.ENQUEUED_PARAMS] == {"x": 2.0}
         ),
+        "WilcoxonPruner._p_threshold": lambda study: optuna_internals.p_threshold_of(wilcoxon()) == 0.2,
         "the system attribute constraints:": lambda study: constrained(study).trials[0].constraints == {"size": 1.5},
     }.items(),
 )

@@ -35,6 +35,7 @@ from async_optuna.limits import Limits
 from async_optuna.named_classes import build_pruner, sampler_factory
 from async_optuna.output import say
 from async_optuna.passwords import without_passwords
+from async_optuna.repeats import Repeats
 from async_optuna.results import Results
 from async_optuna.search import Search
 from async_optuna.signals import Stopped
@@ -97,6 +98,11 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     check_space(config, space, is_grid=make_sampler is None, is_extended=extend is not None)
     if not space.every_parameter() and make_sampler is None:
         make_sampler, seed = sampler_factory({"_target_": "RandomSampler"})  # a grid of nothing has no points
+    searched = [parameter.name.lstrip("+") for parameter in space.every_parameter()]
+    first_seed = baseline.text(settings.seed_key) if settings.seed_key else None
+    repeats = Repeats.of(settings.repeats, settings.seed_key, first_seed, searched)
+    if note := repeats.check_pruner(pruner):
+        say(note)
     enqueued = first_points(space, baseline, list(settings.enqueue), settings.enqueue_defaults)
 
     executor = build_executor(job, slots, settings)
@@ -124,7 +130,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         directions=directions,
         metric_names=names,
         pruner=pruner,
-        spec=_specification(space, constraints),
+        spec=_specification(space, {**constraints.description(), **repeats.description()}),
         may_differ=may_differ,
         prepare=prepare,
         config=base_config(space, baseline, may_differ),
@@ -158,6 +164,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         left_out=["sweep"],
         retrain=list(settings.retrain),
         flags=job.flags,
+        seed_key=repeats.key,
     )
     search = Search(
         ledger,
@@ -167,6 +174,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         lambda claim, slot: _job_overrides(settings, claim),
         constraints,
         settings.step_name,
+        repeats,
     )
     announce(ledger, executor, settings, names, directions)
     try:
@@ -177,10 +185,10 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     report(settings, ledger, results)
 
 
-def _specification(space: Space, constraints: Constraints) -> dict[str, Any]:
-    """What makes two calls the same search: the space, and what the trials are judged by beside their value."""
+def _specification(space: Space, judged_by: dict[str, str]) -> dict[str, Any]:
+    """What makes two calls the same search: the space, and the settings by which its trials are judged."""
     description = space.description()
-    return {**description, "fixed": {**description["fixed"], **constraints.description()}}
+    return {**description, "fixed": {**description["fixed"], **judged_by}}
 
 
 def _job_overrides(settings: DictConfig, claim: Claim) -> list[str]:

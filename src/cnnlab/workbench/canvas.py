@@ -84,6 +84,10 @@ def figure(height: float, width: float = WIDTH) -> Figure:
 def png(drawn: Figure) -> bytes:
     """The figure at 160 dots per inch, the same bytes for the same numbers; see also_saved_as."""
     buffer = io.BytesIO()
+    drawn.set_dpi(160)
+    if engine := drawn.get_layout_engine():  # savefig would draw everything once more to place it
+        engine.execute(drawn)
+        drawn.set_layout_engine("none")
     drawn.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
     content = buffer.getvalue()
     if (wanted := _WANTED.get()) is not None:

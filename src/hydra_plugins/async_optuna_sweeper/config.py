@@ -56,6 +56,8 @@ class AsyncOptunaSweeperConf:
     budget_hours: float | None = None
     # What a trial reports after, for those who watch the search.
     step_name: str = "step"
+    # Runs of each point, with a seed of its own each. Together they are one trial, whose value is their mean.
+    repeats: int = 1
     # The limits to metrics that the task sets: {metric: the largest value allowed}, or {metric: ">=0.9"}. Only a trial
     # within all of them can be the best.
     constraints: Any = None
@@ -84,6 +86,8 @@ class AsyncOptunaSweeperConf:
     report: str | None = None
     # The key through which the app takes its number of CPU threads.
     threads_key: str | None = None
+    # The key through which the app takes the seed of a run, for repeats.
+    seed_key: str | None = None
     # The key through which a trial that is run again is given its predecessor's folder.
     restart_key: str | None = None
     # Keys of fixed overrides that may differ between calls on one study.
@@ -132,6 +136,7 @@ _PRUNERS: dict[str, tuple[str | None, tuple[str, ...]]] = {
         ("min_resource", "reduction_factor", "min_early_stopping_rate", "bootstrap_count"),
     ),
     "patient": ("PatientPruner", ("wrapped_pruner", "patience", "min_delta")),
+    "wilcoxon": ("WilcoxonPruner", ("p_threshold", "n_startup_steps")),
     "threshold": ("ThresholdPruner", ("lower", "upper", "n_warmup_steps", "interval_steps")),
 }
 

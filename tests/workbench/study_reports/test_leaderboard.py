@@ -60,6 +60,22 @@ def test_metrics_that_trials_have_set_are_columns_and_infeasible_ones_come_last(
     assert rows["num_parameters"].tolist() == [20_000, 10_000, 30_000]
 
 
+def test_trials_of_several_runs_have_means_and_a_spread(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path)
+    of_runs = {"repeat_seeds": [0, 1], "repeat_values": [0.8, 0.9], "repeat_sd": 0.0707, "folder": "0/seed_0"}
+    maker.trial({"x": 1.0}, 0.85, **of_runs)
+    maker.trial({"x": 2.0}, 0.8)
+    for run, loss in (("0/seed_0", 0.2), ("0/seed_1", 0.4)):
+        (tmp_path / run).mkdir(parents=True)
+        (tmp_path / run / "metrics.json").write_text(f'{{"val/loss": {loss}, "model": "MLP"}}', encoding="utf-8")
+    sweep = read(maker.finish())
+    table = trial_table(sweep)
+    cells = leaderboard.leaderboard_rows(sweep, table, param_table(sweep))
+    assert [row[3] for row in cells[1:]] == ["85.00% ± 7.07%", "80.00%"]
+    assert table.at[0, "val/loss"] == pytest.approx(0.3)
+    assert table.at[0, "model"] == "MLP"
+
+
 def test_parameters_that_no_shown_trial_has_are_left_out(sweep: Sweep) -> None:
     cells = leaderboard.leaderboard_rows(sweep, leaderboard.ranked(trial_table(sweep)).head(1), param_table(sweep))
     assert cells[0][6:] == ["model", "lr", "depth"]

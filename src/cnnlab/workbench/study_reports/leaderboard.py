@@ -37,7 +37,10 @@ def leaderboard_rows(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, re
                 _whole(row["rank"]) + ("*" if row.get("pareto") else ""),
                 f"{number} (defaults)" if row["source"] == "defaults" else str(number),
                 row["state"] if pd.isna(row["infeasible"]) else f"{row['state']} (infeasible)",
-                *(shown_metric(metric, row[column]) for metric, column in zip(sweep.metrics, values, strict=True)),
+                *(
+                    shown_metric(metric, row[column]) + _spread(metric, row.get("repeat_sd"))
+                    for metric, column in zip(sweep.metrics, values, strict=True)
+                ),
                 *([shown_metric(sweep.metrics[0], row["mean"]), _whole(row["runs"])] if over_repeats else []),
                 *("" if pd.isna(row[metric]) else shown_metric(metric, row[metric]) for metric in metrics),
                 _whole(row["best_epoch"]),
@@ -121,6 +124,11 @@ def _typed(value: Any) -> Any:
 def _free(name: str, table: pd.DataFrame) -> str:
     """The parameter's name, told from a column of the table that happens to have the same one."""
     return f"params_{name}" if name in table or name == "trial" else name
+
+
+def _spread(metric: str, deviation: float | None) -> str:
+    """The standard deviation over the runs of a trial, where it has several."""
+    return "" if deviation is None or pd.isna(deviation) else f" ± {shown_metric(metric, deviation)}"
 
 
 def _first_text(*values: Any) -> str:

@@ -1,5 +1,6 @@
 """The commands that repeat a trial, and that train its point in full, as a search itself gives them for its best."""
 
+import re
 import shlex
 from itertools import takewhile
 from typing import Any
@@ -27,7 +28,7 @@ def commands(sweep: Sweep, trial: FrozenTrial) -> dict[str, str]:
 
 def overrides_in(command: str) -> list[str]:
     """The overrides of a command, without the script and its flags."""
-    return [word for word in shlex.split(command) if _is_override(word)]
+    return [word for word in shlex.split(_of_one_run(command)) if _is_override(word)]
 
 
 def override_key(override: str) -> str:
@@ -43,6 +44,10 @@ def _built(sweep: Sweep, trial: FrozenTrial) -> dict[str, str]:
     settings = _multirun(sweep)
     start = _start(sweep, settings)
     found = {"reproduce": shlex.join([*start, *given])}
+    seeds, key = trial.user_attrs.get("repeat_seeds"), OmegaConf.select(settings, "hydra.sweeper.seed_key")
+    if seeds and key:
+        command = shlex.join([*start, *(override for override in given if override_key(override) != key)])
+        found["reproduce"] = f"for seed in {' '.join(map(str, seeds))}; do {command} {key}=$seed; done"
     retrain = [str(one) for one in OmegaConf.select(settings, "hydra.sweeper.retrain", default=None) or ()]
     if retrain:
         replaced = {override_key(override) for override in retrain}
@@ -51,9 +56,15 @@ def _built(sweep: Sweep, trial: FrozenTrial) -> dict[str, str]:
     return found
 
 
+def _of_one_run(command: str) -> str:
+    """The command inside the loop over the seeds of a trial that has several runs, without the seed."""
+    loop = re.fullmatch(r"for seed in [^;]*; do (.*) \S+=\$seed; done", command)
+    return loop[1] if loop else command
+
+
 def _start(sweep: Sweep, settings: Any) -> list[str]:
     """Interpreter, script and flags, as in the search's own command for its best trial if there is one."""
-    words = shlex.split(str(sweep.results.get("reproduce") or ""))
+    words = shlex.split(_of_one_run(str(sweep.results.get("reproduce") or "")))
     if words:
         return list(takewhile(lambda word: not _is_override(word), words))
     name = OmegaConf.select(settings, "hydra.job.name", default=None) or "train"

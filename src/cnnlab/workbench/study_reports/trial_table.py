@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -119,7 +121,7 @@ def best_reported(trial: FrozenTrial, maximize: bool) -> tuple[int, float] | Non
 
 def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:
     folder = sweep.trial_dir(trial)
-    metrics = {k: v for k, v in run_metrics(folder).items() if isinstance(v, str | int | float | bool)}
+    metrics = {k: v for k, v in _metrics_of_runs(trial, folder).items() if isinstance(v, str | int | float | bool)}
     best = best_reported(trial, sweep.maximize[0])
     found = {**metrics, **_metrics(trial)}
     row: dict[str, Any] = {name: value for name, value in found.items() if name not in trial.params}
@@ -131,7 +133,23 @@ def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:
     row["seconds"] = trial.user_attrs.get("seconds", _seconds(trial))
     row |= {name: trial.user_attrs.get(name) for name in _ATTRIBUTES} | {"source": source(sweep, trial)}
     row["folder"] = folder.relative_to(sweep.folder).as_posix() if folder.is_relative_to(sweep.folder) else str(folder)
+    if isinstance(trial.user_attrs.get("repeat_sd"), float):
+        row["repeat_sd"] = trial.user_attrs["repeat_sd"]
     return row | {"started": trial.datetime_start, "completed": trial.datetime_complete}
+
+
+def _metrics_of_runs(trial: FrozenTrial, folder: Path) -> dict[str, Any]:
+    """A run's metrics.json; the means over a trial of several runs, and what else is in that of the first."""
+    first = run_metrics(folder)
+    if len(trial.user_attrs.get("repeat_seeds", ())) < 2:
+        return first
+    runs = [run_metrics(path.parent) for path in sorted(folder.parent.glob("*/metrics.json"))]
+    means = {name: fmean(run[name] for run in runs) for name in first if all(_is_number(run.get(name)) for run in runs)}
+    return {**first, **means}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _metrics(trial: FrozenTrial) -> dict[str, float]:

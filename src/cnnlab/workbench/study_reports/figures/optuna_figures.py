@@ -25,7 +25,7 @@ from cnnlab.workbench.study_reports.figures.view import View
 from cnnlab.workbench.study_reports.seed_table import repeat_of
 from cnnlab.workbench.study_reports.sweep_folder import source
 
-_MOST_PANELS, _MOST_AXES = 16, 10
+_MOST_PANELS, _MOST_AXES = 12, 10
 _MOST_LINES = 200  # of more trials the best: all of them would be one grey surface
 _LONGEST_CHOICE = 14  # characters
 _FEWEST_TOGETHER = 5  # complete trials that have both parameters of a contour plot
@@ -42,7 +42,7 @@ def optimization_history(view: View) -> Figure:
     defaults = [trial for trial in view.trials("COMPLETE") if source(view.sweep, trial) == "defaults"]
     if defaults:
         numbers = np.array([float(trial.number) for trial in defaults])
-        style = {"marker": "D", "facecolor": "none", "edgecolor": BLACK, "linewidth": 1.2, "zorder": 4}
+        style: dict[str, Any] = {"marker": "D", "facecolor": "none", "edgecolor": BLACK, "linewidth": 1.2, "zorder": 4}
         view.value_scale.scatter(axes, numbers, view.values_of(defaults), s=52, label="defaults", **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial")
@@ -77,8 +77,8 @@ def slices(view: View) -> Figure:
 def parallel_coordinate(view: View) -> Figure:
     """One vertical axis for the value and each of the parameters, and a line through them for each complete trial."""
     names = _varied(view, at_least=2)[:_MOST_AXES]
-    study = view.study_of_best(_MOST_LINES)
-    drawn = _plot(visualization.matplotlib.plot_parallel_coordinate, study, names, target_name=view.metric)
+    of_best = view.study_of_best(_MOST_LINES)
+    drawn = _plot(visualization.matplotlib.plot_parallel_coordinate, of_best, names, target_name=view.metric)
     drawn.set_size_inches(1.5 + 1.15 * len(names), 4.0)
     main, bar, *others = drawn.axes
     main.collections[0].set(alpha=0.8, **view.value_scale.colours)

@@ -1,9 +1,12 @@
 """A figure of two objectives against each other, with the line of what was attained."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
 
 from cnnlab.workbench.canvas import BLACK, GREY, VERMILION, NotDrawn, figure, legend_above, staircase
 from cnnlab.workbench.notation import metric_words
@@ -28,16 +31,16 @@ def pareto_front(view: View) -> Figure:
     is_best = np.array([bool(view.table.at[trial.number, "pareto"]) for trial in complete])
     drawn = figure(4.0, 5.6)
     axes = drawn.add_subplot()
-    axes.scatter(*values[~is_best].T, s=24, color=GREY, linewidth=0, label="complete")
+    axes.scatter(values[~is_best, 0], values[~is_best, 1], s=24, color=GREY, linewidth=0, label="complete")
     best = values[is_best]
     if len(sweep.metrics) == 2:  # the front of more objectives is no line
         corners = staircase(best[:, 0], best[:, 1], sweep.maximize[0])
         axes.plot(*zip(*corners, strict=True), color=VERMILION, linewidth=1.0, alpha=0.7)
-    axes.scatter(*best.T, s=28, color=VERMILION, linewidth=0, label="Pareto-optimal", zorder=3)
+    axes.scatter(best[:, 0], best[:, 1], s=28, color=VERMILION, linewidth=0, label="Pareto-optimal", zorder=3)
     defaults = [i for i, trial in enumerate(complete) if source(sweep, trial) == "defaults"]
     if defaults:
-        style = {"marker": "D", "facecolor": "none", "edgecolor": BLACK, "linewidth": 1.2, "zorder": 4}
-        axes.scatter(*values[defaults].T, s=52, label="defaults", **style)
+        style: dict[str, Any] = {"marker": "D", "facecolor": "none", "edgecolor": BLACK, "linewidth": 1.2, "zorder": 4}
+        axes.scatter(values[defaults, 0], values[defaults, 1], s=52, label="defaults", **style)
     numbers = [trial.number for trial, best_one in zip(complete, is_best, strict=True) if best_one]
     for number, place in list(zip(numbers, best, strict=True))[:_MOST_NUMBERED]:
         axes.annotate(str(number), tuple(place), (4, 4), textcoords="offset points", fontsize=7)
@@ -47,7 +50,7 @@ def pareto_front(view: View) -> Figure:
     return drawn
 
 
-def _dress(axes: Axes, name: str, metric: str, maximize: bool, values: np.ndarray) -> None:
+def _dress(axes: Axes, name: str, metric: str, maximize: bool, values: NDArray[np.float64]) -> None:
     scale = ValueScale.fitted(metric, maximize, values, cut=False)
     scale.dress(axes, "y" if name == "y" else "x")
     axis = axes.yaxis if name == "y" else axes.xaxis

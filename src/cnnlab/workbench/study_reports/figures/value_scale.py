@@ -46,9 +46,8 @@ class ValueScale:
     def dress(self, axes: Axes, name: Literal["x", "y"]) -> None:
         """Give an x- or y-axis the limits, ticks and label."""
         axis = axes.xaxis if name == "x" else axes.yaxis
-        side = "▼ below" if self.maximize else "▲ above"
-        text = metric_words(self.label)
-        axis.set_label_text(f"{text} ({side}: {self.num_cut})" if self.num_cut else text)
+        text, (sign, side) = metric_words(self.label), ("▼", "below") if self.maximize else ("▲", "above")
+        axis.set_label_text(f"{text} ({sign} {self.num_cut} {side})" if self.num_cut else text)
         if self.is_log:
             axes.set(**{f"{name}scale": "log"})
             mark_logarithms(axis, (self.low, self.high))

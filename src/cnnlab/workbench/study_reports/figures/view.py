@@ -1,6 +1,6 @@
 """The trials that a figure draws, with their values of one objective."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -75,29 +75,30 @@ class View:
 
     @cached_property
     def study(self) -> optuna.Study:
-        """A copy with this objective alone for Optuna's figures; trials without a finite value count as failed."""
-        return self._study_of(self.trials("COMPLETE"))
+        """This objective alone for Optuna's figures; trials without a finite value count as failed."""
+        complete = {trial.number: trial for trial in self.trials("COMPLETE")}
+        num_complete = sum(trial.state is TrialState.COMPLETE for trial in self.sweep.trials)
+        if not self.sweep.several and len(complete) == num_complete:
+            return self.sweep.study
+        failed = create_trial(state=TrialState.FAIL)  # keeps the numbers of the others
+        numbers = (trial.number for trial in self.sweep.trials)
+        return self._copy(self._alone(complete[number]) if number in complete else failed for number in numbers)
 
     def study_of_best(self, number: int) -> optuna.Study:
-        """The same with so many complete trials at most, the best of them."""
+        """So many complete trials, the best of them, with numbers of their own."""
         complete = self.trials("COMPLETE")
-        if len(complete) <= number:
-            return self.study
         complete.sort(key=lambda trial: self.values.at[trial.number] * (-1 if self.maximize else 1))
-        return self._study_of(complete[:number])
+        return self._copy(self._alone(trial) for trial in complete[:number])
 
-    def _study_of(self, complete: Sequence[FrozenTrial]) -> optuna.Study:
+    def _copy(self, trials: Iterable[FrozenTrial]) -> optuna.Study:
         with optuna_is_quiet():
             study = optuna.create_study(direction="maximize" if self.maximize else "minimize")
-        values = {trial.number: float(self.values.at[trial.number]) for trial in complete}
-        failed = create_trial(state=TrialState.FAIL)  # keeps the numbers of the others
-        study.add_trials(
-            create_trial(value=values[trial.number], params=trial.params, distributions=trial.distributions)
-            if trial.number in values
-            else failed
-            for trial in self.sweep.trials
-        )
+        study.add_trials(trials)
         return study
+
+    def _alone(self, trial: FrozenTrial) -> FrozenTrial:
+        value = float(self.values.at[trial.number])
+        return create_trial(value=value, params=trial.params, distributions=trial.distributions)
 
     @cached_property
     def _varied(self) -> list[str]:
