@@ -82,6 +82,8 @@ def main() -> None:
             PARTS[part](out / part, size, random.Random(f"{arguments.seed} {part}"), checks)
             tables.append(checks.table(part))
     table = pd.concat(tables)
+    if table.empty:  # its only part was left out
+        return
     print(table.to_string(index=False))
     if arguments.out is not None:
         table.to_csv(arguments.out / "checks.csv", index=False)
