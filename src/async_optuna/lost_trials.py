@@ -136,8 +136,8 @@ class LostTrials:
         trial_id = id_of_trial(last)
         if self._storage.set_trial_state_values(trial_id, TrialState.RUNNING):
             for name, distribution in trial.distributions.items():
-                value = distribution.to_internal_repr(trial.params[name])
-                self._storage.set_trial_param(trial_id, name, value, distribution)
+                chosen = distribution.to_internal_repr(trial.params[name])
+                self._storage.set_trial_param(trial_id, name, chosen, distribution)
         for name, value in attributes.items():
             self._storage.set_trial_user_attr(trial_id, name, value)
         for step, report in sorted(reports.items()):
