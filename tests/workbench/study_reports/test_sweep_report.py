@@ -330,6 +330,14 @@ def test_a_figure_that_fails_costs_one_line(tmp_path: Path, monkeypatch: pytest.
     assert (tmp_path / "figures/slices.png").exists()
 
 
+def test_a_metric_without_a_name_and_choices_that_terminals_obey(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path, metrics=["value 0"])
+    maker.trial({"a": "\x1b[31mred"}, 0.25, distributions={"a": CategoricalDistribution(("\x1b[31mred", "b"))})
+    text = write(maker.finish(), figures=True)
+    assert "searched   a=\\x1b[31mred" in text
+    assert "<b>0.2500</b><span>best value 0</span>" in (tmp_path / "report.html").read_text()
+
+
 def test_names_that_fonts_and_markup_stumble_over(tmp_path: Path) -> None:
     choices = ("模型", "$x_$", "<b>|", "", *(f"a rather long choice number {i}" for i in range(20)))
     maker = SweepMaker(tmp_path, name="研究/1")
