@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from async_optuna.commands import short_path
 from async_optuna.constraints import Constraints
 from async_optuna.errors import SearchError
 from async_optuna.executors import Ended, Executor
@@ -148,7 +149,7 @@ class Search:
         for number, since in self._ledger.orphans.items():
             if number not in self._orphans_told and now - since > _GONE_SECONDS:
                 self._orphans_told.add(number)
-                folder = self._ledger.sweep_dir / str(number)
+                folder = short_path(self._ledger.sweep_dir / str(number))
                 self._status.say(
                     f"trial {number}  still runs in {folder}, though its search is gone: waiting for its end"
                 )

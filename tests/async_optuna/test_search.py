@@ -150,7 +150,7 @@ def test_the_stop_file_ends_it_in_order(searches: Searches, capsys: pytest.Captu
 
     searches.run(100, stop_at_two)
     assert states(searches.study) == ["COMPLETE"] * 3
-    assert f"stopped by the file {searches.folder / STOP_FILE}; remove it to go on" in capsys.readouterr().out
+    assert f"stopped by {searches.folder / STOP_FILE}; remove it to go on" in capsys.readouterr().out
     searches.check_nothing_is_open()
 
 
