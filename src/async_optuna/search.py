@@ -71,7 +71,7 @@ class Search:
             ledger.n_trials,
             len(executor.slots),
             ledger.counts.finished,
-            "repeat" if self._repeats.seeds else step_name,
+            "run" if self._repeats.seeds else step_name,
             limits.timeout_seconds,
         )
         ledger.outage.say = self._status.say
@@ -258,7 +258,7 @@ class Search:
 
     def _report(self, number: int, value: float, step: int, num_steps: int | None = None) -> str | None:
         self._overtime.reports(number)
-        if self._repeats.seeds:  # what counts is a repeat as a whole
+        if self._repeats.seeds:  # what counts is a run as a whole
             return None
         self._status.reports(number, value, step, num_steps)
         return self._ledger.report(self._claims[number], value, step)

@@ -20,7 +20,7 @@ _MOST_ROWS = 2000  # of the leaderboard
 _MOST_OF_THE_FRONT = 50
 _CAPTIONS = {
     "optimization_history": "The value of each complete trial, and the best so far.",
-    "intermediate_values": "What the trials reported after each epoch; a cross is where one was stopped.",
+    "intermediate_values": "What the trials reported after each epoch or run; a cross is where one was stopped.",
     "param_importances": "How much each setting explains of the differences between the trials.",
     "slices": "The value over each setting; later trials are darker.",
     "parallel_coordinate": "A line through all settings for each complete trial; the better, the darker.",

@@ -50,6 +50,11 @@ class Sweep:
         return len(self.metrics) > 1
 
     @cached_property
+    def step(self) -> str:
+        """What trials report after: an epoch, or a run where each trial is several of them."""
+        return "run" if any("repeat_seeds" in trial.user_attrs for trial in self.trials) else "epoch"
+
+    @cached_property
     def retried(self) -> set[int]:
         """The numbers of trials that do not count because their points were run again."""
         return {trial.user_attrs["retry_of"] for trial in self.trials if "retry_of" in trial.user_attrs}
