@@ -38,6 +38,17 @@ def is_passing(error: BaseException | None) -> bool:
     return False
 
 
+def not_reached(error: BaseException) -> str:
+    """The line for an outage before the first trial, "" for any other error."""
+    if not is_passing(error):
+        return ""
+    return f"the study cannot be reached ({_reason(error)}); the same command goes on once that is over"
+
+
+def _reason(error: BaseException) -> str:
+    return first_line(error.__cause__ or error)
+
+
 class Outage:
     """The time in which the storage does not answer, if it does not.
 
@@ -79,7 +90,7 @@ class Outage:
 
     def _goes_on(self, error: Exception) -> None:
         now = time.monotonic()
-        reason = first_line(error.__cause__ or error)
+        reason = _reason(error)
         if self._since is None:
             self._since = now
             self.say(

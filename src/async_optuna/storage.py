@@ -2,9 +2,10 @@
 
 import io
 import json
+import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,16 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from async_optuna.errors import SearchError, on_one_line
 from async_optuna.files import AVAILABLE, FileLock
+from async_optuna.terminal import tell_what_takes_long
 
 JOURNAL = "study.journal"
+
+# What databases say while they restart or are locked, or if two searches make their tables at the same moment.
+_OVER_SOON = (
+    *("already exists", "is locked", "starting up", "shutting down", "refused"),
+    *("closed the connection", "terminating connection"),
+)
+_PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 
 def open_storage(storage: str | Mapping[str, Any] | None, sweep_dir: Path) -> BaseStorage:
@@ -25,6 +34,7 @@ def open_storage(storage: str | Mapping[str, Any] | None, sweep_dir: Path) -> Ba
     Raises:
         SearchError: if it cannot be opened, with the reason.
     """
+    logging.getLogger("optuna.storages").setLevel(logging.ERROR)  # it warns of an outage, which is told in one line
     if storage is None:
         return open_journal(sweep_dir / JOURNAL)
     if isinstance(storage, Mapping):
@@ -32,7 +42,7 @@ def open_storage(storage: str | Mapping[str, Any] | None, sweep_dir: Path) -> Ba
     if "://" not in storage:
         return open_journal(Path(storage).absolute())
     try:
-        return optuna.storages.get_storage(storage)
+        return _patiently(lambda: optuna.storages.get_storage(storage))
     except ImportError as error:
         raise SearchError(f"hydra.sweeper.storage={storage}: {on_one_line(error)[:300]}") from error
     except Exception as error:  # each database driver has its own
@@ -152,13 +162,27 @@ def _cut_torn_tail(file: io.FileIO, path: Path) -> None:
     file.truncate(keep)
 
 
+def _patiently(opened: Callable[[], Any]) -> Any:
+    """Open a database, after some seconds if it restarts or somebody else makes its tables at this moment."""
+    for pause in _PAUSES:
+        try:
+            return opened()
+        except Exception as error:
+            reason = on_one_line(error)
+            if not any(words in reason for words in _OVER_SOON):
+                raise
+            tell_what_takes_long("waiting for the database")
+            time.sleep(pause)
+    return opened()
+
+
 def _construct(config: Mapping[str, Any]) -> BaseStorage:
     path = str(config.get("_target_"))
     module_name, _, name = path.rpartition(".")
     try:
         cls = getattr(import_module(module_name), name)
-        storage = cls(**{str(key): value for key, value in config.items() if key != "_target_"})
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        storage = _patiently(lambda: cls(**{str(key): value for key, value in config.items() if key != "_target_"}))
+    except Exception as error:  # each database driver has its own
         raise SearchError(f"hydra.sweeper.storage: {path} cannot be built ({on_one_line(error)[:300]})") from error
     if not isinstance(storage, BaseStorage):
         raise SearchError(f"hydra.sweeper.storage: expected an Optuna storage, got {path}")

@@ -66,5 +66,5 @@ def _tell(line: str) -> None:
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    with suppress(OSError):
+    with suppress(OSError, KeyboardInterrupt):  # who presses Ctrl-C at the very end does not want to wait
         process.communicate()

@@ -172,3 +172,16 @@ def test_a_folder_with_trials_but_no_study(apps: Apps) -> None:
     assert "holds trials of another study" in error_line(ended)
     assert trial_folders(apps.folder / "sweep") == [3]
     assert not (apps.folder / "sweep/study.journal").exists()
+
+
+def test_a_database_that_is_gone_before_the_search_is_one_line(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OperationalError(Exception):
+        pass
+
+    def learn(*_: object) -> None:
+        raise RuntimeError("cannot commit") from OperationalError("server closed the connection\nunexpectedly")
+
+    monkeypatch.setattr("async_optuna.overtime.Overtime.learn", learn)
+    ended = apps.here(APP, "x=interval(0,1)")
+    expected = "the study cannot be reached (server closed the connection); the same command goes on once that is over"
+    assert error_line(ended) == expected

@@ -91,7 +91,7 @@ def test_the_document_installs_what_the_engine_imports() -> None:
     names = {node.module.partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
     names |= {alias.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     libraries = names - set(sys.stdlib_module_names) - {"async_optuna", "hydra_plugins"}
-    assert libraries == {"hydra", "omegaconf", "optuna", "tqdm", "yaml"}  # the other three come with these two
+    assert libraries == {"hydra", "omegaconf", "optuna", "yaml"}  # the other two come with these two
     declared = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
     wanted = shlex.split(INSTALL[1])[2:]
     assert [re.split(r"[<>=]", requirement)[0] for requirement in wanted] == ["hydra-core", "optuna"]

@@ -180,6 +180,10 @@ def test_urls_classes_and_paths(tmp_path: Path) -> None:
         ("sqlite:////nowhere/at/all.db", "unable to open database file.*expected a URL such as"),
         ({"_target_": "optuna.storages.RDBStorag", "url": "sqlite://"}, "cannot be built"),
         ({"_target_": "optuna.storages.RDBStorage", "ulr": "sqlite://"}, "cannot be built"),
+        (
+            {"_target_": "optuna.storages.RDBStorage", "url": "sqlite:////nowhere/a.db"},
+            "cannot be built.*unable to open",
+        ),
         ({"_target_": "collections.Counter"}, "expected an Optuna storage, got collections.Counter"),
         ({"url": "sqlite://"}, "cannot be built"),
     ],
@@ -189,6 +193,26 @@ def test_storages_that_cannot_be(config: Any, expected: str, tmp_path: Path) -> 
         open_storage(config, tmp_path)
     assert "\n" not in str(told.value)
     assert "hydra.sweeper.storage" in str(told.value)
+
+
+def test_a_database_that_restarts_or_is_just_being_made_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = ["relation studies already exists", "the database system is starting up", "database is locked"]
+    opened, pauses = optuna.storages.get_storage, []
+
+    def open_at_last(url: str) -> optuna.storages.BaseStorage:
+        if refusals:
+            raise RuntimeError(refusals.pop(0))
+        return opened(url)
+
+    monkeypatch.setattr(optuna.storages, "get_storage", open_at_last)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    study_in(open_storage(f"sqlite:///{tmp_path}/study.db", tmp_path))
+    assert len(pauses) == 3
+    refusals += ["the database system is shutting down"] * 9
+    with pytest.raises(SearchError, match="shutting down"):
+        open_storage(f"sqlite:///{tmp_path}/study.db", tmp_path)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

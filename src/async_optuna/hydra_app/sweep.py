@@ -33,6 +33,7 @@ from async_optuna.hydra_app.summary import announce, report, summary
 from async_optuna.ledger import Claim, Ledger
 from async_optuna.limits import Limits
 from async_optuna.named_classes import build_pruner, sampler_factory
+from async_optuna.outage import not_reached
 from async_optuna.output import say
 from async_optuna.passwords import without_passwords
 from async_optuna.repeats import Repeats
@@ -58,9 +59,10 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
         with rights_of(Path(config.hydra.sweep.dir).absolute()):
             _run(config, config_loader, task_function, arguments)
     except Exception as error:
-        if not is_told_in_one_line(error):
+        line = str(error) if is_told_in_one_line(error) else not_reached(error)
+        if not line:
             raise
-        raise CompactHydraException(without_passwords(str(error))) from error
+        raise CompactHydraException(without_passwords(line)) from error
     except (Stopped, KeyboardInterrupt) as stop:  # the latter before the first trial, or after the last
         say(f"stopped; go on with: {this_script(sys.argv[1:])}", to_errors=True)
         sys.exit(128 + (stop.signum if isinstance(stop, Stopped) else signal.SIGINT))

@@ -50,7 +50,7 @@ def shown(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return shown_number(value)
-    return " ".join(str(value).split())  # in one line
+    return printable(" ".join(str(value).split()))  # in one line
 
 
 def typed(text: str) -> Any:

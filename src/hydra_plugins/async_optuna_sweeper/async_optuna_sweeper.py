@@ -1,5 +1,7 @@
 """The sweeper that Hydra finds and imports at every start; the heavy part is in async_optuna.hydra_app.sweep."""
 
+import signal
+import sys
 from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
@@ -24,10 +26,16 @@ class AsyncOptunaSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> None:
+        from async_optuna.output import open_standard_streams, say
         from async_optuna.terminal import tell_what_takes_long
 
+        open_standard_streams()
         tell_what_takes_long("reading the search")  # before the imports, which take a second
-        from async_optuna.hydra_app.sweep import sweep
+        try:
+            from async_optuna.hydra_app.sweep import sweep
+        except KeyboardInterrupt:
+            say("stopped before the search began", to_errors=True)
+            sys.exit(128 + signal.SIGINT)
 
         assert self.config is not None
         assert self.hydra_context is not None

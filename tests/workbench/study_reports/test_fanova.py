@@ -52,6 +52,17 @@ def test_the_same_shares_as_optunas_where_optuna_has_them() -> None:
     assert ours == pytest.approx(theirs, abs=0.06)
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e-9, 1e12])
+def test_the_unit_of_the_values_does_not_matter(scale: float) -> None:
+    dice = random.Random(4)
+    points = [{"a": dice.random(), "b": dice.random()} for _ in range(30)]
+    trials, scaled = (
+        [trial(point, {"a": ROOM, "b": ROOM}, unit * (2 * point["a"] + point["b"])) for point in points]
+        for unit in (1.0, scale)
+    )
+    assert found(scaled, ["a", "b"]) == pytest.approx(found(trials, ["a", "b"]), abs=0.02)
+
+
 def test_a_learning_rate_counts_by_its_logarithm() -> None:
     dice = random.Random(2)
     trials = []

@@ -1,7 +1,9 @@
 """The leaderboard as text, Markdown and CSV."""
 
+import csv
 import io
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +13,7 @@ from sweep_maker import SweepMaker
 
 from cnnlab.workbench.notation import aligned, short_names
 from cnnlab.workbench.study_reports import leaderboard
+from cnnlab.workbench.study_reports.study_page import study_page
 from cnnlab.workbench.study_reports.sweep_folder import Sweep, read
 from cnnlab.workbench.study_reports.trial_table import outcome, param_table, trial_table
 
@@ -162,6 +165,37 @@ def test_a_parameter_named_like_a_column_is_told_apart(tmp_path: Path) -> None:
     assert leaderboard.leaderboard_rows(sweep, trial_table(sweep), param_table(sweep))[0][6:] == ["rank", "x.seconds"]
     table = pd.read_csv(io.StringIO(leaderboard.as_csv(trial_table(sweep), param_table(sweep))))
     assert (table.at[0, "rank"], table.at[0, "params_rank"], table.at[0, "x.seconds"]) == (1, 7, 3)
+
+
+def test_metrics_named_like_columns_and_parameters_are_told_apart(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path)
+    own = {f"metric:{name}": 7.5 for name in ("trial", "value", "state", "rank", "mean", "pareto", "seconds", "lr")}
+    file = {"trial": 1, "pareto": True, "rank": 3, "best_epoch": math.inf, "num_parameters": 1e30}
+    for i in range(3):
+        maker.trial({"lr": 0.1 * (i + 1)}, 0.1 * i, metrics=file, **own)
+    sweep = read(maker.finish())
+    table = trial_table(sweep)
+    assert list(table.index) == [2, 1, 0]
+    assert dict.fromkeys(own, 7.5) == table.loc[0, list(own)].to_dict()
+    rows = list(csv.DictReader(leaderboard.as_csv(table, param_table(sweep)).splitlines()))
+    assert [rows[0][name] for name in ("trial", "lr", "metric:lr", "best_epoch")] == [
+        "2",
+        "0.30000000000000004",
+        "7.5",
+        "",
+    ]
+    header = leaderboard.leaderboard_rows(sweep, table, param_table(sweep))[0]
+    assert len(header) == len(set(header))
+
+
+def test_an_objective_in_seconds_is_no_time_that_may_be_left_out(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path, ["val/accuracy", "seconds"], ["maximize", "minimize"])
+    maker.trial({"lr": 0.1}, [0.9, 3.21], seconds=99.0)
+    sweep = read(maker.finish())
+    rows, hidden = leaderboard.fitted(sweep, trial_table(sweep), param_table(sweep), 50)
+    assert rows[1][:5] == ["1*", "0", "COMPLETE", "90.00%", "3.2"]
+    assert "seconds" in hidden
+    assert 'data-value="3.21"' in study_page(sweep, trial_table(sweep), param_table(sweep), None, [0], {})
 
 
 def test_several_objectives_are_marked(tmp_path: Path) -> None:

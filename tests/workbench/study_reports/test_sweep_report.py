@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 import optuna
 import pandas as pd
 import pytest
@@ -65,10 +64,10 @@ def searched(folder: Path, num_trials: int = 30) -> SweepMaker:
 
 def is_drawn(path: Path) -> bool:
     """At least 600 pixels wide, white at the corner, and with ink of more than one colour."""
-    pixels = np.asarray(Image.open(path).convert("RGB"))
-    return (
-        pixels.shape[1] >= 600 and (pixels[-1, -1] == 255).all() and len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
-    )
+    with Image.open(path) as picture:
+        image = picture.convert("RGB")
+    corner = image.getpixel((image.width - 1, image.height - 1))
+    return image.width >= 600 and corner == (255, 255, 255) and image.getcolors(maxcolors=20) is None
 
 
 def test_everything_is_written_and_nothing_in_the_study_is_changed(tmp_path: Path) -> None:
@@ -328,6 +327,14 @@ def test_a_figure_that_fails_costs_one_line(tmp_path: Path, monkeypatch: pytest.
     text = write(searched(tmp_path, 12).finish())
     assert "Not drawn: broken (ZeroDivisionError: by zero)" in text
     assert (tmp_path / "figures/slices.png").exists()
+
+
+def test_a_metric_without_a_name_and_choices_that_terminals_obey(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path, metrics=["value 0"])
+    maker.trial({"a": "\x1b[31mred"}, 0.25, distributions={"a": CategoricalDistribution(("\x1b[31mred", "b"))})
+    text = write(maker.finish(), figures=True)
+    assert "searched   a=\\x1b[31mred" in text
+    assert "<b>0.2500</b><span>best value 0</span>" in (tmp_path / "report.html").read_text()
 
 
 def test_names_that_fonts_and_markup_stumble_over(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from cnnlab.errors import UserError
 from cnnlab.runs.commands import short_path
 from cnnlab.workbench.conversion import labelled_files, tables, to_arrays
 from cnnlab.workbench.conversion.samples import Found, in_order
+from cnnlab.workbench.conversion.sources import Choices
 from cnnlab.workbench.notation import aligned
 
 _MOST_CLASSES_SHOWN = 20
@@ -20,7 +21,7 @@ _SMALLEST_SIDE = 16  # of samples for the default network
 _BATCH = 32
 
 
-def convert(sources: Sequence[Path], out: Path, choices: to_arrays.Choices) -> str:
+def convert(sources: Sequence[Path], out: Path, choices: Choices) -> str:
     """Write `out`, an .npz file or a folder with a sub-folder for each class, and describe it.
 
     Raises:

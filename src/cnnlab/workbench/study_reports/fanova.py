@@ -38,6 +38,8 @@ def importances(trials: Sequence[FrozenTrial], values: Floats, names: Sequence[s
 
     if len(trials) < 2 or np.ptp(values) == 0:
         return {}
+    values = values / np.abs(values).max()
+    values = (values - values.mean()) / values.std()  # a tree splits nothing whose variance is about that of rounding
     points = np.column_stack([_places(trials, name) for name in names])
     set_shares = (points >= 0).mean(axis=0)
     forest = RandomForestRegressor(_TREES, max_samples=min(len(trials), _MOST_SAMPLES), random_state=0)

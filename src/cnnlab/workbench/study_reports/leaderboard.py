@@ -67,7 +67,7 @@ def fitted(
     ranks = [_importance(name, important) for name in names]
     order = sorted(range(len(names)), key=lambda i: (not differs[i], ranks[i], i))
     columns = [*range(first), *(first + i for i in order)]
-    times = [i for i in range(first) if cells[0][i] in ("seconds", "best epoch")]
+    times = [first - 2, first - 1]  # best epoch and seconds
     same = [first + i for i in order if not differs[i]]
     dispensable = [*same[::-1], *times[::-1], *(first + i for i in order[::-1] if differs[i])]
     hidden = []

@@ -39,7 +39,8 @@ def seed_table(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame) -> pd.Da
             row[column] = " ".join(sorted({shown(points.at[i, name]) for i in chosen}, key=_number))
         for name in measured:
             sample = complete.loc[chosen, name].astype(float)
-            row |= {f"{name}_mean": sample.mean(), f"{name}_sd": sample.std(ddof=1)}
+            with np.errstate(invalid="ignore"):  # infinite values have no standard deviation
+                row |= {f"{name}_mean": sample.mean(), f"{name}_sd": sample.std(ddof=1)}
         rows.append(row)
     rows.sort(key=lambda row: [_order(row[name]) for name in point_names])
     return pd.DataFrame(rows, dtype=object)

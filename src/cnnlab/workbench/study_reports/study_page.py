@@ -9,7 +9,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from cnnlab.workbench.html_page import escaped, inlined_figure, style
-from cnnlab.workbench.notation import is_absent, shown, shown_seconds
+from cnnlab.workbench.notation import is_absent, shown, shown_metric, shown_seconds
 from cnnlab.workbench.study_reports.leaderboard import leaderboard_rows, ranked
 from cnnlab.workbench.study_reports.seed_table import seed_rows
 from cnnlab.workbench.study_reports.sweep_folder import Sweep
@@ -70,7 +70,8 @@ def study_page(
 def _cards(sweep: Sweep, table: pd.DataFrame, best: Sequence[int]) -> str:
     cards = {STATE_WORDS.get(name, name.lower()): f"{number:,}" for name, number in counts(table).items()}
     if len(best) == 1 and not sweep.several:
-        cards = {f"best {sweep.metrics[0]}": outcome(sweep, sweep.trials[best[0]]).split(" ", 1)[1], **cards}
+        value = shown_metric(sweep.metrics[0], sweep.trials[best[0]].value)
+        cards = {f"best {sweep.metrics[0]}": value, **cards}
     seconds = float(table["seconds"].astype(float).sum())
     cards["hours of trials" if seconds >= 7200 else "seconds of trials"] = (
         f"{seconds / 3600:,.1f}" if seconds >= 7200 else shown_seconds(seconds)
@@ -116,18 +117,18 @@ def _leaderboard(sweep: Sweep, table: pd.DataFrame, params: pd.DataFrame, best: 
     if table.empty:
         return {"header": "", "rows": ""}
     cells = leaderboard_rows(sweep, table, params, reasons=True)
-    raw = {
-        "trial": [str(number) for number in table.index],
-        "value": [_plain(value) for value in table[value_columns(sweep)[0]]],
-        **dict(zip(sweep.metrics, ([_plain(v) for v in table[c]] for c in value_columns(sweep)), strict=True)),
-        **{name: [_plain(value) for value in table[name]] for name in ("seconds", "mean") if name in table},
-    }
-    header = cells[0]
+    header, values = cells[0], value_columns(sweep)
+    raw = {1: [str(number) for number in table.index]}
+    raw |= {3 + i: [_plain(value) for value in table[column]] for i, column in enumerate(values)}
+    after = 3 + len(values)
+    if header[after] == "mean" and "mean" in table:
+        raw[after] = [_plain(value) for value in table["mean"]]
+    raw[header.index("best epoch", after) + 1] = [_plain(value) for value in table["seconds"]]
     lines = []
     for i, row in enumerate(cells[1:]):
         cell_texts = []
-        for name, cell in zip(header, row, strict=True):
-            value = raw[name][i] if name in raw and cell else cell.replace(",", "") if _is_number(cell) else None
+        for place, cell in enumerate(row):
+            value = raw[place][i] if place in raw and cell else cell.replace(",", "") if _is_number(cell) else None
             data = f' data-value="{escaped(value)}"' if value is not None and value != cell else ""
             kind = ' class="number"' if value is not None and _is_number(value) else ""
             cell_texts.append(f"<td{kind}{data}>{escaped(cell)}</td>")

@@ -55,6 +55,11 @@ class Sweep:
         return "run" if any("repeat_seeds" in trial.user_attrs for trial in self.trials) else "epoch"
 
     @cached_property
+    def searched(self) -> set[str]:
+        """The keys that any trial has a value of, as on the command line."""
+        return {name for trial in self.trials for name in trial.params}
+
+    @cached_property
     def retried(self) -> set[int]:
         """The numbers of trials that do not count because their points were run again."""
         return {trial.user_attrs["retry_of"] for trial in self.trials if "retry_of" in trial.user_attrs}

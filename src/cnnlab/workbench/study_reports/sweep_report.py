@@ -103,7 +103,8 @@ def write_trial(sweep_dir: Path, number: int) -> str:
     trial = sweep.trials[number]
     file, name = f"trial_{number}_experiment.yaml", experiment_name(sweep, trial)
     try:
-        write_atomically(sweep_dir / file, trial_experiment(sweep, trial, name).encode())
+        text = trial_experiment(sweep, trial, name)
+        write_atomically(sweep_dir / file, text.encode(errors="backslashreplace"))
     except UserError as error:
         return f"{_about(sweep, f'Trial {number}', trial)}\nNot written: {file} ({error})"
     return _about(sweep, f"Trial {number}", trial, file, name)

@@ -18,6 +18,10 @@ _RANKING = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")  # the others are not ranke
 _ATTRIBUTES = ("source", "retry_of", "slot", "infeasible", "reason")
 _METRIC = "metric:"  # before the name of each metric that a trial has set, among its user attributes
 _FIRST_METRICS = ("train_seconds", "images_per_second", "num_parameters")
+_FIRST = ("rank", "state", "value", "pareto", "best_epoch", "epochs", "seconds")
+_LAST = (*_ATTRIBUTES, "folder", "started", "completed")
+_ADDED = ("trial", "mean", "runs", "repeat_sd")
+_OWN_COLUMNS = {*_FIRST, *_LAST, *_ADDED}  # not a metric's, whatever its name
 
 
 def value_columns(sweep: Sweep) -> list[str]:
@@ -36,8 +40,7 @@ def trial_table(sweep: Sweep) -> pd.DataFrame:
     columns = value_columns(sweep)
     first = ["rank", "state", *columns, *(["pareto"] if sweep.several else []), "best_epoch", "epochs", "seconds"]
     first += [column for column in _FIRST_METRICS if column in rows]
-    last = [*_ATTRIBUTES, "folder", "started", "completed"]
-    rows = rows.reindex(columns=[*first, *(c for c in rows if c not in {*first, *last}), *last])
+    rows = rows.reindex(columns=[*first, *(c for c in rows if c not in {*first, *_LAST}), *_LAST])
     if sweep.several:
         rows["pareto"] = rows.index.isin([trial.number for trial in sweep.study.best_trials])
     places = {number: _place(row, number, sweep) for number, row in rows.to_dict("index").items()}
@@ -46,13 +49,14 @@ def trial_table(sweep: Sweep) -> pd.DataFrame:
     rows["rank"] = has_place.cumsum().where(has_place).astype("Int64")
     for column in ("best_epoch", "epochs", "retry_of", "slot", "num_parameters"):
         if column in rows:
-            rows[column] = pd.to_numeric(rows[column], errors="coerce").round().astype("Int64")
+            numbers = pd.to_numeric(rows[column], errors="coerce").astype(float).round()
+            rows[column] = numbers.where(numbers.abs() < 2**63).astype("Int64")
     return rows.rename_axis("trial")
 
 
 def metric_columns(sweep: Sweep) -> list[str]:
     """The columns of `trial_table` with the numbers that the trials have set beside what is optimised."""
-    found = dict.fromkeys(name for trial in sweep.trials for name in _metrics(trial))
+    found = dict.fromkeys(name for trial in sweep.trials for name in _metrics(sweep, trial))
     return [name for name in found if name not in sweep.metrics]
 
 
@@ -126,8 +130,8 @@ def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:
     folder = sweep.trial_dir(trial)
     metrics = {k: v for k, v in _metrics_of_runs(trial, folder).items() if isinstance(v, str | int | float | bool)}
     best = best_reported(trial, sweep.maximize[0])
-    found = {**metrics, **_metrics(trial)}
-    row: dict[str, Any] = {name: value for name, value in found.items() if name not in trial.params}
+    of_the_run = {name: value for name, value in metrics.items() if not _is_taken(sweep, name)}
+    row: dict[str, Any] = {**of_the_run, **_metrics(sweep, trial)}
     has_failed = trial.state is TrialState.FAIL
     row["state"] = "INTERRUPTED" if has_failed and trial.number in sweep.retried else state(trial)
     row |= dict(zip(value_columns(sweep), _values(trial, best), strict=False))
@@ -156,8 +160,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _metrics(trial: FrozenTrial) -> dict[str, float]:
-    return {name.removeprefix(_METRIC): value for name, value in trial.user_attrs.items() if name.startswith(_METRIC)}
+def _metrics(sweep: Sweep, trial: FrozenTrial) -> dict[str, float]:
+    """The metrics that a trial has set, by column; one that is called like another column keeps its whole name."""
+    metrics = {key: value for key, value in trial.user_attrs.items() if key.startswith(_METRIC)}
+    names = {key: key.removeprefix(_METRIC) for key in metrics}
+    return {key if _is_taken(sweep, names[key]) else names[key]: value for key, value in metrics.items()}
+
+
+def _is_taken(sweep: Sweep, name: str) -> bool:
+    return name in _OWN_COLUMNS or name in sweep.searched
 
 
 def _values(trial: FrozenTrial, best: tuple[int, float] | None) -> Sequence[float]:
