@@ -67,7 +67,7 @@ class ValueScale:
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g}%"))
 
     def name_colours(self, axis: Axis) -> None:
-        """Write the values beside a bar of `colours`; on a logarithmic one Optuna leaves the markup of powers to see."""
+        """Write the values beside a bar of `colours`; beside a logarithmic one Optuna leaves markup."""
         if self.is_log:
             mark_logarithms(axis, (self.low, self.high))
         self.name_values(axis)
