@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from async_optuna.commands import short_path
 from async_optuna.errors import SearchError
 from async_optuna.ledger import Ledger
 from async_optuna.output import say
@@ -72,7 +73,7 @@ class LimitsOfASearch:
         """
         limits, ledger = self._limits, self._ledger
         if (ledger.sweep_dir / STOP_FILE).exists():
-            return f"stopped by the file {ledger.sweep_dir / STOP_FILE}; remove it to go on"
+            return f"stopped by {short_path(ledger.sweep_dir / STOP_FILE)}; remove it to go on"
         if time.monotonic() > self._deadline:
             return f"the time budget of {limits.timeout_seconds:g} s is used up; the same command goes on"
         if limits.budget_hours is not None and ledger.trial_seconds + running_seconds >= limits.budget_hours * 3600:
@@ -108,7 +109,7 @@ class LimitsOfASearch:
         folder = self._ledger.sweep_dir / str(trial.user_attrs.get("folder", trial.number))
         if with_traceback and (folder / TRACEBACK).is_file():
             say(_middle_left_out((folder / TRACEBACK).read_text(encoding="utf-8")), to_errors=True)
-        return f"trial {trial.number}: {trial.user_attrs.get('reason', 'no reason given')} ({folder})"
+        return f"trial {trial.number}: {trial.user_attrs.get('reason', 'no reason given')} ({short_path(folder)})"
 
 
 def _middle_left_out(text: str) -> str:

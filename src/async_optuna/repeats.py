@@ -78,7 +78,7 @@ class Repeats:
         if len(self.seeds) > needed:
             return ""
         return (
-            f"note: the Wilcoxon test stops no trial before its repeat {needed}: "
+            f"note: the Wilcoxon test stops no trial before its run {needed}: "
             f"give more than hydra.sweeper.repeats={len(self.seeds)} or a larger hydra.sweeper.pruner.p_threshold"
         )
 

@@ -18,7 +18,7 @@ from async_optuna.repeats import SEEDS, without
 FILE = "optimization_results.yaml"
 
 # Those of every search; other numbers are told only where there are any.
-_STATES = ("complete", "pruned", "failed", "interrupted", "running")
+STATES = ("complete", "pruned", "failed", "interrupted", "running")
 
 
 # Seconds between two writings: at least this many, and this many for each second that writing takes.
@@ -92,7 +92,7 @@ class Results:
             "storage": self._storage,
             "metrics": self._metric_names,
             "directions": [direction.name.lower() for direction in study.directions],
-            "counts": {name: count for name, count in asdict(self._ledger.counts).items() if count or name in _STATES},
+            "counts": {name: count for name, count in asdict(self._ledger.counts).items() if count or name in STATES},
         }
         best = self._ledger.best
         if len(study.directions) > 1:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from async_optuna.commands import short_path
 from async_optuna.constraints import Constraints
 from async_optuna.errors import SearchError
 from async_optuna.executors import Ended, Executor
@@ -70,7 +71,7 @@ class Search:
             ledger.n_trials,
             len(executor.slots),
             ledger.counts.finished,
-            "repeat" if self._repeats.seeds else step_name,
+            "run" if self._repeats.seeds else step_name,
             limits.timeout_seconds,
         )
         ledger.outage.say = self._status.say
@@ -148,7 +149,7 @@ class Search:
         for number, since in self._ledger.orphans.items():
             if number not in self._orphans_told and now - since > _GONE_SECONDS:
                 self._orphans_told.add(number)
-                folder = self._ledger.sweep_dir / str(number)
+                folder = short_path(self._ledger.sweep_dir / str(number))
                 self._status.say(
                     f"trial {number}  still runs in {folder}, though its search is gone: waiting for its end"
                 )
@@ -257,7 +258,7 @@ class Search:
 
     def _report(self, number: int, value: float, step: int, num_steps: int | None = None) -> str | None:
         self._overtime.reports(number)
-        if self._repeats.seeds:  # what counts is a repeat as a whole
+        if self._repeats.seeds:  # what counts is a run as a whole
             return None
         self._status.reports(number, value, step, num_steps)
         return self._ledger.report(self._claims[number], value, step)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from async_optuna.commands import short_path
 from async_optuna.slots import Slot
 
 SLOTS_FILE = "SLOTS"
@@ -42,11 +43,13 @@ class FreeSlots:
         self._text = text
         before, now = self.wanted, int(text) if text.isdecimal() else len(self._slots)
         if text and not text.isdecimal():
-            self._say(f"{self._file}: expected a number of trials at once, got {text[:40]!r}; they are {now}")
+            self._say(
+                f"{short_path(self._file)}: expected a number of trials at once, got {text[:40]!r}; they are {now}"
+            )
         self.wanted = now if self._can_grow else min(now, len(self._slots))
         if self.wanted != before:
-            pause = f"paused; another number in {self._file} goes on" if self.wanted == 0 else f"{self.wanted} at once"
-            self._say(f"slots   {pause}")
+            pause = f"paused; another number in {short_path(self._file)} goes on"
+            self._say(f"slots   {f'{self.wanted} at once' if self.wanted else pause}")
 
     def take(self) -> Slot | None:
         """The first free slot; None if as many trials run as may."""

@@ -19,6 +19,7 @@ from async_optuna.files import AVAILABLE, FileLock
 from async_optuna.terminal import tell_what_takes_long
 
 JOURNAL = "study.journal"
+_BEGINNING = b'{"op_code":'
 
 # What databases say while they restart or are locked, or if two searches make their tables at the same moment.
 _OVER_SOON = (
@@ -64,6 +65,8 @@ def open_journal(path: Path) -> JournalStorage:
         with lock:
             if path.is_file():
                 with path.open("r+b", buffering=0) as file:
+                    if not _BEGINNING.startswith(file.read(len(_BEGINNING))):
+                        raise SearchError(f"{path} is no journal of a study; it is left as it is")
                     _cut_torn_tail(file, path)
         return JournalStorage(_JournalFile(path, lock))
     except OSError as error:

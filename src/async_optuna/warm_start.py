@@ -1,6 +1,7 @@
 """Takes finished trials of another search along, so that a sampler knows them from the start."""
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,8 @@ def earlier_trials(
     Raises:
         SearchError: if there is none, or its trials were judged by something else.
     """
+    if isinstance(source, str) and Path(source).resolve().is_relative_to(sweep_dir.resolve()):
+        raise SearchError(f"{_told(source)} is this search itself; it knows its own trials")
     if isinstance(source, str) and source.endswith(".csv"):
         return _of_leaderboard(Path(source), metric_names)
     storage, name = _storage_and_name(source, sweep_dir)
@@ -145,14 +148,26 @@ def _of_leaderboard(path: Path, metric_names: Sequence[str]) -> list[EarlierTria
     trials = []
     for row in rows:
         texts = {key: text for key, text in row.items() if text}
-        if row.get("state", "COMPLETE") == "COMPLETE" and all(column in texts for column in found):
-            trials.append(EarlierTrial({}, texts, [float(texts[column]) for column in found]))
+        is_usable = row.get("state", "COMPLETE") == "COMPLETE" and "infeasible" not in texts
+        if is_usable and all(column in texts for column in found):
+            values = [_number(texts[column], path) for column in found]
+            if not any(map(math.isnan, values)):
+                trials.append(EarlierTrial({}, texts, values))
     return trials
 
 
+def _number(text: str, path: Path) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise SearchError(f"{_told(path)}: expected a number as the value of a complete trial, got {text!r}") from error
+
+
 def _storage_and_name(source: Any, sweep_dir: Path) -> tuple[BaseStorage, str | None]:
-    if isinstance(source, Mapping):
+    if isinstance(source, Mapping) and "storage" in source:
         return open_storage(source.get("storage"), sweep_dir), source.get("study_name")
+    if not isinstance(source, str):
+        raise SearchError(f"{_told(source)}: expected a sweep folder, <storage URL>/<study name> or a leaderboard.csv")
     if "://" in source:
         url, _, name = str(source).rpartition("/")
         scheme, _, file = url.partition(":///")

@@ -193,7 +193,7 @@ def test_invocations_at_once_share_the_trials(apps: Apps) -> None:
     for sweep in sweeps:
         ended = sweep.finish()
         assert (ended.status, ended.err) == (0, "")
-        assert f"{n_trials} complete, 0 pruned, 0 failed" in ended.out
+        assert f"{n_trials} complete\n" in ended.out
         assert sweep.alive() == []
     study = load(folder)
     assert states(study) == ["COMPLETE"] * n_trials

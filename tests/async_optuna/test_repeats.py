@@ -194,6 +194,6 @@ def test_settings_that_cannot_be(arguments: tuple[int, Any, Any, list[str]], mes
 def test_the_wilcoxon_test_needs_repeats_and_enough_of_them() -> None:
     with pytest.raises(SearchError, match="pruner=wilcoxon compares repeats of a point"):
         Repeats().check_pruner(WILCOXON)
-    assert "before its repeat 4" in Repeats.of(4, "seed", "0", []).check_pruner(WILCOXON)
+    assert "before its run 4" in Repeats.of(4, "seed", "0", []).check_pruner(WILCOXON)
     assert Repeats.of(5, "seed", "0", []).check_pruner(WILCOXON) == ""
     assert Repeats().check_pruner(MedianPruner()) == ""

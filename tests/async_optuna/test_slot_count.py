@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from async_optuna.slot_count import SLOTS_FILE, FreeSlots
 from async_optuna.slots import Slot
 
 
-def test_the_number_of_slots_follows_the_file(tmp_path: Path) -> None:
+def test_the_number_of_slots_follows_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # messages name the file as it would be typed here
     said: list[str] = []
     free = FreeSlots([Slot(0, ("a",), 3), Slot(1, ("b",), 3)], tmp_path, can_grow=True, say=said.append)
     first, second = free.take(), free.take()
@@ -25,7 +28,7 @@ def test_the_number_of_slots_follows_the_file(tmp_path: Path) -> None:
     assert free.take() == second
     assert said == [
         "slots   3 at once",
-        f"slots   paused; another number in {tmp_path / SLOTS_FILE} goes on",
+        f"slots   paused; another number in {SLOTS_FILE} goes on",
         "slots   2 at once",
     ]
 

@@ -55,3 +55,27 @@ def test_what_is_not_there_is_told_and_not_made(database: str, tmp_path: Path) -
         with pytest.raises(SearchError, match=expected):
             earlier_trials(source, tmp_path / "sweep", ["minimize"], ["loss"])
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_rows_of_a_leaderboard_without_a_usable_value_are_left_out(tmp_path: Path) -> None:
+    table = tmp_path / "leaderboard.csv"
+    rows = ["state,value,x,infeasible", "COMPLETE,nan,1,", "COMPLETE,0.1,2,size > 3", "COMPLETE,0.5,3,", "COMPLETE,0.4"]
+    table.write_text("\n".join(rows), encoding="utf-8")
+    found = earlier_trials(str(table), tmp_path / "sweep", ["minimize"], ["value"])
+    assert [(trial.values, trial.texts.get("x")) for trial in found] == [([0.5], "3"), ([0.4], None)]
+
+
+def test_what_is_no_earlier_search_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+    sweep_dir = tmp_path / "sweep"
+    sweep_dir.mkdir()
+    (tmp_path / "notes.json").write_text('{"precious": 1}')
+    (tmp_path / "table.csv").write_text("value,x\nabc,1\n", encoding="utf-8")
+    for source, expected in {
+        f"{tmp_path}/notes.json": "is no journal of a study; it is left as it is",
+        f"{tmp_path}/table.csv": "expected a number as the value of a complete trial, got 'abc'",
+        str(sweep_dir): "is this search itself",
+        5: "expected a sweep folder, <storage URL>/<study name> or a leaderboard.csv",
+    }.items():
+        with pytest.raises(SearchError, match=expected):
+            earlier_trials(source, sweep_dir, ["minimize"], ["value"])
+    assert (tmp_path / "notes.json").read_text() == '{"precious": 1}'

@@ -6,6 +6,7 @@ from pathlib import Path
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from async_optuna.commands import short_path
 from async_optuna.errors import SearchError
 from async_optuna.limits import STOP_FILE
 from async_optuna.space import ENUMERABLE, Space
@@ -28,7 +29,7 @@ def check_settings(config: DictConfig, directions: Sequence[str], has_pruner: bo
             "a pruner compares one number, but there are several objectives; use hydra/sweeper/pruner=none"
         )
     if (sweep_dir / STOP_FILE).exists():
-        raise SearchError(f"{sweep_dir / STOP_FILE} asks every search here to stop; remove it to go on")
+        raise SearchError(f"{short_path(sweep_dir / STOP_FILE)} asks every search here to stop; remove it to go on")
     folder = OmegaConf.to_container(config.hydra.sweep, resolve=False)
     assert isinstance(folder, dict)
     if folder["subdir"] != _SUBDIR:

@@ -11,7 +11,7 @@ from async_optuna.errors import on_one_line
 from async_optuna.executors import Executor, ProcessExecutor
 from async_optuna.ledger import Ledger
 from async_optuna.output import say
-from async_optuna.results import Results
+from async_optuna.results import STATES, Results
 from async_optuna.status_block import settings_in_words
 
 
@@ -67,8 +67,9 @@ def summary(ledger: Ledger, results: Results) -> str:
     """The number of trials, the best of them and the command that repeats it."""
     content = results.content()
     counts = content["counts"]
-    found = f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['failed']} failed"
-    lines = [f"Study {content['study_name']}: {found}"]
+    found = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    goals = ", ".join(f"{one} {name}" for one, name in zip(content["directions"], content["metrics"], strict=True))
+    lines = [f"Study {content['study_name']} ({goals}): {found or 'no trial has ended'}"]
     if "best_value" in content:
         lines += [
             f"Best: trial {content['best_trial']}, {content['metrics'][0]} {content['best_value']:.6g}",

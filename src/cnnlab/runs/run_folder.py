@@ -104,7 +104,9 @@ def find(run: str | Path) -> Path:
         return max(starts, key=lambda folder: (starts[folder], folder.name)).absolute()
     folder = Path(run).expanduser().absolute()
     if not (folder / ".hydra" / "config.yaml").is_file():
-        raise UserError(f"{folder} is not a run folder (it has no .hydra/config.yaml)")
+        inside = sorted(path.parents[1] for path in folder.glob("*/.hydra/config.yaml"))
+        hint = f"; it holds some, such as {inside[0]}" if inside else ""
+        raise UserError(f"{folder} is not a run folder (it has no .hydra/config.yaml){hint}")
     return folder
 
 

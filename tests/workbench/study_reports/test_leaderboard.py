@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cnnlab.workbench.notation import aligned, short_names
 from cnnlab.workbench.study_reports import leaderboard
 from cnnlab.workbench.study_reports.study_page import study_page
 from cnnlab.workbench.study_reports.sweep_folder import Sweep, read
-from cnnlab.workbench.study_reports.trial_table import param_table, trial_table
+from cnnlab.workbench.study_reports.trial_table import outcome, param_table, trial_table
 
 NORM = {"model.norm": CategoricalDistribution(("batch", None, True))}
 
@@ -68,15 +69,19 @@ def test_trials_of_several_runs_have_means_and_a_spread(tmp_path: Path) -> None:
     of_runs = {"repeat_seeds": [0, 1], "repeat_values": [0.8, 0.9], "repeat_sd": 0.0707, "folder": "0/seed_0"}
     maker.trial({"x": 1.0}, 0.85, **of_runs)
     maker.trial({"x": 2.0}, 0.8)
-    for run, loss in (("0/seed_0", 0.2), ("0/seed_1", 0.4)):
-        (tmp_path / run).mkdir(parents=True)
-        (tmp_path / run / "metrics.json").write_text(f'{{"val/loss": {loss}, "model": "MLP"}}', encoding="utf-8")
+    for seed, loss in enumerate((0.2, 0.4)):
+        run = tmp_path / f"0/seed_{seed}"
+        run.mkdir(parents=True)
+        metrics = {"val/loss": loss, "model": "MLP", "batch_size": 32, "seed": seed}
+        (run / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     sweep = read(maker.finish())
     table = trial_table(sweep)
     cells = leaderboard.leaderboard_rows(sweep, table, param_table(sweep))
     assert [row[3] for row in cells[1:]] == ["85.00% ± 7.07%", "80.00%"]
     assert table.at[0, "val/loss"] == pytest.approx(0.3)
-    assert table.at[0, "model"] == "MLP"
+    assert (table.at[0, "model"], table.at[0, "batch_size"], "seed" in table) == ("MLP", 32, False)
+    assert outcome(sweep, sweep.trials[0]) == f"{sweep.metrics[0]} 85.00% ± 7.07%"
+    assert sweep.step == "run"
 
 
 def test_parameters_that_no_shown_trial_has_are_left_out(sweep: Sweep) -> None:

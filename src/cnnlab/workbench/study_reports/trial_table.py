@@ -99,9 +99,12 @@ def counts(table: pd.DataFrame) -> dict[str, int]:
 
 
 def scores(sweep: Sweep, trial: FrozenTrial) -> str:
-    """A complete trial's values by name, as in `val/accuracy 98.76%`."""
+    """A complete trial's values by name, as in `val/accuracy 98.76%`; with the standard deviation over its runs."""
+    spread = trial.user_attrs.get("repeat_sd")
+    deviations = spread if isinstance(spread, list) else [spread] * len(trial.values)
     return ", ".join(
-        f"{name} {shown_metric(name, value)}" for name, value in zip(sweep.metrics, trial.values, strict=True)
+        f"{name} {shown_metric(name, value)}" + (f" ± {shown_metric(name, deviation)}" if deviation is not None else "")
+        for name, value, deviation in zip(sweep.metrics, trial.values, deviations, strict=True)
     )
 
 
@@ -111,7 +114,7 @@ def outcome(sweep: Sweep, trial: FrozenTrial) -> str:
         return scores(sweep, trial)
     name = state(trial)
     best = best_reported(trial, sweep.maximize[0])
-    value = f", {sweep.metrics[0]} {shown_metric(sweep.metrics[0], best[1])} at epoch {best[0]}" if best else ""
+    value = f", {sweep.metrics[0]} {shown_metric(sweep.metrics[0], best[1])} at {sweep.step} {best[0]}" if best else ""
     return f"{STATE_WORDS.get(name, name.lower())}{value}"
 
 
@@ -143,13 +146,14 @@ def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:
 
 
 def _metrics_of_runs(trial: FrozenTrial, folder: Path) -> dict[str, Any]:
-    """A run's metrics.json; the means over a trial of several runs, and what else is in that of the first."""
+    """A run's metrics.json; of a trial of several runs the means of what differs, and what else is in the first one."""
     first = run_metrics(folder)
     if len(trial.user_attrs.get("repeat_seeds", ())) < 2:
         return first
     runs = [run_metrics(path.parent) for path in sorted(folder.parent.glob("*/metrics.json"))]
-    means = {name: fmean(run[name] for run in runs) for name in first if all(_is_number(run.get(name)) for run in runs)}
-    return {**first, **means}
+    differ = [name for name in first if any(run.get(name) != first[name] for run in runs)]
+    means = {n: fmean(run[n] for run in runs) for n in differ if all(_is_number(run.get(n)) for run in runs)}
+    return {name: value for name, value in {**first, **means}.items() if name != "seed"}
 
 
 def _is_number(value: Any) -> bool:

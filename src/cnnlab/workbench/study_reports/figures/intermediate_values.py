@@ -27,7 +27,7 @@ def intermediate_values(view: View) -> Figure:
     reported = {state: _curves(view, state) for state in ("COMPLETE", "PRUNED", "RUNNING")}
     everything = [curve for found in reported.values() for curve in found.values()]
     if not any(len(curve) > 1 for curve in everything):
-        raise NotDrawn("no trial reported more than one epoch")
+        raise NotDrawn(f"no trial reported more than one {view.sweep.step}")
     scale = _scale(view, everything)
     drawn = figure(3.6)
     axes = drawn.add_subplot()
@@ -55,7 +55,7 @@ def intermediate_values(view: View) -> Figure:
     epochs = np.concatenate([curve[:, 0] for curve in everything])
     axes.set_xlim(epochs.min() - 0.3, epochs.max() + 0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("epoch")
+    axes.set_xlabel(view.sweep.step)
     legend_above(axes)
     return drawn
 
