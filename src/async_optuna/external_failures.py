@@ -62,7 +62,7 @@ class ExternalFailures:
     def pause(self) -> str:
         """Why no trial is started at present, "" if one may be."""
         seconds = self._until - time.monotonic()
-        return f"waits {seconds:.0f} s after {self._last_reason}" if seconds > 0 else ""
+        return f"next trial in {seconds:.0f} s" if seconds > 0 else ""
 
     @property
     def why_no_more(self) -> str:

@@ -76,7 +76,8 @@ class Status:
         elif outcome.state == "PRUNED" and running.value is not None:
             how = f"pruned at {self._step_name} {running.step}  {running.value:.6g}"
         else:
-            how = f"{'pruned' if outcome.state == 'PRUNED' else 'failed'}: {outcome.reason}"
+            word = "pruned" if outcome.state == "PRUNED" else "interrupted" if again else "failed"
+            how = f"{word}: {outcome.reason}"
             how += "; does not count and will be run again" if again else ""
             settings = ""
         seconds = f"  ({outcome.seconds:.1f} s)" if outcome else ""

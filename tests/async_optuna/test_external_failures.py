@@ -73,7 +73,7 @@ def test_no_trial_is_started_for_a_while_that_grows(monkeypatch: pytest.MonkeyPa
     assert failures.pause == ""
     for seconds in (2, 4, 8, 16, 32, 60, 60):
         failures.add("a", "no data")
-        assert failures.pause == f"waits {seconds} s after no data"
+        assert failures.pause == f"next trial in {seconds} s"
     now += 60
     assert failures.pause == ""
 

@@ -174,13 +174,15 @@ def test_the_mean_over_seeds_is_crowned_and_not_the_luckiest_seed(tmp_path: Path
     assert ranking[1].split()[:5] == ["1", "5", "COMPLETE", "93.00%", "92.00%"]
 
 
-def test_the_page_holds_everything_and_needs_nothing(tmp_path: Path) -> None:
+def test_the_page_holds_everything_and_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path.parent)
     maker = SweepMaker(tmp_path, ["val/accuracy", "num_parameters"], ["maximize", "minimize"], name="a<b")
     for number, values in enumerate(([0.9, 70_000.0], [0.8, 20_000.0], [0.7, 30_000.0])):
         maker.trial({"units": number, "lr": 0.1 + number}, values)
     text = write(maker.finish())
     page = (tmp_path / "report.html").read_text()
     assert "report.html" in text
+    assert f"python scripts/report.py {tmp_path.name} --trial" in page
     assert "<title>a&lt;b</title>" in page
     assert page.count('src="data:image/png;base64,') == len(list((tmp_path / "figures").iterdir()))
     assert not re.search(r"""(src|href)=["']?(http|//)|@import|url\(""", page)

@@ -12,7 +12,7 @@ from cnnlab.workbench.html_page import escaped, inlined_figure, style
 from cnnlab.workbench.notation import is_absent, shown, shown_metric, shown_seconds
 from cnnlab.workbench.study_reports.leaderboard import leaderboard_rows, ranked
 from cnnlab.workbench.study_reports.seed_table import seed_rows
-from cnnlab.workbench.study_reports.sweep_folder import Sweep
+from cnnlab.workbench.study_reports.sweep_folder import Sweep, as_typed
 from cnnlab.workbench.study_reports.trial_commands import commands
 from cnnlab.workbench.study_reports.trial_table import STATE_WORDS, counts, outcome, value_columns
 
@@ -58,7 +58,7 @@ def study_page(
         cards=_cards(sweep, table, best),
         contents=" ".join(f'<a href="#{name}">{words}</a>' for name, words in parts.items()),
         best=_best(sweep, best),
-        note=escaped(f"Commands of any trial: python scripts/report.py {sweep.folder} --trial <number>"),
+        note=escaped(f"Commands of any trial: python scripts/report.py {as_typed(sweep.folder)} --trial <number>"),
         **_leaderboard(sweep, shown_trials, params, best),
         left_out=f'<p class="soft">{left_out:,} more in leaderboard.csv</p>' if left_out else "",
         seeds="" if seeds is None else _seeds(sweep, seeds),

@@ -1,6 +1,8 @@
 """Opens a sweep folder: the study in it and the engine's own summary."""
 
 import json
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,6 +89,12 @@ def read(folder: Path, study: optuna.Study | None = None) -> Sweep:
     metrics = results.get("metrics") or metric_names or [f"value {i}" for i in range(len(maximize))]
     trials = study.get_trials(deepcopy=False)
     return Sweep(folder, study.study_name, study, trials, tuple(metrics)[: len(maximize)], maximize, results)
+
+
+def as_typed(path: Path) -> str:
+    """The path as one would type it here."""
+    here = os.path.relpath(path)
+    return shlex.quote(str(path) if here.startswith("..") else here)
 
 
 def state(trial: FrozenTrial) -> str:

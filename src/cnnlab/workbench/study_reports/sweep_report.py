@@ -1,7 +1,5 @@
 """Writes everything a study has to tell into its folder and returns what to print."""
 
-import os
-import shlex
 import shutil
 import textwrap
 from collections.abc import Mapping
@@ -17,7 +15,7 @@ from cnnlab.workbench.notation import aligned, markdown, shown, shown_metric
 from cnnlab.workbench.study_reports import leaderboard, seed_table
 from cnnlab.workbench.study_reports.best_experiment import experiment_name, trial_experiment
 from cnnlab.workbench.study_reports.study_page import study_page
-from cnnlab.workbench.study_reports.sweep_folder import Sweep, read
+from cnnlab.workbench.study_reports.sweep_folder import Sweep, as_typed, read
 from cnnlab.workbench.study_reports.trial_commands import commands
 from cnnlab.workbench.study_reports.trial_table import (
     STATE_WORDS,
@@ -84,7 +82,7 @@ def write(sweep_dir: Path, top: int = 10, figures: bool = True, study: optuna.St
         parts.append(_seeds(sweep, seeds))
     if best is not None:
         parts.append(_about_best(sweep, table, best, "best_experiment.yaml" if "best_experiment.yaml" in files else ""))
-    lines = [f"Written to {_short(sweep_dir)}", f"  {', '.join(files)}"]
+    lines = [f"Written to {as_typed(sweep_dir)}", f"  {', '.join(files)}"]
     lines += [f"  {', '.join(f'figures/{name}' for name in drawn)}"] if drawn else []
     parts.append("\n".join([*lines, *notes]))
     return "\n\n".join(parts)
@@ -183,7 +181,7 @@ def _about_best(sweep: Sweep, table: pd.DataFrame, best: int, recipe: str) -> st
         return text
     rows = [_entry(f"trial {number}", scores(sweep, sweep.trials[number])) for number in others[:_MOST_OF_THE_FRONT]]
     more = [f"  and {len(others) - len(rows)} more"] if len(others) > len(rows) else []
-    how = f"Also Pareto-optimal; python scripts/report.py {_short(sweep.folder)} --trial N gives the commands of each"
+    how = f"Also Pareto-optimal; python scripts/report.py {as_typed(sweep.folder)} --trial N gives the commands of each"
     return "\n".join([text, "", how, *rows, *more])
 
 
@@ -192,19 +190,13 @@ def _about(sweep: Sweep, what: str, trial: FrozenTrial, recipe: str = "", name: 
     lines = [
         f"{what}, {outcome(sweep, trial)}",
         _entry("searched", " ".join(f"{name}={shown(value)}" for name, value in trial.params.items()) or "nothing"),
-        _entry("folder", _short(sweep.trial_dir(trial))),
+        _entry("folder", as_typed(sweep.trial_dir(trial))),
         *(_entry(kind, command) for kind, command in commands(sweep, trial).items()),
     ]
     if recipe:
-        lines.append(_entry("recipe", f"cp {_short(sweep.folder / recipe)} conf/experiment/{name}.yaml"))
+        lines.append(_entry("recipe", f"cp {as_typed(sweep.folder / recipe)} conf/experiment/{name}.yaml"))
         lines.append(_entry("", f"python train.py experiment={name}"))
     return "\n".join(lines)
-
-
-def _short(path: Path) -> str:
-    """The path as one would type it here."""
-    here = os.path.relpath(path)
-    return shlex.quote(str(path) if here.startswith("..") else here)
 
 
 def _entry(name: str, text: str) -> str:
