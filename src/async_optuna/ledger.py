@@ -153,8 +153,8 @@ class Ledger:
         trial = self.study.ask()
         reason = "its point could not be chosen"
         try:
-            if self._is_shared and not self._is_within_budget(trial):
-                reason = "not needed: others had taken the last trials"
+            if self._is_shared and (why := self._why_not_needed(trial)):
+                reason = why
                 return None
             claim = self._describe(trial)
             attributes = {"overrides": claim.overrides, "folder": str(claim.number), "owner": self._owner.name}
@@ -328,10 +328,12 @@ class Ledger:
         if was_out and not self.outage.is_on:
             self._owner.forget_the_silence()
 
-    def _is_within_budget(self, trial: Trial) -> bool:
-        """Count once more: on another machine somebody may have taken the last trial at the same moment."""
+    def _why_not_needed(self, trial: Trial) -> str:
+        """Look once more: on another machine somebody may have done the same at the same moment."""
         self._tally.read()
-        return self._tally.num_before(trial.number) < self.n_trials
+        if self._tally.num_before(trial.number) >= self.n_trials:
+            return "not needed: others had taken the last trials"
+        return "not needed: its point was queued twice" * self._tally.is_queued_twice(trial.number)
 
     def _describe(self, trial: Trial) -> Claim:
         point, overrides = self.space.walk(lambda parameter: _suggest(trial, parameter))

@@ -44,11 +44,11 @@ class Limits:
             raise SearchError(f"hydra.sweeper.max_failure_rate must be between 0 and 1, got {self.max_failure_rate}")
         for name in ("timeout_seconds", "patience", "budget_hours"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not value > 0:  # nor is NaN, which would be no limit at all
                 raise SearchError(f"hydra.sweeper.{name} must be positive, got {value}")
         for name in ("trial_timeout_seconds", "no_report_seconds"):
             value = getattr(self, name)
-            if value is not None and value < 0:
+            if value is not None and not value >= 0:
                 raise SearchError(f"hydra.sweeper.{name} must not be negative, got {value}; 0 means no limit")
         if self.patience is not None and num_objectives > 1:
             raise SearchError("hydra.sweeper.patience waits for a better value, but there are several objectives")

@@ -62,6 +62,8 @@ class Tally:
         self._num_read = 0
         self._seen: set[Any] = set()
         self._retries: dict[int, int] = {}
+        self._first_queued: dict[Any, int] = {}
+        self._queued_again: set[int] = set()
 
     def read(self) -> None:
         """Read what has happened since the last call, by whomever."""
@@ -90,6 +92,10 @@ class Tally:
         running = [other for other, trial in self.open.items() if trial.state == TrialState.RUNNING]
         return self.counts.finished + sum(other < number for other in running)
 
+    def is_queued_twice(self, number: int) -> bool:
+        """Whether searches on two machines have put the same point into the queue at once, and this was the second."""
+        return number in self._queued_again
+
     def last_retry(self, number: int) -> int:
         """The trial that a point was run in last: the retry of a retry, and so on."""
         while number in self._retries:
@@ -99,13 +105,14 @@ class Tally:
     def _read(self, trial: FrozenTrial) -> None:
         if WARM_START in trial.user_attrs:  # another search's: known to the sampler, and to nobody else
             return
+        self._note_queued(trial)
         point = trial.params or trial.system_attrs.get(ENQUEUED_PARAMS, {})
         interrupted = bool(trial.user_attrs.get("interrupted"))
         is_whole = bool(point) or "owner" in trial.user_attrs  # of a space without parameters the only point is {}
         if is_whole and not (interrupted and trial.state.is_finished()):
             self.see(point)
         if "retry_of" in trial.user_attrs:
-            self._retries[trial.user_attrs["retry_of"]] = trial.number
+            self._retries.setdefault(trial.user_attrs["retry_of"], trial.number)
             self.lost.pop(trial.user_attrs["retry_of"], None)
             if self.failed.pop(trial.user_attrs["retry_of"], None) is not None:
                 self.counts.failed -= 1
@@ -134,6 +141,17 @@ class Tally:
         else:
             self.counts.failed += 1
             self.failed[trial.number] = trial
+
+    def _note_queued(self, trial: FrozenTrial) -> None:
+        """Note which of several trials came first that one lost trial, or one given point, was queued for."""
+        key = trial.user_attrs.get("retry_of", identity(trial.system_attrs.get(ENQUEUED_PARAMS, {})))
+        if key == ():
+            return
+        if trial.user_attrs.get("interrupted") and not trial.user_attrs.get("retry", True):  # it was given back
+            if self._first_queued.get(key) == trial.number:
+                del self._first_queued[key]
+        elif self._first_queued.setdefault(key, trial.number) < trial.number:
+            self._queued_again.add(trial.number)
 
     def _compare(self, trial: FrozenTrial) -> None:
         """Put a trial into the front, unless one in it is at least as good; of equals the first counts, not the faster.

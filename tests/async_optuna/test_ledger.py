@@ -437,6 +437,23 @@ def test_of_two_that_take_the_last_trial_at_once_one_gives_it_back(sweeps: Sweep
     assert one.counts.finished == 1
 
 
+def test_a_point_that_two_machines_queue_at_once_is_run_once(sweeps: Sweeps) -> None:
+    """No lock reaches another machine: both queue what is lost, or to be run first."""
+    one, other = (sweeps.ledger(3, on=machine, is_shared=True) for machine in ("one", "other"))
+    point = {"x": 0.25}
+    for study in (one.study, other.study):
+        study.enqueue_trial(point, user_attrs={"source": "enqueued"})
+    first = one.claim()
+    assert first is not None
+    one._lost.interrupt(first.number, "the search was stopped", retries=0)
+    for study in (one.study, other.study):
+        study.enqueue_trial(point, user_attrs={"source": "retry", "retry_of": first.number})
+    found = [claim for ledger in (other, one) for claim in (ledger.claim() for _ in range(4)) if claim is not None]
+    assert len(found) == 3
+    assert [claim.number for claim in found if claim.point == point] == [2]
+    assert [trial.number for trial in sweeps.trials() if trial.user_attrs.get("retry") is False] == [1, 3]
+
+
 def late(sweeps: Sweeps) -> tuple[Ledger, Ledger, Claim]:
     """A controller whose trial another one on another machine has taken for dead while it was running."""
     slow, other = (sweeps.ledger(2, on=machine, is_shared=True) for machine in ("slow", "other"))

@@ -209,6 +209,8 @@ def test_it_ends_when_the_trials_have_used_up_their_hours(
     [
         ({"patience": 0}, "hydra.sweeper.patience must be positive, got 0"),
         ({"budget_hours": -1.0}, "hydra.sweeper.budget_hours must be positive, got -1.0"),
+        ({"timeout_seconds": float("nan")}, "hydra.sweeper.timeout_seconds must be positive, got nan"),
+        ({"no_report_seconds": float("nan")}, "hydra.sweeper.no_report_seconds must not be negative, got nan"),
         ({"no_report_seconds": -1.0}, "must not be negative, got -1.0; 0 means no limit"),
         ({"max_failure_rate": 2.0}, "must be between 0 and 1, got 2.0"),
     ],

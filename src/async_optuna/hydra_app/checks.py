@@ -24,6 +24,11 @@ def check_settings(config: DictConfig, directions: Sequence[str], has_pruner: bo
     settings = config.hydra.sweeper
     if settings.n_trials < 1:
         raise SearchError(f"hydra.sweeper.n_trials must be at least 1, got {settings.n_trials}")
+    if not settings.dead_after_seconds > 0:
+        raise SearchError(f"hydra.sweeper.dead_after_seconds must be positive, got {settings.dead_after_seconds}")
+    for name in ("storage_patience_seconds", "max_retries"):
+        if not settings[name] >= 0:
+            raise SearchError(f"hydra.sweeper.{name} must not be negative, got {settings[name]}")
     if has_pruner and len(directions) > 1:
         raise SearchError(
             "a pruner compares one number, but there are several objectives; use hydra/sweeper/pruner=none"

@@ -22,6 +22,8 @@ from sweep_maker import SweepMaker
 from cnnlab.errors import UserError
 from cnnlab.workbench.canvas import project_style
 from cnnlab.workbench.study_reports import figures
+from cnnlab.workbench.study_reports.figures.optuna_figures import parallel_coordinate
+from cnnlab.workbench.study_reports.figures.timeline import timeline
 from cnnlab.workbench.study_reports.figures.view import View
 from cnnlab.workbench.study_reports.sweep_folder import read
 from cnnlab.workbench.study_reports.sweep_report import write, write_trial
@@ -329,6 +331,21 @@ def test_a_figure_that_fails_costs_one_line(tmp_path: Path, monkeypatch: pytest.
     text = write(searched(tmp_path, 12).finish())
     assert "Not drawn: broken (ZeroDivisionError: by zero)" in text
     assert (tmp_path / "figures/slices.png").exists()
+
+
+def test_words_of_figures_are_readable_and_apart(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path, ["val/loss"], ["minimize"])
+    for number in range(9):
+        maker.trial({"a": number, "b": 9 - number}, 10.0 ** (number / 2 - 2))
+    sweep = read(maker.finish())
+    view = View(sweep, trial_table(sweep))
+    with project_style():
+        lines, times = parallel_coordinate(view), timeline(view)
+        title = times.suptitle("the study", x=0.01, ha="left")
+        times.canvas.draw()
+        lines.canvas.draw()
+    assert [text.get_text() for text in lines.axes[1].get_yticklabels()] == ["0.01", "0.1", "1", "10", "100"]
+    assert not times.legends[0].get_window_extent().overlaps(title.get_window_extent())
 
 
 def test_a_metric_without_a_name_and_choices_that_terminals_obey(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def parallel_coordinate(view: View) -> Figure:
             text.set_bbox({"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8})
     texts = [view.label, *(shortened(view.short[name], 24) for name in sorted(names))]
     main.set_xticks(main.get_xticks(), texts, rotation=-30, ha="left", rotation_mode="anchor")
-    view.value_scale.name_values(bar.yaxis)
+    view.value_scale.name_colours(bar.yaxis)
     view.value_scale.name_values(main.yaxis)
     bar.set_ylabel(view.label)
     complete = len(view.trials("COMPLETE"))
@@ -185,7 +185,7 @@ def _dress(axis: Axis, view: View) -> None:
     distribution = next(trial.distributions[name] for trial in view.trials("COMPLETE") if name in trial.params)
     axis.set_label_text(shortened(view.short[name], 32))
     if isinstance(distribution, CategoricalDistribution):
-        texts = [shortened(text.get_text().strip("'"), _LONGEST_CHOICE) for text in axis.get_ticklabels()]
+        texts = [shortened(text.get_text().strip("'\""), _LONGEST_CHOICE) for text in axis.get_ticklabels()]
         axis.set_ticks(axis.get_ticklocs(), texts)
         if isinstance(axis, XAxis) and sum(map(len, texts)) > 22:
             axis.set_tick_params(rotation=90)

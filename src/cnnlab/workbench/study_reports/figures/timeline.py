@@ -56,7 +56,7 @@ def timeline(view: View) -> Figure:
     patches = [
         Patch(color=colour, label=_WORDS.get(name, name.lower())) for name, colour in _COLOURS.items() if name in seen
     ]
-    drawn.legend(handles=patches, loc="outside upper left", ncols=5, handlelength=1.2)
+    drawn.legend(handles=patches, loc="outside lower left", ncols=5, handlelength=1.2)
     return drawn
 
 

@@ -66,6 +66,12 @@ class ValueScale:
         if self.is_share:
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g}%"))
 
+    def name_colours(self, axis: Axis) -> None:
+        """Write the values beside a bar of `colours`; beside a logarithmic one Optuna leaves markup."""
+        if self.is_log:
+            mark_logarithms(axis, (self.low, self.high))
+        self.name_values(axis)
+
     def scatter(self, axes: Axes, x: NDArray[np.float64], values: NDArray[np.float64], **style: Any) -> None:
         """Points over x; those beyond the limits as triangles at the edge."""
         colours, inside = style.pop("c", None), (values >= self.low) & (values <= self.high)
