@@ -155,7 +155,8 @@ def test_another_search_in_the_folder_of_a_study(study: Path, apps: Apps) -> Non
 
     journal = study / "study.journal"
     whole = journal.read_bytes()
-    journal.write_bytes(whole.replace(b'{"op_code"', b'{"op_c', 3))
+    first, rest = whole.split(b"\n", 1)
+    journal.write_bytes(first + b"\n" + rest.replace(b'{"op_code"', b'{"op_c', 3))
     ended = apps.here(APP, *same.values(), "hydra.sweeper.n_trials=5")
     assert f"{journal} is damaged (" in error_line(ended)
     journal.write_bytes(whole + whole[:40])
