@@ -165,7 +165,7 @@ def _cut_torn_tail(file: io.FileIO, path: Path) -> None:
     file.truncate(keep)
 
 
-def _patiently(opened: Callable[[], Any]) -> Any:
+def _patiently(opened: Callable[[], BaseStorage]) -> BaseStorage:
     """Open a database, after some seconds if it restarts or somebody else makes its tables at this moment."""
     for pause in _PAUSES:
         try:

@@ -112,7 +112,9 @@ class Tally:
         if WARM_START in trial.user_attrs:  # another search's: known to the sampler, and to nobody else
             return
         self._note_queued(trial)
-        point = trial.params or trial.system_attrs.get(ENQUEUED_PARAMS, {})
+        queued = trial.system_attrs.get(ENQUEUED_PARAMS, {})
+        is_chosen = trial.state != TrialState.RUNNING or "owner" in trial.user_attrs  # else a part of it may be missing
+        point = trial.params if trial.params and is_chosen else queued
         interrupted = bool(trial.user_attrs.get("interrupted"))
         is_whole = bool(point) or "owner" in trial.user_attrs  # of a space without parameters the only point is {}
         if is_whole and not (interrupted and trial.state.is_finished()):

@@ -453,6 +453,15 @@ def test_of_two_that_take_the_same_point_at_once_one_takes_another(sweeps: Sweep
     assert [trial.params["z"] for trial in sweeps.trials() if trial.state.name == "RUNNING"] == ["a", "b", "c"]
 
 
+def test_a_point_that_another_machine_has_half_chosen_is_none_of_the_space(sweeps: Sweeps) -> None:
+    space = Space(tuple(Parameter(name, CategoricalDistribution([0, 1])) for name in "xy"))
+    one, other = (sweeps.ledger(4, space, is_grid=True, on=machine, is_shared=True) for machine in ("one", "other"))
+    other.study.ask().suggest_categorical("x", [0, 1])
+    one.refresh()
+    assert len(claims(one)) == 3
+    assert not one.is_exhausted()
+
+
 def test_a_point_that_two_machines_queue_at_once_is_run_once(sweeps: Sweeps) -> None:
     """No lock reaches another machine: both queue what is lost, or to be run first."""
     one, other = (sweeps.ledger(3, on=machine, is_shared=True) for machine in ("one", "other"))
