@@ -160,6 +160,9 @@ class Ledger:
             attributes = {"overrides": claim.overrides, "folder": str(claim.number), "owner": self._owner.name}
             for name, value in attributes.items() if slot is None else {**attributes, "slot": slot}.items():
                 trial.set_user_attr(name, value)
+            if self._is_shared and self.size is not None and self._tally.is_taken(trial.number, claim.point):
+                reason = "not needed: another search took its point at the same moment"
+                return None
             reason = ""
             claim.folder.mkdir(parents=True)
             self._claims[trial.number] = claim

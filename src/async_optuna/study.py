@@ -169,7 +169,7 @@ def _compare(
         hint = "; hydra.sweeper.warm_start=<sweep folder> takes the trials of this one along" * changes.has_new_choices
         raise SearchError(
             f"study {name} is another search: {'; '.join(changes.refused)}; "
-            f"give it back what it was, or name another hydra.sweeper.study_name{hint}"
+            f"change it back, or name another hydra.sweeper.study_name{hint}"
         )
     old_pins = study.user_attrs.get("pins")
     if pins is not None and old_pins is not None and old_pins != dict(pins):

@@ -36,8 +36,8 @@ class StudyConfig:
         found = self._changes(study)
         if found and not accept_changes:
             raise SearchError(
-                f"study {study.study_name} was made with another config: {in_one_line(found)}; give it back what it "
-                "was, name another hydra.sweeper.study_name, or set hydra.sweeper.accept_changes=true to go on with it"
+                f"study {study.study_name} was made with another config: {in_one_line(found)}; change it back, "
+                "name another hydra.sweeper.study_name, or set hydra.sweeper.accept_changes=true to go on with it"
             )
         return found
 

@@ -96,6 +96,12 @@ class Tally:
         """Whether searches on two machines have put the same point into the queue at once, and this was the second."""
         return number in self._queued_again
 
+    def is_taken(self, number: int, point: Point) -> bool:
+        """Whether another machine runs the same point since shortly before."""
+        self.read()
+        earlier = [trial.params for other, trial in self.open.items() if other < number]
+        return identity(point) in map(identity, earlier) if point else False
+
     def last_retry(self, number: int) -> int:
         """The trial that a point was run in last: the retry of a retry, and so on."""
         while number in self._retries:

@@ -131,7 +131,7 @@ def study(apps: Apps) -> Path:
 def test_another_search_in_the_folder_of_a_study(study: Path, apps: Apps) -> None:
     """All in one test, for each needs the study and none may change it."""
     same = {"x": "x=range(0,2)", "z": "z=a", "metric": "hydra.sweeper.metric=height"}
-    other = "; give it back what it was, or name another hydra.sweeper.study_name"
+    other = "; change it back, or name another hydra.sweeper.study_name"
     cases = {
         ("x", "x=interval(0,1)"): (f"study app is another search: x was int(interval(0, 1)), is interval(0, 1){other}"),
         ("z", "y=2"): f"study app is another search: z is missing (was a); y is new (2){other}",
@@ -150,12 +150,13 @@ def test_another_search_in_the_folder_of_a_study(study: Path, apps: Apps) -> Non
 
     (study / "STOP").touch()
     ended = apps.here(APP, *same.values(), "hydra.sweeper.n_trials=5")
-    assert error_line(ended) == f"{study}/STOP asks every search here to stop; remove it to go on"
+    assert error_line(ended).endswith("sweep/STOP asks every search here to stop; remove it to go on")
     (study / "STOP").unlink()
 
     journal = study / "study.journal"
     whole = journal.read_bytes()
-    journal.write_bytes(whole.replace(b'{"op_code"', b'{"op_c', 3))
+    first, rest = whole.split(b"\n", 1)
+    journal.write_bytes(first + b"\n" + rest.replace(b'{"op_code"', b'{"op_c', 3))
     ended = apps.here(APP, *same.values(), "hydra.sweeper.n_trials=5")
     assert f"{journal} is damaged (" in error_line(ended)
     journal.write_bytes(whole + whole[:40])

@@ -114,8 +114,8 @@ def test_an_edited_config_is_refused_unless_it_is_accepted(apps: Apps) -> None:
     edit(5, 3, "/home/b")
     refused = call(3)
     assert error_line(refused) == (
-        "study sweep was made with another config: nested.offset was 0, is 5; part.size where part=b was 2, is 3; give "
-        "it back what it was, name another hydra.sweeper.study_name, or set hydra.sweeper.accept_changes=true to go on "
+        "study sweep was made with another config: nested.offset was 0, is 5; part.size where part=b was 2, is 3; "
+        "change it back, name another hydra.sweeper.study_name, or set hydra.sweeper.accept_changes=true to go on "
         "with it"
     )
     accepted = call(3, "hydra.sweeper.accept_changes=true")

@@ -437,6 +437,22 @@ def test_of_two_that_take_the_last_trial_at_once_one_gives_it_back(sweeps: Sweep
     assert one.counts.finished == 1
 
 
+def test_of_two_that_take_the_same_point_at_once_one_takes_another(sweeps: Sweeps) -> None:
+    one, other = (sweeps.ledger(3, FINITE, is_grid=True, on=machine, is_shared=True) for machine in ("one", "other"))
+    taken = other.study.ask()
+    describe = one._describe
+
+    def describe_meanwhile(trial: optuna.Trial) -> Claim:
+        claim = describe(trial)
+        taken.suggest_categorical("z", ["a", "b", "c"])
+        return claim
+
+    one._describe = describe_meanwhile  # type: ignore[method-assign]
+    assert one.claim() is None
+    assert [claim.point["z"] for claim in claims(one)] == ["b", "c"]
+    assert [trial.params["z"] for trial in sweeps.trials() if trial.state.name == "RUNNING"] == ["a", "b", "c"]
+
+
 def test_a_point_that_two_machines_queue_at_once_is_run_once(sweeps: Sweeps) -> None:
     """No lock reaches another machine: both queue what is lost, or to be run first."""
     one, other = (sweeps.ledger(3, on=machine, is_shared=True) for machine in ("one", "other"))

@@ -82,7 +82,7 @@ def test_another_search_is_refused_with_the_difference_in_words(
     with pytest.raises(SearchError) as told:
         opened(**changed)
     assert str(told.value) == (
-        f"study s is another search: {difference}; give it back what it was, or name another hydra.sweeper.study_name"
+        f"study s is another search: {difference}; change it back, or name another hydra.sweeper.study_name"
     )
 
 
@@ -102,7 +102,7 @@ def test_a_wider_interval_is_the_same_search_and_a_new_choice_needs_a_new_one(
     with pytest.raises(SearchError) as told:
         opened(of=space(high=9, bound=2, choices=("a", "b")))
     assert str(told.value) == (
-        "study s is another search: z was choice(a), is choice(a, b); give it back what it was, or name another "
+        "study s is another search: z was choice(a), is choice(a, b); change it back, or name another "
         "hydra.sweeper.study_name; hydra.sweeper.warm_start=<sweep folder> takes the trials of this one along"
     )
 

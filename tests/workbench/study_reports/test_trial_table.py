@@ -71,3 +71,13 @@ def test_the_earliest_of_equally_good_reports(maximize: bool, best: tuple[int, f
     maker = SweepMaker(tmp_path)
     number = maker.trial({}, state="PRUNED", reports=[0.1, 0.7, float("nan"), 0.7, 0.1])
     assert best_reported(maker.study.trials[number], maximize) == best
+
+
+def test_another_searchs_trials_take_nothing_from_the_front(tmp_path: Path) -> None:
+    maker = SweepMaker(tmp_path, ["val/accuracy", "num_parameters"], ["maximize", "minimize"])
+    maker.trial({"a": 0}, [0.99, 10.0], warm_start="another search")
+    maker.trial({"a": 1}, [0.98, 20.0], infeasible="train_seconds > 3")
+    for number, values in enumerate(([0.9, 40.0], [0.8, 30.0], [0.7, 35.0]), start=2):
+        maker.trial({"a": number}, values)
+    table = trial_table(read(maker.finish()))
+    assert list(table.index[table["pareto"]]) == [2, 3]

@@ -7,10 +7,12 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from cnnlab.workbench.notation import ABSENT, shown_metric, typed
+from cnnlab.workbench.study_reports.quiet_optuna import optuna_is_quiet
 from cnnlab.workbench.study_reports.sweep_folder import Sweep, run_metrics, source, state
 
 STATE_WORDS = {"FAIL": "failed"}  # states whose name in small letters is no participle
@@ -42,7 +44,7 @@ def trial_table(sweep: Sweep) -> pd.DataFrame:
     first += [column for column in _FIRST_METRICS if column in rows]
     rows = rows.reindex(columns=[*first, *(c for c in rows if c not in {*first, *_LAST}), *_LAST])
     if sweep.several:
-        rows["pareto"] = rows.index.isin([trial.number for trial in sweep.study.best_trials])
+        rows["pareto"] = rows.index.isin(_pareto_optimal(sweep))
     places = {number: _place(row, number, sweep) for number, row in rows.to_dict("index").items()}
     rows = rows.loc[sorted(places, key=places.__getitem__)]
     has_place = rows["state"].isin(("COMPLETE", "PRUNED"))
@@ -124,6 +126,15 @@ def best_reported(trial: FrozenTrial, maximize: bool) -> tuple[int, float] | Non
     if not reports:
         return None
     return max(reports, key=lambda report: (report[1] if maximize else -report[1], -report[0]))
+
+
+def _pareto_optimal(sweep: Sweep) -> list[int]:
+    """The trials of this search that no other of it beats in every objective: a warm start's have no part in it."""
+    own = [trial for trial in sweep.trials if state(trial) == "COMPLETE" and "infeasible" not in trial.user_attrs]
+    with optuna_is_quiet():
+        study = optuna.create_study(directions=sweep.study.directions, sampler=optuna.samplers.RandomSampler())
+    study.add_trials(own)
+    return [own[trial.number].number for trial in study.best_trials]
 
 
 def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from cnnlab.workbench.canvas import BLACK, GREY, VERMILION, NotDrawn, figure, le
 from cnnlab.workbench.notation import metric_words
 from cnnlab.workbench.study_reports.figures.value_scale import ValueScale
 from cnnlab.workbench.study_reports.figures.view import View
-from cnnlab.workbench.study_reports.sweep_folder import source
+from cnnlab.workbench.study_reports.sweep_folder import source, state
 
 _MOST_NUMBERED = 25
 
@@ -24,7 +24,7 @@ def pareto_front(view: View) -> Figure:
         NotDrawn: fewer than two complete trials have finite values.
     """
     sweep = view.sweep
-    complete = [trial for trial in sweep.trials if trial.state.name == "COMPLETE" and np.isfinite(trial.values).all()]
+    complete = [trial for trial in sweep.trials if state(trial) == "COMPLETE" and np.isfinite(trial.values).all()]
     if len(complete) < 2:
         raise NotDrawn("fewer than two complete trials have finite values")
     values = np.array([trial.values[:2] for trial in complete], dtype=float)
