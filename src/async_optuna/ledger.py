@@ -85,6 +85,7 @@ class Ledger:
         self.sweep_dir = sweep_dir
         self.n_trials = n_trials
         self.size = None if extend else space.size()
+        self.num_expected = n_trials if self.size is None else min(n_trials, self.size)
         self.outage = Outage(storage_patience_seconds, say)
         self._max_retries = max_retries
         self._is_shared = is_shared

@@ -68,7 +68,7 @@ class Search:
         self._overtime.learn(ledger.study.get_trials(deepcopy=False))
         self._status = Status(
             ledger.study.study_name,
-            ledger.n_trials,
+            ledger.num_expected,
             len(executor.slots),
             ledger.counts.finished,
             "run" if self._repeats.seeds else step_name,

@@ -43,7 +43,8 @@ def open_storage(storage: str | Mapping[str, Any] | None, sweep_dir: Path) -> Ba
     if "://" not in storage:
         return open_journal(Path(storage).absolute())
     try:
-        return _patiently(lambda: optuna.storages.get_storage(storage))
+        opened: BaseStorage = _patiently(lambda: optuna.storages.get_storage(storage))
+        return opened
     except ImportError as error:
         raise SearchError(f"hydra.sweeper.storage={storage}: {on_one_line(error)[:300]}") from error
     except Exception as error:  # each database driver has its own
@@ -66,7 +67,10 @@ def open_journal(path: Path) -> JournalStorage:
             if path.is_file():
                 with path.open("r+b", buffering=0) as file:
                     if not _BEGINNING.startswith(file.read(len(_BEGINNING))):
-                        raise SearchError(f"{path} is no journal of a study; it is left as it is")
+                        raise SearchError(
+                            f"{path} is no journal of a study, or its beginning is damaged; it is left as "
+                            "it is: name another file, or another hydra.sweep.dir"
+                        )
                     _cut_torn_tail(file, path)
         return JournalStorage(_JournalFile(path, lock))
     except OSError as error:

@@ -134,6 +134,7 @@ def test_a_grid_is_run_in_order_and_to_its_end(apps: Apps) -> None:
     ]
     assert [one["config"]["z"] for one in seen(apps.folder / "sweep")] == ["a", None, "a", None]
     assert "all 4 points of the space have been run: there is nothing left to try" in ended.out
+    assert ": 4 trials" in ended.out.split("goal")[0]
 
 
 def test_config_groups_and_branches(apps: Apps) -> None:

@@ -71,7 +71,7 @@ def test_what_is_no_earlier_search_is_told_and_left_as_it_is(tmp_path: Path) -> 
     (tmp_path / "notes.json").write_text('{"precious": 1}')
     (tmp_path / "table.csv").write_text("value,x\nabc,1\n", encoding="utf-8")
     for source, expected in {
-        f"{tmp_path}/notes.json": "is no journal of a study; it is left as it is",
+        f"{tmp_path}/notes.json": "is no journal of a study, or its beginning is damaged; it is left as it is",
         f"{tmp_path}/table.csv": "expected a number as the value of a complete trial, got 'abc'",
         str(sweep_dir): "is this search itself",
         5: "expected a sweep folder, <storage URL>/<study name> or a leaderboard.csv",

@@ -15,9 +15,7 @@ from async_optuna.results import STATES, Results
 from async_optuna.status_block import settings_in_words
 
 
-def announce(
-    ledger: Ledger, executor: Executor, settings: DictConfig, metric_names: Sequence[str], directions: Sequence[str]
-) -> None:
+def announce(ledger: Ledger, executor: Executor, metric_names: Sequence[str], directions: Sequence[str]) -> None:
     """Print what begins: the study, where its trials run, its goal and its folder."""
     slots = executor.slots
     where = f"{len(slots)} at once" if len(slots) > 1 else "one by one"
@@ -26,7 +24,7 @@ def announce(
     elif isinstance(executor, ProcessExecutor):
         where += f", {slots[0].num_threads} CPU thread{'s' * (slots[0].num_threads > 1)} each"
     done = f", {ledger.counts.finished} already done" if ledger.counts.finished else ""
-    say(f"study   {ledger.study.study_name}: {settings.n_trials} trials{done}; {where}")
+    say(f"study   {ledger.study.study_name}: {ledger.num_expected} trials{done}; {where}")
     goals = [f"{one} {name}" for one, name in zip(directions, metric_names, strict=True)]
     say(f"goal    {', '.join(goals)}")
     say(f"folder  {short_path(ledger.sweep_dir)}")

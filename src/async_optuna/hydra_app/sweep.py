@@ -178,7 +178,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         settings.step_name,
         repeats,
     )
-    announce(ledger, executor, settings, names, directions)
+    announce(ledger, executor, names, directions)
     try:
         search.run()
     except Stopped:
