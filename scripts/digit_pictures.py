@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from cnnlab.cli import console
+
 ORIENTATION = 0x0112  # EXIF
 
 Pixels = NDArray[np.uint8]
@@ -245,6 +247,7 @@ def encoded(picture: Pixels, file_format: str, **options: object) -> bytes:
     return file.getvalue()
 
 
+@console.script()
 def main() -> None:
     """Write a picture of each way to a folder, of one digit after the other."""
     from cnnlab.data.mnist import MNIST

@@ -19,7 +19,7 @@ def test_an_older_study_is_joined_and_has_its_config_from_then_on(study: optuna.
     study.tell(study.ask(), 1.0)
     StudyConfig({"lr": 0.1}).keep(study, accept_changes=False)
     assert "config_changes" not in study.user_attrs
-    with pytest.raises(SearchError, match=r"study s was made with another config: lr was 0.1, is 0.2; give it back"):
+    with pytest.raises(SearchError, match=r"study s was made with another config: lr was 0.1, is 0.2; change it back"):
         StudyConfig({"lr": 0.2}).check(study, accept_changes=False)
 
 
@@ -48,5 +48,5 @@ def test_a_long_list_of_changes_is_cut(study: optuna.Study) -> None:
         return StudyConfig(values)
 
     config(1).keep(study, accept_changes=False)
-    with pytest.raises(SearchError, match="key11 was 1, is 2; and 88 more; give it back"):
+    with pytest.raises(SearchError, match="key11 was 1, is 2; and 88 more; change it back"):
         config(2).check(study, accept_changes=False)

@@ -86,7 +86,9 @@ def png(drawn: Figure) -> bytes:
     buffer = io.BytesIO()
     drawn.set_dpi(160)
     if engine := drawn.get_layout_engine():  # savefig would draw everything once more to place it
-        engine.execute(drawn)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="There are no gridspecs")  # of a figure without axes
+            engine.execute(drawn)
         drawn.set_layout_engine("none")
     drawn.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
     content = buffer.getvalue()

@@ -45,7 +45,7 @@ def wait_for_epoch(folder: Path, epoch: int, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     log = folder / "train.log"
     while time.monotonic() < deadline:
-        if log.is_file() and f"epoch {epoch}/" in log.read_text(encoding="utf-8"):
+        if log.is_file() and re.search(rf"epoch +{epoch}/", log.read_text(encoding="utf-8")):
             return
         time.sleep(0.01)
     raise TimeoutError(f"no epoch {epoch} in {seconds} s")

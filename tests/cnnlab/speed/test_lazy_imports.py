@@ -3,16 +3,16 @@
 import subprocess
 import sys
 
-import pytest
-
-UNUSED = "import sys, cnnlab.training; print([name for name in ('torchvision', 'scipy.signal') if name in sys.modules])"
-USED = """
+CODE = """
 import cnnlab.training, sys
+assert not {"torchvision", "scipy.signal"} & sys.modules.keys()
+import torch
 from torchmetrics.functional.image import dists
 from torchmetrics.functional.image.lpips import _get_tv_model_features
-assert len(dists.vgg16(weights=None).features) == 31
+with torch.device("meta"):
+    assert len(dists.vgg16(weights=None).features) == 31
+    assert len(_get_tv_model_features("alexnet")) == 13
 assert dists.VGG16_Weights.IMAGENET1K_V1.url.endswith(".pth")
-assert len(_get_tv_model_features("alexnet")) == 13
 import scipy.signal, torchmetrics, torchvision
 from torchvision.models import resnet18
 assert torchvision.models.resnet18 is resnet18
@@ -21,7 +21,6 @@ assert torchmetrics.__loader__.get_source("torchmetrics")
 """
 
 
-@pytest.mark.parametrize(("code", "said"), [(UNUSED, "[]"), (USED, "")])
-def test_libraries_are_imported_when_they_are_used(code: str, said: str) -> None:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, said), done.stderr
+def test_libraries_are_imported_when_they_are_used() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -142,6 +142,7 @@ def test_pyplot_is_left_alone() -> None:
     backend = pyplot.get_backend()
     pyplot.switch_backend("agg")
     try:
+        pyplot.close("all")
         mine, axes = pyplot.subplots()
         axes.set(xlabel="mine")
         confusion_matrix.draw(np.array([[3, 1], [1, 3]]), ["a", "b"], "")

@@ -240,7 +240,7 @@ def _logged_epochs(folder: Path) -> int | None:
     """The last epoch that the log calls done."""
     with contextlib.suppress(OSError), (folder / "train.log").open("rb") as log:
         log.seek(max(0, os.fstat(log.fileno()).st_size - _LOG_TAIL))
-        done = re.findall(rb"\] epoch (\d+)(?:/\d+)?  ", log.read())
+        done = re.findall(rb"\] epoch +(\d+)(?:/\d+)?  ", log.read())
         return int(done[-1]) if done else 0
     return None
 
