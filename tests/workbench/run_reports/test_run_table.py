@@ -149,7 +149,7 @@ def test_values_of_another_type_than_expected(tmp_path: Path) -> None:
 def test_epochs_of_a_run_that_was_stopped_are_in_its_log(tmp_path: Path) -> None:
     log = "".join(f"[t][package.callbacks.progress][INFO] epoch {i:>2}/50  val/loss 1\n" for i in (1, 2))
     assert run_table.read(make(tmp_path / "a", train=log)).epochs == 2
-    assert run_table.read(make(tmp_path / "b", train=f"{'long ' * 30_000}\n{log.replace('/5', '')}")).epochs == 2
+    assert run_table.read(make(tmp_path / "b", train=f"{'long ' * 30_000}\n{log.replace('/50', '')}")).epochs == 2
     assert run_table.read(make(tmp_path / "c", train="[t][x][INFO] data\n")).epochs == 0
     assert run_table.read(make(tmp_path / "d")).epochs is None
 
