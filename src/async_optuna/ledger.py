@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial
 
+from async_optuna.claim import Claim, suggest
+from async_optuna.distributions import plain_text
 from async_optuna.errors import SearchError, is_told_in_one_line, on_one_line
 from async_optuna.files import FileLock
 from async_optuna.lost_trials import LostTrials, is_settled
@@ -19,34 +18,8 @@ from async_optuna.outage import Outage, is_passing
 from async_optuna.outcome import Outcome
 from async_optuna.output import say
 from async_optuna.ownership import Owner
-from async_optuna.space import Parameter, Point, Space
+from async_optuna.space import Point, Space
 from async_optuna.tally import Counts, Tally
-
-
-@dataclass
-class Claim:
-    """A trial that this process is to run.
-
-    Attributes:
-        restart_from: the folder of an earlier trial of the same point that was lost.
-        earlier_reports: what that one had reported, to be written down once this one has come as far.
-        reports: what this one has reported and is not yet in the study.
-        retries: how many processes of this point have died.
-    """
-
-    trial: Trial
-    point: Point
-    overrides: list[str]
-    folder: Path
-    restart_from: Path | None = None
-    earlier_reports: Mapping[int, float] = field(default_factory=dict)
-    reports: dict[int, float] = field(default_factory=dict)
-    reported: set[int] = field(default_factory=set)
-    retries: int = 0
-
-    @property
-    def number(self) -> int:
-        return self.trial.number
 
 
 class Ledger:
@@ -340,11 +313,11 @@ class Ledger:
         return "not needed: its point was queued twice" * self._tally.is_queued_twice(trial.number)
 
     def _describe(self, trial: Trial) -> Claim:
-        point, overrides = self.space.walk(lambda parameter: _suggest(trial, parameter))
+        point, overrides = self.space.walk(lambda parameter: suggest(trial, parameter))
         if self._extend is not None:
             self._extend(trial)
             added = {name: value for name, value in trial.params.items() if name not in point}
-            overrides += [f"{name}={_text(value)}" for name, value in added.items()]
+            overrides += [f"{name}={plain_text(value)}" for name, value in added.items()]
             point |= added
         self._tally.see(point)
         claim = Claim(trial, point, overrides, self.sweep_dir / str(trial.number))
@@ -354,21 +327,3 @@ class Ledger:
             claim.restart_from = self.sweep_dir / str(original)
             claim.earlier_reports = dict(trial_numbered(self.study, original).intermediate_values)
         return claim
-
-
-def _suggest(trial: Trial, parameter: Parameter) -> Any:
-    name, distribution = parameter.name, parameter.distribution
-    if isinstance(distribution, CategoricalDistribution):
-        return trial.suggest_categorical(name, distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(
-            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-        )
-    assert isinstance(distribution, FloatDistribution)
-    return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -14,6 +14,7 @@ from async_optuna.constraints import Constraints
 from async_optuna.errors import SearchError
 from async_optuna.optuna_internals import p_threshold_of
 from async_optuna.outcome import Outcome
+from async_optuna.overrides import without
 
 SEEDS, VALUES, SPREAD = "repeat_seeds", "repeat_values", "repeat_sd"
 
@@ -172,11 +173,6 @@ class RunsOfATrial:
     def _place(self, index: int) -> str:
         seed = self._repeats.seeds[index]
         return f"{self._folder.name}/{self._repeats.key.rpartition('.')[2]}_{seed}"
-
-
-def without(overrides: Sequence[str], key: str) -> list[str]:
-    """The overrides but those of this key."""
-    return [override for override in overrides if override.lstrip("+~").partition("=")[0] != key]
 
 
 def _means(several: Sequence[Mapping[str, float]]) -> dict[str, float]:

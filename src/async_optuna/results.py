@@ -13,7 +13,8 @@ from async_optuna.errors import SearchError
 from async_optuna.files import write_atomically
 from async_optuna.ledger import Ledger
 from async_optuna.outage import is_passing
-from async_optuna.repeats import SEEDS, without
+from async_optuna.overrides import key_of, without
+from async_optuna.repeats import SEEDS
 
 FILE = "optimization_results.yaml"
 
@@ -117,17 +118,13 @@ class Results:
 
     def retrain(self, trial: FrozenTrial) -> str:
         """The command that trains a trial's point at full length and tests it."""
-        replaced = {_key(override) for override in self._retrain}
-        kept = [override for override in self._computed(trial) if _key(override) not in replaced]
+        replaced = {key_of(override) for override in self._retrain}
+        kept = [override for override in self._computed(trial) if key_of(override) not in replaced]
         return this_script([*self._flags, *kept, *self._retrain])
 
     def _computed(self, trial: FrozenTrial) -> list[str]:
         overrides = trial.user_attrs.get("overrides", [])
-        return [override for override in overrides if _key(override) not in self._left_out]
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
+        return [override for override in overrides if key_of(override) not in self._left_out]
 
 
 def _whereabouts(trial: FrozenTrial) -> dict[str, Any]:

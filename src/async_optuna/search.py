@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from async_optuna.claim import Claim
 from async_optuna.commands import short_path
 from async_optuna.constraints import Constraints
 from async_optuna.errors import SearchError
 from async_optuna.executors import Ended, Executor
 from async_optuna.external_failures import ExternalFailures
 from async_optuna.inline_executor import InlineExecutor
-from async_optuna.ledger import Claim, Ledger
+from async_optuna.ledger import Ledger
 from async_optuna.limits import Limits, LimitsOfASearch
 from async_optuna.output import say
 from async_optuna.overtime import Overtime
@@ -187,7 +188,8 @@ class Search:
 
     def _report_repeat(self, claim: Claim, runs: RunsOfATrial, step: int) -> str | None:
         """Report a repeat's value; return the reason if there are to be no more of them."""
-        values = runs.outcomes[step - 1].values or [0.0]
+        values = runs.outcomes[step - 1].values
+        assert values  # of a run that is complete
         self._overtime.reports(claim.number)
         self._status.reports(claim.number, values[0], step, len(self._repeats.seeds))
         reason = self._ledger.report(claim, values[0], step)

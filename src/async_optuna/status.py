@@ -5,8 +5,8 @@ import time
 
 from optuna.trial import FrozenTrial
 
+from async_optuna.claim import Claim
 from async_optuna.executors import Ended
-from async_optuna.ledger import Claim
 from async_optuna.output import say
 from async_optuna.status_block import Progress, Row, block, settings_in_words
 from async_optuna.tally import Counts

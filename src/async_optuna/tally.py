@@ -1,5 +1,6 @@
 """Keeps count of what has happened in a study; only what is new is read, so that a long study costs no more a trial."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -162,30 +163,26 @@ class Tally:
             self._queued_again.add(trial.number)
 
     def _compare(self, trial: FrozenTrial) -> None:
-        """Put a trial into the front, unless one in it is at least as good; of equals the first counts, not the faster.
-
-        With several objectives all of the equals stay.
-        """
+        """Put a trial into the front, unless one in it beats it in every objective."""
         scores = self._scores(trial)
-        for other in self.front:
-            theirs = self._scores(other)
-            if theirs == scores:
-                if len(scores) > 1:
-                    break
-                if other.number < trial.number:
-                    return
-            elif all(one >= two for one, two in zip(theirs, scores, strict=True)):
-                return
-        beaten = [
-            other
-            for other in self.front
-            if (self._scores(other) != scores or len(scores) == 1)
-            and all(one >= two for one, two in zip(scores, self._scores(other), strict=True))
-        ]
-        self.front = [other for other in self.front if other not in beaten] + [trial]
         if len(scores) == 1:
-            self.num_since_best = 0
+            self._compare_with_best(trial, scores[0])
+        elif not any(_is_beaten(scores, self._scores(other)) for other in self.front):
+            self.front = [other for other in self.front if not _is_beaten(self._scores(other), scores)] + [trial]
+
+    def _compare_with_best(self, trial: FrozenTrial, score: float) -> None:
+        """Of equals the first counts, not the faster."""
+        for best in self.front:
+            if (score, -trial.number) < (self._scores(best)[0], -best.number):
+                return
+        self.front = [trial]
+        self.num_since_best = 0
 
     def _scores(self, trial: FrozenTrial) -> list[float]:
         """The values such that more is better."""
         return [sign * value for sign, value in zip(self._signs, trial.values, strict=True)]
+
+
+def _is_beaten(scores: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether the others are nowhere worse and somewhere better."""
+    return scores != others and all(other >= score for score, other in zip(scores, others, strict=True))

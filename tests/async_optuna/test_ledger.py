@@ -11,10 +11,11 @@ from optuna.pruners import NopPruner, ThresholdPruner
 from optuna.samplers import RandomSampler
 
 from async_optuna import storage
+from async_optuna.claim import Claim
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError
 from async_optuna.files import FileLock
-from async_optuna.ledger import Claim, Ledger
+from async_optuna.ledger import Ledger
 from async_optuna.outcome import Outcome
 from async_optuna.space import Branch, Parameter, Space
 from async_optuna.storage import open_storage

@@ -6,11 +6,12 @@ from pathlib import Path
 import optuna
 import pytest
 
+from async_optuna.claim import Claim
 from async_optuna.executors import Ended
-from async_optuna.ledger import Claim, Counts
 from async_optuna.outcome import Outcome
 from async_optuna.slots import Slot
 from async_optuna.status import Status, duration
+from async_optuna.tally import Counts
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from async_optuna.commands import short_path
 from async_optuna.errors import SearchError
 from async_optuna.limits import STOP_FILE
+from async_optuna.output import say
 from async_optuna.space import ENUMERABLE, Space
 
 # Hydra's own name for the folder of a job.
@@ -43,7 +44,7 @@ def check_settings(config: DictConfig, directions: Sequence[str], has_pruner: bo
             f"finds it again; leave it at {_SUBDIR}"
         )
     if settings.storage is None and "${now:" in str(folder["dir"]):
-        print("note: the sweep folder's name holds the time, so this search cannot be resumed; set hydra.sweep.dir")
+        say("note: the sweep folder's name holds the time, so this search cannot be resumed; set hydra.sweep.dir")
 
 
 def check_space(config: DictConfig, space: Space, is_grid: bool, is_extended: bool) -> None:

@@ -12,6 +12,7 @@ from async_optuna.errors import SearchError, did_you_mean
 from async_optuna.hydra_app.distribution_of_override import value_of
 from async_optuna.hydra_app.job import HydraJob
 from async_optuna.optuna_internals import contains
+from async_optuna.output import say
 from async_optuna.space import Parameter, Point, Space
 
 _RANDOM_TRIES = 8
@@ -58,7 +59,7 @@ def first_points(space: Space, baseline: Baseline, enqueue: list[Any], with_defa
     if with_defaults:
         point, outside = _complete(space, baseline, {})
         if outside:
-            print(f"the config's own values are not trial 0, for the space does not hold {', '.join(outside)}")
+            say(f"the config's own values are not trial 0, for the space does not hold {', '.join(outside)}")
         else:
             points.append((point, "defaults"))
     names = [parameter.name for parameter in space.every_parameter()]

@@ -10,6 +10,7 @@ from async_optuna.executors import Executor, ProcessExecutor
 from async_optuna.hydra_app.job import HydraJob, TaskReference
 from async_optuna.hydra_app.main_guard import check_main_guard
 from async_optuna.inline_executor import InlineExecutor
+from async_optuna.output import say
 from async_optuna.slots import Slot
 
 
@@ -17,11 +18,11 @@ def build_executor(job: HydraJob, slots: Sequence[Slot], settings: DictConfig) -
     """What runs the trials: processes forked from one that holds the app, or this process where that cannot be."""
     launcher = str(job.config.hydra.launcher["_target_"]).rpartition(".")[2]
     if launcher != "BasicLauncher":
-        print(f"note: {launcher} is not used, trials run in processes of this machine")
+        say(f"note: {launcher} is not used, trials run in processes of this machine")
     if not isinstance(job.task, TaskReference):
-        print("note: no other process can import this task, so trials run one by one in this one")
+        say("note: no other process can import this task, so trials run one by one in this one")
     elif "forkserver" not in multiprocessing.get_all_start_methods():
-        print("note: this system cannot fork, so trials run one by one; Linux, macOS or WSL run several at once")
+        say("note: this system cannot fork, so trials run one by one; Linux, macOS or WSL run several at once")
     else:
         check_main_guard(job.task.name)
         preload = ["async_optuna.hydra_app.job", *settings.preload]

@@ -14,6 +14,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from async_optuna.claim import Claim
 from async_optuna.commands import config_flags, quoted, this_script
 from async_optuna.constraints import Constraints
 from async_optuna.distinct_sampler import DistinctSampler
@@ -30,7 +31,7 @@ from async_optuna.hydra_app.placement import build_executor, threads_override
 from async_optuna.hydra_app.space_of_overrides import build_space, fixed_overrides
 from async_optuna.hydra_app.stored_config import hide_passwords
 from async_optuna.hydra_app.summary import announce, report, summary
-from async_optuna.ledger import Claim, Ledger
+from async_optuna.ledger import Ledger
 from async_optuna.limits import Limits
 from async_optuna.named_classes import build_pruner, sampler_factory
 from async_optuna.outage import not_reached
