@@ -72,14 +72,12 @@ def _with_whole_sizes(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> bytes:
-    kind = rows["kind"]
-    by_size = figures.values_over
-    panels = []
-    steps = rows[(kind == gpu_steps.KIND) & (rows["model"] == "tinyvgg")]
-    if len(steps):
-        values = partial(by_size, steps, "batch_size")
-        panels += [
-            figures.Panel("a training step of TinyVGG", "batch size", "µs", values(gpu_steps.micros)),
-            figures.Panel("training TinyVGG", "batch size", "images/s", values(rates)),
-        ]
+    steps = rows[(rows["kind"] == gpu_steps.KIND) & (rows.get("model") == "tinyvgg")]
+    if steps.empty:
+        return figures.draw([], columns=2)
+    over_size = partial(figures.values_over, steps.replace({"variant": gpu_steps.NAMES}), "batch_size")
+    panels = [
+        figures.Panel("a training step of TinyVGG", "batch size", "µs", over_size(gpu_steps.micros)),
+        figures.Panel("training TinyVGG", "batch size", "images/s", over_size(rates)),
+    ]
     return figures.draw(panels, columns=2)

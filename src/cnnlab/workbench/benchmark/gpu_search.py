@@ -43,7 +43,7 @@ def measure(settings: Settings, device: str, at_once: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
         slots = f"hydra.sweeper.{'workers_per_gpu' if device == 'cuda' else 'n_jobs'}={at_once}"
         command = [
-            *(sys.executable, str(PROJECT / "train.py"), "-m", "sweep=settings", "hydra/sweeper/sampler=grid", "hydra/sweeper/pruner=none"),
+            *(sys.executable, str(PROJECT / "train.py"), "-m", "sweep=settings", "hydra/sweeper/sampler=grid"),
             *("hydra.sweeper.study_name=speed", "hydra.sweeper.enqueue_defaults=false", "data.allow_subset=true"),
             *(*settings.overrides, *(_SMOKE_TRIAL if settings.smoke else _TRIAL), f"trainer.accelerator={device}"),
             *(f"seed=range(0,{n_trials})", f"hydra.sweeper.n_trials={n_trials}", slots, f"hydra.sweep.dir={folder}/it"),
