@@ -47,9 +47,9 @@ _WAYS = {
 
 
 def cells(settings: Settings, device: str) -> list[Cell]:
-    models, ways = ("tinyvgg", "resnet"), [*_WAYS]
+    models, ways = ["tinyvgg", "resnet"], [*_WAYS]
     if settings.smoke:
-        models, ways = ("tinyvgg",), [_NOT_COMPILED, _BARE]
+        models, ways = models[:1], [_NOT_COMPILED, _BARE]
     return [
         Cell(
             {"kind": KIND, "device": device, "model": model, "batch_size": _BATCH_SIZE, "variant": way},

@@ -94,7 +94,7 @@ def fastest_precision(bench: Bench) -> str:
 
 def train(
     bench: Bench,
-    model: nn.Module,
+    model: Callable[..., Tensor],
     optimizer: Optimizer,
     batches: Batches,
     steps: int,

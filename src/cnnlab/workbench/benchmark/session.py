@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from timeit import default_timer
 from types import ModuleType
@@ -123,7 +124,7 @@ class _Plan:
 
     def measure(self, cell: Cell, limit: TimeLimit) -> None:
         with limit.kept(), contextlib.redirect_stderr(io.StringIO()):  # a run's own bar would cross this one
-            rows = cell.measure()
+            rows = [{**row, "date": date.today().isoformat()} for row in cell.measure()]
         self.store.put(cell.name, cell.keys, rows)
 
     def write(self) -> None:
@@ -139,10 +140,13 @@ class _Plan:
     def caption(self, rows: pd.DataFrame) -> str:
         """The circumstances in one line."""
         known = self.circumstances
-        data, precisions = (sorted(set(rows.get(name, pd.Series()).dropna())) for name in ("dataset", "precision"))
+        dates, data, precisions = (
+            sorted(set(rows.get(name, pd.Series(dtype=object)).dropna())) for name in ("date", "dataset", "precision")
+        )
         most = rows.groupby("cell")["repeat"].nunique().max()
         parts = [
             f"`{shlex.join(['python', *self.output.command])}`",
+            " to ".join(dict.fromkeys([*dates[:1], *dates[-1:]])),
             ", ".join(known["devices"].values()),
             f"{known['threads']} CPU thread{'s' * (known['threads'] > 1)}",
             " and ".join(precisions),
