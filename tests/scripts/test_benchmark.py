@@ -49,7 +49,7 @@ def test_a_little_of_it_and_then_nothing_again(command: Callable[..., Finished],
         assert (out / f"{part}.md").read_text(encoding="utf-8").strip() in done.out
         assert (out / f"{part}.png").read_bytes().startswith(b"\x89PNG")
     steps = pd.read_csv(out / "end_to_end.csv")
-    assert steps["variant"].tolist() == ["template", "fast", "plain", "careful", "best", "floor"]
+    assert steps["variant"].tolist() == ["template", "lightning", "plain", "careful", "best", "floor"]
     assert set(steps["steps"]) == {2}
     assert set(steps["images"]) == {64}
     assert set(steps["dataset"]) == {"mnist-5k"}

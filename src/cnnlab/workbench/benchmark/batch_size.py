@@ -1,7 +1,7 @@
 """Images/s by batch size, device and size of the network, and the time to 98 % by batch size."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -14,7 +14,8 @@ from cnnlab.workbench.benchmark.report import rates, section, spread
 TARGET = 0.98
 VARIANTS = ("template", "fast")
 _BATCH_SIZES = (32, 64, 128, 256, 512)
-_BY_BATCH, _BY_MODEL, _TO_ACCURACY = "batch size", "model size", "time to accuracy"
+_BY_BATCH, BY_MODEL, _TO_ACCURACY = "batch size", "model size", "time to accuracy"
+_WIDTHS = (10, 32, 64, 128, 256)
 
 
 def cells(settings: Settings) -> list[Cell]:
@@ -34,18 +35,18 @@ def cells(settings: Settings) -> list[Cell]:
         )
         for batch_size in sizes
     ]
-    return [*by_batch, *to_accuracy, *by_model_size(settings)]
+    if settings.smoke:
+        return [*by_batch, *to_accuracy, *by_model_size(settings, _WIDTHS[:1], ())]
+    return [*by_batch, *to_accuracy, *by_model_size(settings, _WIDTHS, ("resnet",))]
 
 
-def by_model_size(settings: Settings) -> list[Cell]:
-    """TinyVGG from narrow to wide, and a ResNet, at a small and a large batch."""
-    widths = (10,) if settings.smoke else (10, 32, 64, 128, 256)
+def by_model_size(settings: Settings, widths: Sequence[int], others: Sequence[str]) -> list[Cell]:
+    """TinyVGG from narrow to wide, and other networks, at a small and a large batch."""
     models = {f"tinyvgg, {width} units": ["model=tinyvgg", f"model.hidden_units={width}"] for width in widths}
-    if not settings.smoke:
-        models["resnet"] = ["model=resnet"]
+    models |= {model: [f"model={model}"] for model in others}
     return [
         Cell(
-            {"kind": _BY_MODEL, "device": device, "model": name, "batch_size": batch_size},
+            {"kind": BY_MODEL, "device": device, "model": name, "batch_size": batch_size},
             partial(variants.measure, settings, device, ["template"], [*model, f"data.batch_size={batch_size}"]),
         )
         for device in settings.devices
@@ -91,8 +92,8 @@ def as_markdown(rows: pd.DataFrame) -> str:
             f"Seconds of training until TinyVGG's accuracy in validation, five times an epoch, first is {TARGET:.0%}",
             [_to_accuracy_line(batch_size, runs) for batch_size, runs in of_kind[_TO_ACCURACY].groupby("batch_size")],
         )
-    if _BY_MODEL in of_kind:
-        text += _throughput("Images/s by size of the network", of_kind[_BY_MODEL], "model", "batch_size")
+    if BY_MODEL in of_kind:
+        text += _throughput("Images/s by size of the network", of_kind[BY_MODEL], "model", "batch_size")
     return text
 
 
@@ -142,7 +143,7 @@ def draw(rows: pd.DataFrame) -> bytes:
     by_batch = rows.assign(variant=rows["variant"] + on_device)[kind == _BY_BATCH]
     to_accuracy = rows[(kind == _TO_ACCURACY) & (rows.get("accuracy", math.nan) >= TARGET)]
     by_width = rows.assign(width=width, variant="batch " + rows["batch_size"].astype(str) + on_device)
-    by_width = by_width[(kind == _BY_MODEL) & width.notna()]
+    by_width = by_width[(kind == BY_MODEL) & width.notna()]
 
     def first_seconds(runs: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame({f"to {TARGET:.0%}": [first_reached(runs)]})
