@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 
 from cnnlab.workbench.benchmark import (
     batch_size,
+    batch_size_time,
     dimensions,
     end_to_end,
     gpu,
@@ -108,14 +109,20 @@ def test_the_pipeline_is_compared_with_the_faster_of_the_others() -> None:
 
 def test_a_network_is_good_enough_when_it_first_is() -> None:
     runs = pd.DataFrame({"seconds": [1.0, 2.0, 3.0, 4.0], "accuracy": [0.9, 0.98, 0.97, 0.99]})
-    assert batch_size.first_reached(runs) == 2.0
-    assert batch_size.first_reached(runs, 0.995) is None
+    assert batch_size_time.first_reached(runs) == 2.0
+    assert batch_size_time.first_reached(runs, 0.995) is None
 
 
 def test_a_run_that_never_is_good_enough_is_told_so() -> None:
-    runs = rows({"template": [1.0]}, kind="time to accuracy", accuracy=0.9799, lr=0.02, batch_size=512, model="tinyvgg")
-    assert lines(batch_size.as_markdown(runs))[1] == ["512", "0.02", "not reached", "1.0", "97.99%"]
-    assert batch_size.draw(runs).startswith(b"\x89PNG")
+    runs = [
+        rows({"template": [seconds]}, accuracy=accuracy, seed=seed, lr=0.02, batch_size=512, model="tinyvgg")
+        for seed, (seconds, accuracy) in enumerate([(1.0, 0.9799), (3.0, 0.9859), (2.0, 0.9799)])
+    ]
+    assert lines(batch_size_time.as_markdown(runs[0]))[1] == ["512", "0.02", "1", "not reached", "1.0", "97.99"]
+    all_seeds = lines(batch_size_time.as_markdown(pd.concat(runs)))[1]
+    assert all_seeds == ["512", "0.02", "3", "3.0 (1 of 3)", "2.0 ± 1.0", "98.19 ± 0.35"]
+    assert batch_size_time.draw(runs[0]).startswith(b"\x89PNG")
+    assert batch_size_time.draw(pd.concat(runs)).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
