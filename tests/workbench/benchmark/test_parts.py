@@ -245,9 +245,9 @@ def test_the_number_of_threads_with_the_most_images_a_second_is_named() -> None:
         [1, 2, 4, 8, 16],
     ]
     measured = [
-        rows({name: [seconds]}, model="tinyvgg", threads=number)
+        rows({name: [seconds]}, model="tinyvgg", layout="contiguous", threads=number)
         for name, number, seconds in (("1 thread", 1, 1.0), ("2 threads", 2, 0.5), ("12 threads", 12, 2.0))
     ]
     header, line = lines(threads.as_markdown(pd.concat(measured)))
-    assert header[3:] == ["1 thread", "2 threads", "12 threads", "fastest"]
-    assert line == ["tinyvgg", "32", "32-true", "320", "640", "160", "2 threads"]
+    assert header[4:] == ["1 thread", "2 threads", "12 threads", "fastest"]
+    assert line == ["tinyvgg", "32", "32-true", "contiguous", "320", "640", "160", "2 threads"]
