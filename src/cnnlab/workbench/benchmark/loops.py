@@ -31,33 +31,33 @@ def plain(bench: Bench, steps: int) -> float:
         samples = HandWrittenSamples(bench.data, bench.config.augment)
     loader: DataLoader[Any] = DataLoader(samples, bench.batch_size, shuffle=True)
     optimizer = AdamW(model.parameters(), lr=bench.config.optimizer.lr)
-    return _train(bench, model, optimizer, loader, steps, "32-true", read_accuracy=True)
+    return train(bench, model, optimizer, loader, steps, "32-true", read_accuracy=True)
 
 
 def careful(bench: Bench, steps: int) -> float:
     """uint8 tensors on the device, gathered and normalised a batch at a time; eager float32, contiguous."""
     model = bench.model(channels_last=False)
     optimizer = AdamW(model.parameters(), lr=bench.config.optimizer.lr)
-    return _train(bench, model, optimizer, gathered(bench), steps, "32-true")
+    return train(bench, model, optimizer, gathered(bench), steps, "32-true")
 
 
 def best(bench: Bench, steps: int) -> float:
     """The careful loop in channels_last, the fastest precision of the hardware, and with the fused optimizer."""
     model = bench.model(channels_last=True)
-    return _train(bench, model, _fused(bench, model), gathered(bench), steps, fastest_precision(bench))
+    return train(bench, model, _fused(bench, model), gathered(bench), steps, fastest_precision(bench))
 
 
 def floor(bench: Bench, steps: int) -> float:
     """One batch again and again, in the fastest layout and precision: the network's work alone."""
     model = bench.model(channels_last=True)
     batch = next(iter(bench.batches()))
-    return _train(bench, model, _fused(bench, model), repeat(batch), steps, fastest_precision(bench))
+    return train(bench, model, _fused(bench, model), repeat(batch), steps, fastest_precision(bench))
 
 
 def bare(bench: Bench, steps: int) -> float:
     """The project's own batches, precision, layout, optimizer and threads, without a Trainer."""
     model = bench.model()
-    return _train(bench, model, bench.optimizer(model), bench.batches(), steps, bench.machine.precision)
+    return train(bench, model, bench.optimizer(model), bench.batches(), steps, bench.machine.precision)
 
 
 def barebones(bench: Bench, steps: int) -> float:
@@ -92,15 +92,16 @@ def fastest_precision(bench: Bench) -> str:
     return hardware.resolve_precision("auto", bench.machine.accelerator)
 
 
-def _train(
+def train(
     bench: Bench,
-    model: nn.Module,
+    model: Callable[..., Tensor],
     optimizer: Optimizer,
     batches: Batches,
     steps: int,
     precision: str,
     read_accuracy: bool = False,
 ) -> float:
+    """Seconds of so many steps, or of all batches where they are fewer."""
     num_correct = 0
     began = bench.clock()
     for inputs, labels in islice(batches, steps):
