@@ -5,7 +5,8 @@
     python scripts/benchmark.py overhead            what train.py takes above a bare loop, in µs per step
     python scripts/benchmark.py end_to_end          seconds per epoch against loops from plain to best
     python scripts/benchmark.py dimensions          seconds per epoch of sequences, images and volumes
-    python scripts/benchmark.py batch_size          images/s by batch size, device and network size; time to 98 %
+    python scripts/benchmark.py batch_size          images/s by batch size, device and network size
+    python scripts/benchmark.py batch_size_time     seconds to 98 % by batch size, at the learning rate of each
     python scripts/benchmark.py time_to_accuracy    seconds of whole runs to 99 % and 98 %
     python scripts/benchmark.py imports             what train.py's imports add to those of its libraries
     python scripts/benchmark.py busy                images/s beside programs that burn CPU, by how threads wait
@@ -45,7 +46,16 @@ from cnnlab.errors import Interrupted, UserError, did_you_mean
 from cnnlab.runs.commands import this_script
 from cnnlab.speed.threads import wait_briefly
 
-PARTS = ("pipeline", "overhead", "end_to_end", "dimensions", "batch_size", "time_to_accuracy", "imports")
+PARTS = (
+    "pipeline",
+    "overhead",
+    "end_to_end",
+    "dimensions",
+    "batch_size",
+    "batch_size_time",
+    "time_to_accuracy",
+    "imports",
+)
 CHOICES = (*PARTS, "busy", "loops_to_accuracy", "threads", "gpu")
 OUT = Path("outputs/bench")
 # A machine with a GPU is often lent for minutes: its part ends by itself, and each cell is as short as it can be.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cnnlab.workbench.benchmark import figures, loops, training_runs
-from cnnlab.workbench.benchmark.batch_size import first_reached
+from cnnlab.workbench.benchmark.batch_size_time import first_reached
 from cnnlab.workbench.benchmark.bench import Bench
 from cnnlab.workbench.benchmark.loops import Loop
 from cnnlab.workbench.benchmark.measuring import Cell, Row, Settings
@@ -27,6 +27,7 @@ _BY_HAND: Mapping[str, Callable[[Bench], Loop]] = {
     "plain": loops.plain_loop,
 }
 _RUNS = {"template": ["model=tinyvgg"], "fast99": FAST99}
+_SMALL = ["data.allow_subset=true", "data.train_size=320", "data.val_size=64", "trainer.max_epochs=1"]
 _SEEDS, _FIFTHS = range(3), 25  # five epochs
 
 
@@ -41,11 +42,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 def measure(settings: Settings, device: str, name: str, seed: int) -> list[Row]:
     """A row per validation, until the last target is reached or the run is over."""
-    small = (
-        ["data.allow_subset=true", "data.train_size=320", "data.val_size=64", "trainer.max_epochs=1"]
-        if settings.smoke
-        else []
-    )
+    small = _SMALL if settings.smoke else []
     base = [*_RUNS.get(name, _RUNS["template"]), f"seed={seed}", "trainer.val_check_interval=0.2"]
     bench = Bench([*base, *settings.overrides, *small], device)
     if name in _BY_HAND:
