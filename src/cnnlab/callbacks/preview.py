@@ -34,7 +34,8 @@ class Preview(Callback):
                 with warnings.catch_warnings(), torch.no_grad():
                     warnings.simplefilter("ignore")  # torch.jit.trace warns of many networks that are fine
                     # add_graph would trace it twice and import torch.distributed.tensor to compare.
-                    traced = torch.jit.trace(_traceable(pl_module), inputs[:1], check_trace=False)
+                    network = _traceable(pl_module)
+                    traced = torch.jit.trace(network, inputs[:1], check_trace=False)  # type: ignore[no-untyped-call]
                     writer.add_graph(traced, inputs[:1], verbose=False)
             except Exception as error:  # not every network that runs can be copied and traced
                 reason = (str(error).strip().splitlines() or [""])[0]

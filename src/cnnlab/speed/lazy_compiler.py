@@ -100,7 +100,7 @@ class _Postponed(ModuleType):
                 raise
             finally:
                 del self._is_importing
-            self.__class__ = ModuleType
+            self.__class__ = ModuleType  # type: ignore[assignment]
 
 
 def _is_postponed() -> bool:

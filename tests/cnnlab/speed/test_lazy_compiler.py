@@ -1,7 +1,15 @@
 """torch's compiler is imported by those who compile, and nobody else notices that it is not there yet."""
 
+import importlib
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from cnnlab.speed import lazy_compiler
 
 TRAINS_WITHOUT_IT = """
 import cnnlab, sys
@@ -34,25 +42,33 @@ def step(inputs):
 
 assert step(torch.ones(1, 2)) > step(torch.ones(1, 2))
 """
-IMPORTED_FIRST = """
-import cnnlab, sys
-import torch, torch._dynamo
-import {module} as module
-assert module is sys.modules["{module}"] is torch._dynamo.{name}
-assert module.__spec__.loader.get_source("{module}") and module.__spec__.name == "{module}"
-assert torch._dynamo.__spec__.loader.get_source("torch._dynamo") and type(torch._dynamo) is type(sys)
-assert torch._dynamo.exc.Unsupported is torch._dynamo.eval_frame.Unsupported
-"""
 
 
-def _run(code: str) -> None:
+def test_training_does_without_it_and_compiling_imports_it() -> None:
+    code = TRAINS_WITHOUT_IT + COMPILES
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_training_does_without_it_and_compiling_imports_it() -> None:
-    _run(TRAINS_WITHOUT_IT + COMPILES)
-
-
-def test_a_module_of_the_compiler_is_imported_once() -> None:
-    _run(IMPORTED_FIRST.format(module="torch._dynamo.exc", name="exc"))
+def test_its_modules_are_imported_once_and_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_compiler").mkdir()
+    (tmp_path / "a_compiler/__init__.py").write_text("from a_compiler import part\ngraph_break = part.Thing\n")
+    (tmp_path / "a_compiler/part.py").write_text(
+        "import a_compiler\nclass Thing: ...\nOWN = hasattr(a_compiler, 'x')\n"
+    )
+    monkeypatch.setattr(lazy_compiler, "_NAME", "a_compiler")
+    monkeypatch.setattr(sys, "meta_path", [lazy_compiler.CompilerFinder(), *sys.meta_path])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package = importlib.import_module("a_compiler")
+    assert package.graph_break() is None
+    assert "a_compiler.part" not in sys.modules
+    part = importlib.import_module("a_compiler.part")
+    assert part is package.part is sys.modules["a_compiler.part"]
+    assert package.graph_break is part.Thing
+    for module in (package, part):
+        assert module.__spec__ is not None
+        assert module.__spec__.name == module.__name__
+        assert isinstance(module.__spec__.loader, SourceFileLoader)
+    assert type(package) is ModuleType
+    for name in ("a_compiler", "a_compiler.part"):
+        monkeypatch.delitem(sys.modules, name)
