@@ -11,6 +11,7 @@ from cnnlab.workbench.benchmark import (
     end_to_end,
     gpu,
     imports,
+    loops_to_accuracy,
     overhead,
     pipeline,
     threads,
@@ -251,3 +252,19 @@ def test_the_number_of_threads_with_the_most_images_a_second_is_named() -> None:
     header, line = lines(threads.as_markdown(pd.concat(measured)))
     assert header[4:] == ["1 thread", "2 threads", "12 threads", "fastest"]
     assert line == ["tinyvgg", "32", "32-true", "contiguous", "320", "640", "160", "2 threads"]
+
+
+def test_seconds_to_an_accuracy_are_those_of_the_first_validation_that_was_so_right() -> None:
+    curves = {("plain", 0): [0.97, 0.981, 0.985], ("fast99", 0): [0.99], ("plain", 1): [0.98, 0.98, 0.98]}
+    measured = [
+        rows({variant: [10.0 * (number + 1)]}, seed=seed, accuracy=accuracy)
+        for (variant, seed), accuracies in curves.items()
+        for number, accuracy in enumerate(accuracies)
+    ]
+    text = loops_to_accuracy.as_markdown(pd.concat(measured))
+    assert lines(text)[1:] == [
+        ["plain", "2", "15.0 (10.0–20.0)", "–", "98.50%"],
+        ["fast99", "1", "10.0", "10.0", "99.00%"],
+    ]
+    assert loops_to_accuracy.draw(pd.concat(measured)).startswith(b"\x89PNG")
+    assert loops_to_accuracy.draw(pd.concat(measured[:1])).startswith(b"\x89PNG")
