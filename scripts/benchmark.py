@@ -1,6 +1,6 @@
 """Compare this project's training with hand-written loops: ratios measured in one run, the variants taking turns.
 
-    python scripts/benchmark.py                     everything but busy and gpu, about 35 minutes on two cores
+    python scripts/benchmark.py                     everything but busy, peers and gpu, about 35 minutes on two cores
     python scripts/benchmark.py pipeline            images/s of the data alone against torchvision's way
     python scripts/benchmark.py overhead            what train.py takes above a bare loop, in µs per step
     python scripts/benchmark.py end_to_end          seconds per epoch against loops from plain to best
@@ -9,6 +9,7 @@
     python scripts/benchmark.py time_to_accuracy    seconds of whole runs to 99 % and 98 %
     python scripts/benchmark.py imports             what train.py's imports add to those of its libraries
     python scripts/benchmark.py busy                images/s beside programs that burn CPU, by how threads wait
+    python scripts/benchmark.py peers               seconds and searches beside Keras, fastai, Ray Tune and others
     python scripts/benchmark.py gpu                 on a CUDA GPU, in under ten minutes: what was aimed at and reached
     python scripts/benchmark.py --smoke             a few steps of each: does it work?
 
@@ -41,7 +42,7 @@ from cnnlab.runs.commands import this_script
 from cnnlab.speed.threads import wait_briefly
 
 PARTS = ("pipeline", "overhead", "end_to_end", "dimensions", "batch_size", "time_to_accuracy", "imports")
-CHOICES = (*PARTS, "busy", "gpu")
+CHOICES = (*PARTS, "busy", "peers", "gpu")
 OUT = Path("outputs/bench")
 
 
@@ -66,7 +67,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but busy and gpu)"
+        "parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but busy, peers and gpu)"
     )
     parser.add_argument("--repeats", type=positive, help="times that each variant is timed (default 5, of gpu 3)")
     parser.add_argument("--smoke", action="store_true", help="one repeat of a few steps, one small network")
@@ -74,6 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--fresh", action="store_true", help="measure again what has been measured")
     parser.add_argument("--models", nargs="+", default=[], metavar="MODEL", help="for overhead, end_to_end, dimensions")
     parser.add_argument("--batch-sizes", nargs="+", type=positive, default=[], metavar="N")
+    parser.add_argument("--trials", type=positive, default=40, help="trials of each search of peers (default 40)")
     parser.add_argument("--results", type=Path, help="also put the tables between the markers in this Markdown file")
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder of measurements and figures (default {OUT})")
     parser.add_argument("--device", help=argparse.SUPPRESS)  # for a test of gpu where there is none
@@ -114,6 +116,7 @@ def measure(arguments: argparse.Namespace) -> None:
             overrides=tuple(arguments.overrides),
             repeats=arguments.repeats or (3 if part == "gpu" else 5),
             smoke=arguments.smoke,
+            trials=arguments.trials,
         )
         for part in parts
     }

@@ -21,6 +21,7 @@ class Settings:
     Attributes:
         devices: that are present; the first is the one that train.py would take.
         overrides: for train.py.
+        trials: of a search beside other tools, at most.
     """
 
     devices: tuple[str, ...] = ("cpu",)
@@ -29,6 +30,7 @@ class Settings:
     overrides: tuple[str, ...] = ()
     repeats: int = 5
     smoke: bool = False
+    trials: int = 40
 
     def models_or(self, *default: str) -> tuple[str, ...]:
         return self.models or (("linear",) if self.smoke else default)

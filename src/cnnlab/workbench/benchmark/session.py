@@ -101,7 +101,7 @@ class _Plan:
         """The circumstances in one line."""
         known = self.circumstances
         data, precisions = (sorted(set(rows.get(name, pd.Series()).dropna())) for name in ("dataset", "precision"))
-        most = rows.groupby("cell")["repeat"].nunique().max()
+        most = rows["repeat"].nunique()
         parts = [
             f"`{shlex.join(['python', *self.output.command])}`",
             ", ".join(known["devices"].values()),
