@@ -11,7 +11,7 @@ ENVIRONMENT := $(INSTALLED)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test quick-tests test-slow lint format smoke tensorboard clean moved
+.PHONY: help setup train test quick-tests test-slow test-gpu lint format smoke tensorboard clean moved
 # only: never
 .PHONY: new test-projects
 # end only
@@ -45,10 +45,13 @@ test: $(ENVIRONMENT) ## lint, types and tests (setup included)
 	@$(MAKE) --no-print-directory -j 2 lint quick-tests
 
 quick-tests: $(ENVIRONMENT)
-	"$(RUN)" -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
+	"$(RUN)" -m pytest -n 2 --dist worksteal -m "not slow and not gpu" $(ARGS)
 
 test-slow: $(ENVIRONMENT) ## the tests that take long: kills, stress and full sizes
 	"$(RUN)" -m pytest -n 2 --dist worksteal -m slow $(ARGS)
+
+test-gpu: $(ENVIRONMENT) ## the tests that need an NVIDIA GPU
+	"$(RUN)" -m pytest -n 8 --dist worksteal -m gpu $(ARGS)
 
 # only: never
 test-projects: $(ENVIRONMENT) ## all tests of every project that `make new` can write; an hour

@@ -1,6 +1,6 @@
 """Compare this project's training with hand-written loops: ratios measured in one run, the variants taking turns.
 
-    python scripts/benchmark.py                     everything but busy, peers and gpu, about 35 minutes on two cores
+    python scripts/benchmark.py                     everything but the last four, about 35 minutes on two cores
     python scripts/benchmark.py pipeline            images/s of the data alone against torchvision's way
     python scripts/benchmark.py overhead            what train.py takes above a bare loop, in µs per step
     python scripts/benchmark.py end_to_end          seconds per epoch against loops from plain to best
@@ -9,6 +9,7 @@
     python scripts/benchmark.py time_to_accuracy    seconds of whole runs to 99 % and 98 %
     python scripts/benchmark.py imports             what train.py's imports add to those of its libraries
     python scripts/benchmark.py busy                images/s beside programs that burn CPU, by how threads wait
+    python scripts/benchmark.py threads             images/s on the CPU by number of threads, in about a minute
     python scripts/benchmark.py peers               seconds and searches beside Keras, fastai, Ray Tune and others
     python scripts/benchmark.py gpu                 on a CUDA GPU, in under ten minutes: what was aimed at and reached
     python scripts/benchmark.py --smoke             a few steps of each: does it work?
@@ -42,7 +43,7 @@ from cnnlab.runs.commands import this_script
 from cnnlab.speed.threads import wait_briefly
 
 PARTS = ("pipeline", "overhead", "end_to_end", "dimensions", "batch_size", "time_to_accuracy", "imports")
-CHOICES = (*PARTS, "busy", "peers", "gpu")
+CHOICES = (*PARTS, "busy", "threads", "peers", "gpu")
 OUT = Path("outputs/bench")
 
 
@@ -67,7 +68,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but busy, peers and gpu)"
+        "parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but the last four)"
     )
     parser.add_argument("--repeats", type=positive, help="times that each variant is timed (default 5, of gpu 3)")
     parser.add_argument("--smoke", action="store_true", help="one repeat of a few steps, one small network")

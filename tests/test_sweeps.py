@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -176,6 +178,57 @@ def test_a_killed_search_goes_on_from_the_last_checkpoint_and_ends_as_if_nothing
     results = yaml.safe_load((folder / "optimization_results.yaml").read_text())
     assert results["counts"] == {"complete": 1, "pruned": 0, "failed": 0, "interrupted": 1, "running": 0}
     assert "init_from" not in results["reproduce"]
+
+
+@pytest.mark.gpu
+def test_trials_share_a_gpu_and_a_killed_one_is_run_again(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Four at once on the first GPU, by whatever name it is visible; nvidia-smi need not be there."""
+    first = environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    environment = {**environment, "CUDA_VISIBLE_DEVICES": first}
+    arguments = ["sweep=tinyvgg", *SMALL, "data.train_size=2000", "trainer.max_epochs=3", "hydra.sweeper.n_trials=8"]
+    arguments += ["hydra.sweeper.workers_per_gpu=4", "hydra.sweeper.report=null"]
+    command = [sys.executable, str(PROJECT / "train.py"), "-m", *arguments]
+    search = fork_server.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    folder = tmp_path / "outputs/sweeps/tinyvgg"
+    wait_until(lambda: (folder / "1/environment.json").exists())  # written just before training
+    victim = process_writing_to(folder / "1")
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    out, _ = search.communicate(timeout=120)
+    assert search.returncode == 0, out
+    assert f"on GPUs {first} {first} {first} {first}" in out
+    assert "killed by signal 9; will be run again" in out
+    counts = yaml.safe_load((folder / "optimization_results.yaml").read_text())["counts"]
+    assert (counts["complete"] + counts["pruned"], counts["failed"]) == (8, 0)
+    metrics = [json.loads(path.read_text()) for path in folder.glob("*/metrics.json")]
+    assert {trial["device"] for trial in metrics} == {torch.cuda.get_device_name()}
+
+
+def process_writing_to(folder: Path) -> int | None:
+    """The process whose output goes into a trial's folder."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and Path(os.readlink(entry / "fd/1")).parent == folder:
+                return int(entry.name)
+        except OSError:  # gone, or somebody else's
+            continue
+    return None
+
+
+@pytest.mark.gpu
+def test_a_trial_that_needs_more_memory_than_a_gpu_has_fails_and_the_search_goes_on(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """The second trial's first layer alone would have outputs of 200 GB."""
+    arguments = ["sweep=settings", "hydra/sweeper/sampler=grid", "hydra.sweeper.study_name=memory", *SMALL]
+    arguments += ["hydra.sweeper.enqueue_defaults=false", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1"]
+    arguments += ["model.hidden_units=10,32768,12", "model.num_blocks=1", "model.convs_per_block=1"]
+    arguments += ["data.train_size=4000", "data.batch_size=4000", "hydra.sweeper.report=null"]
+    run = sweep(tmp_path, environment, *arguments, "trainer.max_epochs=1", "trainer=gpu")
+    assert "out of GPU memory with data.batch_size=4000" in run.stdout + run.stderr
+    assert "2 complete, 1 failed" in run.stdout, run.stdout + run.stderr
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:

@@ -82,3 +82,28 @@ def test_a_run_keeps_its_size(smoke: Callable[..., Finished]) -> None:
     assert smoke("data.batch_size=auto", "trainer.devices=2").err == (
         "error: data.batch_size=auto needs a single device; give a number\n"
     )
+
+
+@pytest.mark.gpu
+def test_as_many_samples_as_a_gpu_has_memory_for(
+    without_data: None, on_gpu: Callable[..., Finished], tmp_path: Path
+) -> None:
+    run = on_gpu("data.batch_size=auto", "data.train_size=1024", "logger=none", "test=false")
+    assert (run.status, run.err) == (0, "")
+    assert run.metrics["batch_size"] == 512
+    assert "batch   512 samples a step fit into the GPU's memory; if optimizer.lr=0.005 is good for 32" in run.out
+
+    config = composed("model.hidden_units=256", "data.batch_size=auto", "data.train_size=1024")
+    data = build_data(config, "cuda")
+    classifier = build_classifier(config, build_model(config, data.input_shape, data.num_classes), data)
+    machine = Hardware("cuda", "32-true", "a GPU")
+    random_state = torch.cuda.get_rng_state()
+    torch.cuda.empty_cache()
+    _, size = torch.cuda.mem_get_info()
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 600e6) / size)
+    try:  # 400 MB for the outputs of one layer and 512 samples
+        settle_batch_size(config, tmp_path, machine, classifier, data)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert data.batch_size in (16, 32, 64, 128, 256)
+    assert torch.equal(torch.cuda.get_rng_state(), random_state)

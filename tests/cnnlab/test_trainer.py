@@ -1,5 +1,6 @@
 """Each argument of Lightning's Trainer is taken, or what decides it here is named; callbacks learn their direction."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from cnnlab.building import check_top_level
 from cnnlab.errors import UserError
 from cnnlab.speed.hardware import Hardware
 from cnnlab.trainer import build_trainer
-from conftest import PROJECT
+from conftest import PROJECT, Finished
 
 
 def config(*overrides: str) -> DictConfig:
@@ -90,3 +91,12 @@ def test_every_callback_goes_the_way_of_what_it_watches(
     overrides: list[str], checkpoint: str, stopping: str, tmp_path: Path
 ) -> None:
     assert directions(built(tmp_path, *overrides)) == {"Checkpoint": checkpoint, "EarlyStopping": stopping}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("strategy", [[], ["trainer.strategy=ddp"]])
+def test_more_gpus_than_there_are_are_refused_in_one_line(strategy: list[str], on_gpu: Callable[..., Finished]) -> None:
+    run = on_gpu("trainer.devices=99", *strategy)
+    assert run.status == 1
+    (line,) = run.err.splitlines()
+    assert line.startswith("error: ")

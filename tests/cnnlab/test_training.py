@@ -336,3 +336,63 @@ def test_the_defaults_are_tinyvgg_mnist_auto(train: Callable[..., Finished]) -> 
     assert shown.data.batch_size == 32
     assert shown.trainer.accelerator == "auto"
     assert (shown.monitor, shown.mode) == ("val/accuracy", None)
+
+
+@pytest.mark.gpu
+def test_a_gpu_learns_real_digits_in_bfloat16_and_ends_with_the_same_numbers_again(
+    train: Callable[..., Finished],
+) -> None:
+    arguments = ["trainer=gpu", "trainer.max_epochs=2", "data.batch_size=16", "optimizer.lr=0.01", "logger=none"]
+    run, again = train(*arguments), train(*arguments)
+    assert (run.status, run.err) == (0, "")
+    assert run.metrics["device"] == torch.cuda.get_device_name()
+    is_new = torch.cuda.get_device_capability() >= (8, 0)
+    assert run.metrics["precision"] == ("bf16-mixed" if is_new else "32-true")
+    assert run.metrics["test/accuracy"] > 0.85
+    assert again.numbers == run.numbers
+    assert f"device  {torch.cuda.get_device_name()}" in run.out
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("precision", "settings"),
+    [
+        ("32-true", []),
+        ("16-mixed", []),
+        ("16-mixed", ["trainer.gradient_clip_val=0.5"]),
+        ("bf16-mixed", ["trainer.gradient_clip_val=0.5"]),
+        ("bf16-mixed", ["trainer.fast_loop=false", "optimizer=sgd", "optimizer.lr=0.05", "scheduler=cosine"]),
+        ("bf16-mixed", ["optimizer=adam", "scheduler=plateau", "data.device=cpu"]),
+        ("32-true", ["data.in_memory=false", "data.num_workers=1"]),
+        ("32-true", ["trainer.accumulate_grad_batches=2"]),
+        ("bf16-mixed", ["trainer.channels_last=false", "callbacks=ema"]),
+        ("32-true", ["classifier.class_weights=balanced", "classifier.label_smoothing=0.1"]),
+        ("bf16-mixed", ["classifier.metrics=[f1,auroc]", "monitor=val/f1"]),
+    ],
+)
+def test_a_gpu_computes_what_a_cpu_does(
+    precision: str, settings: list[str], smoke: Callable[..., Finished], on_gpu: Callable[..., Finished]
+) -> None:
+    shared = [*settings, "data.val_size=100", "logger=none"]
+    here, there = smoke(*shared, "trainer.precision=32-true"), on_gpu(*shared, f"trainer.precision={precision}")
+    assert (there.status, there.err) == (0, "")
+    assert there.metrics["precision"] == precision
+    for name in ("train/loss", "val/loss", "test/loss"):
+        assert there.metrics[name] == pytest.approx(here.metrics[name], rel=0.05)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("graphs", ["false", "true"])
+def test_a_gpu_that_runs_out_of_memory_is_told_in_one_line(graphs: str, on_gpu: Callable[..., Finished]) -> None:
+    torch.cuda.empty_cache()
+    _, size = torch.cuda.mem_get_info()
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 100e6) / size)
+    large = ["data.batch_size=256", "model.hidden_units=512", "trainer.fast_loop=true"]  # 200 MB for the first layer
+    try:
+        run = on_gpu(*large, f"trainer.cuda_graph={graphs}", "logger=none")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert run.status == 1
+    (line,) = run.err.splitlines()
+    assert line.startswith("error: out of GPU memory with data.batch_size=256; try data.batch_size=128 optimizer.lr=")
+    assert on_gpu("logger=none").status == 0  # the next one in the same process trains

@@ -120,3 +120,17 @@ def test_in_a_process_of_its_own_the_terminal_stays_clean(
     labels = [line[:8].strip() for line in lines[: lines.index("")]]
     assert [label for label in labels if label] == ["run", "file", "input", "output", "check"]  # long rows are wrapped
     assert all(line.startswith("  ") for line in lines[lines.index("") + 1 :])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("form", ["onnx", "torch_export", "safetensors"])
+def test_a_run_made_on_a_gpu(
+    form: str, on_gpu: Callable[..., Finished], export: Callable[..., Finished], tmp_path: Path
+) -> None:
+    for package in {"onnx": ["onnxruntime", "onnxscript"], "safetensors": ["safetensors"]}.get(form, []):
+        pytest.importorskip(package)
+    run = on_gpu("model.norm=batch", "logger=none", "test=false")
+    assert (run.status, run.err) == (0, "")
+    done = export(f"run={run.folder}", f"format={form}")
+    assert (done.status, done.err) == (0, "")
+    assert "0 answers differ" in done.out

@@ -154,3 +154,27 @@ def test_runs_of_all_tasks_are_listed(command: Callable[..., Finished], runs: Pa
     assert f"{before['val/mae']:.4f}"[:5] in listed.out
     compared = command("scripts/compare.py", ".")
     assert compared.status == 0, compared.err
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("labels", ["data.targets=multilabel", "classifier=multilabel", "classifier.class_weights=balanced"]),
+        ("values", ["data.targets=values", "classifier=regression"]),
+    ],
+)
+def test_every_task_is_learnt_and_evaluated_on_a_gpu(
+    name: str,
+    settings: list[str],
+    on_gpu: Callable[..., Finished],
+    command: Callable[..., Finished],
+    trained_runs: Path,
+) -> None:
+    data = ["data=npz", f"data.path={trained_runs / name}.npz", "data.train_size=200", "logger=none"]
+    run = on_gpu(*data, *settings, "trainer.fast_loop=true", "trainer.cuda_graph=true")
+    assert (run.status, run.err) == (0, "")
+    done = command("evaluate.py", f"run={run.folder}")
+    assert (done.status, done.err) == (0, "")
+    evaluated = content(run.folder / "evaluation/test/metrics.json")  # type: ignore[operator]
+    assert evaluated["test/loss"] == pytest.approx(run.metrics["test/loss"], rel=0.02)

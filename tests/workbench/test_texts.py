@@ -138,3 +138,12 @@ def test_long_texts_are_cut_in_the_figure(tmp_path: Path) -> None:
     with Image.open(tmp_path / "words.png") as picture:
         assert picture.width < 1_500
         assert picture.height < 800
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("loop", [[], ["trainer.fast_loop=true", "trainer.cuda_graph=true"]])
+def test_texts_are_learnt_on_a_gpu(loop: list[str], train: Callable[..., Finished], tmp_path: Path) -> None:
+    write_reviews(tmp_path / "reviews.csv")
+    run = train(*SETTINGS, "trainer.max_epochs=4", "logger=none", "trainer.accelerator=cuda", *loop)
+    assert (run.status, run.err) == (0, "")
+    assert run.metrics["test/accuracy"] > 0.95

@@ -1,11 +1,10 @@
 """A network's forward and backward as CUDA graphs: one launch each instead of one per layer."""
 
-import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-
-log = logging.getLogger(__name__)
 
 
 class GraphedForward:
@@ -30,7 +29,8 @@ class GraphedForward:
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         random_state = torch.cuda.get_rng_state(sample.device)
         try:
-            torch.cuda.make_graphed_callables(model, (sample.clone(),))
+            with _undone_if_it_fails(sample.device):
+                torch.cuda.make_graphed_callables(model, (sample.clone(),))
             self._graphed = model.forward
         except AssertionError as error:  # how torch refuses hooks and buffers that are trained
             raise RuntimeError(str(error)) from error
@@ -50,3 +50,16 @@ class GraphedForward:
     def remove(self) -> None:
         """Give the model its own forward back and the graph's memory free."""
         self.model.__dict__.pop("forward", None)
+
+
+@contextmanager
+def _undone_if_it_fails(device: torch.device) -> Iterator[None]:
+    """Put back what a capture that fails leaves behind: its own stream, and random numbers only for the capture."""
+    stream, generator = torch.cuda.current_stream(device), torch.cuda.default_generators[device.index or 0]
+    state = generator.clone_state()
+    try:
+        yield
+    except BaseException:
+        torch.cuda.set_stream(stream)
+        generator.graphsafe_set_state(state)
+        raise

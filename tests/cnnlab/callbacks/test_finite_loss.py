@@ -57,3 +57,14 @@ def test_a_batch_without_a_loss_is_passed_over(automatic: bool, tmp_path: Path) 
     )
     trainer.fit(Choosy(automatic), DataLoader(TensorDataset(torch.ones(8, 2)), batch_size=2))
     assert trainer.global_step == 4
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("graphs", ["false", "true"])
+def test_on_a_gpu(graphs: str, on_gpu: Callable[..., Finished]) -> None:
+    loop = ["trainer.fast_loop=true", f"trainer.cuda_graph={graphs}"]
+    run = on_gpu("optimizer=sgd", "optimizer.lr=1e12", "scheduler=none", "logger=none", *loop)
+    assert run.status == 1
+    assert run.err.startswith("error: the training loss became ")
+    assert len(run.err.splitlines()) == 1
+    assert not list(Path("outputs").rglob("*.ckpt"))

@@ -82,3 +82,13 @@ def test_with_another_profiler_nothing_is_split(smoke: Callable[..., Finished]) 
     assert run.folder is not None
     assert not (run.folder / "time.json").exists()
     assert run.metrics["images_per_second"] > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("graphs", ["false", "true"])
+def test_how_busy_the_gpu_was(graphs: str, on_gpu: Callable[..., Finished]) -> None:
+    loop = ["trainer.fast_loop=true", f"trainer.cuda_graph={graphs}"]
+    run = on_gpu("data.train_size=2000", "trainer.limit_train_batches=60", "trainer.max_epochs=2", *loop, "test=false")
+    assert (run.status, run.err) == (0, "")
+    assert 0 < run.time["device_busy"] <= 1
+    assert run.time["diagnosis"] in " ".join(run.out.split())

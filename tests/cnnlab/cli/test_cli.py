@@ -127,6 +127,17 @@ def test_two_processes_are_one_run_with_the_numbers_of_one_process(
     assert [path.name for path in (tmp_path / "two").glob("*.log")] == ["train.log"]
 
 
+@pytest.mark.gpu
+def test_ddp_with_one_gpu_is_an_ordinary_run(tmp_path: Path, environment: dict[str, str]) -> None:
+    sizes = ["trainer=smoke", "trainer.accelerator=cuda", "data.train_size=256", "data.val_size=100", "logger=none"]
+    for name, strategy in {"one": [], "ddp": ["trainer.strategy=ddp"]}.items():
+        command = [sys.executable, str(PROJECT / "train.py"), *sizes, *strategy, f"hydra.run.dir={name}"]
+        run = fork_server.run(command, cwd=tmp_path, env=environment)
+        assert (run.returncode, run.stderr) == (0, "")
+    one, ddp = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "ddp"))
+    assert ddp["test/loss"] == pytest.approx(one["test/loss"], rel=0.02)
+
+
 def test_a_second_process_resumes_with_the_arguments_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lightning starts it with the first one's command line and the folder to share."""
     given = ["resume='/nowhere'", "hydra.run.dir=nowhere", "hydra.output_subdir=null"]

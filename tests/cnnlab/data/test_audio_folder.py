@@ -81,3 +81,12 @@ def test_a_run_learns_tones(tones: Path, train: Callable[..., Finished]) -> None
     run = train("data=audio_folder", f"data.root={tones}", *settings, "trainer.max_epochs=5", "augment=time")
     assert run.status == 0, run.err
     assert run.metrics["test/accuracy"] == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("features", ["waveform", "log_mel"])
+def test_recordings_are_learnt_on_a_gpu(features: str, tones: Path, on_gpu: Callable[..., Finished]) -> None:
+    data = ["data=audio_folder", f"data.root={tones}", f"data.features={features}", "data.batch_size=8"]
+    run = on_gpu("model=resnet", "model.widths=[8]", *data, "data.train_size=40", "augment=time", "logger=none")
+    assert (run.status, run.err) == (0, "")
+    assert 0 < run.metrics["test/loss"] < 10

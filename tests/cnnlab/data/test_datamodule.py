@@ -164,6 +164,16 @@ def test_data_live_on_the_runs_device_or_the_cpu(device: Any, expected: str) -> 
     assert [tensor.device.type for tensor in moved] == ["meta", "meta"]
 
 
+@pytest.mark.gpu
+def test_data_lie_on_the_gpu_if_they_leave_room_for_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ready()
+    data.accelerator = "cuda"
+    assert all(tensor.is_cuda for tensor in epoch(data, 0)[0])
+    size = data.training.inputs.nbytes  # type: ignore[union-attr]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (size, size))
+    assert not any(tensor.is_cuda for tensor in epoch(data, 0)[0])
+
+
 def test_each_process_of_a_run_on_many_gets_its_own_samples() -> None:
     seen = []
     for rank in range(2):

@@ -96,6 +96,28 @@ def test_a_killed_run_ends_with_the_same_bits(
     assert steps == sorted(set(steps))
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("loop", [["trainer.fast_loop=false"], ["trainer.fast_loop=true", "trainer.cuda_graph=true"]])
+def test_a_run_on_a_gpu_that_is_killed_ends_with_the_same_bits(
+    loop: list[str], train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    settings = [*SETTINGS, "trainer.accelerator=cuda", "trainer.max_epochs=8", "logger=none", *loop]
+    whole = train(*settings, "hydra.run.dir=outputs/runs/whole")
+    assert (whole.status, whole.err) == (0, "")
+    killed = tmp_path / "outputs/runs/killed"
+    command = [sys.executable, str(PROJECT / "train.py"), *settings, f"hydra.run.dir={killed}"]
+    process = fork_server.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    wait_for_epoch(killed, 2)
+    process.kill()
+    process.wait()
+    assert not (killed / "metrics.json").exists()
+    resumed = train(f"resume={killed}")
+    assert (resumed.status, resumed.err) == (0, "")
+    resumed.folder = killed
+    assert resumed.numbers == whole.numbers
+    assert all(torch.equal(value, weights(killed)[name]) for name, value in weights(whole.folder).items())
+
+
 def scalars(folder: Path | None, tag: str) -> list[object]:
     assert folder is not None
     events = EventAccumulator(str(folder))

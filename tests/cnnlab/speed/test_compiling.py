@@ -1,15 +1,20 @@
 """A compiled network trains to the same numbers, leaves ordinary checkpoints, and goes on where the compiler fails."""
 
+import json
+import shutil
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+import fork_server
 from cnnlab.saved_run import load_model
 from cnnlab.speed.torch_internals import compile_training, is_compiled
-from conftest import Finished
+from conftest import PROJECT, Finished
 
 
 def test_a_compiled_run_is_an_ordinary_run(smoke: Callable[..., Finished], train: Callable[..., Finished]) -> None:
@@ -58,3 +63,17 @@ def test_a_typo_gets_the_nearest_backend(smoke: Callable[..., Finished]) -> None
     assert run.status == 1
     assert "trainer.compile must be true, false or a backend" in run.err
     assert "did you mean inductor?" in run.err
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not shutil.which("cc") and not shutil.which("gcc"), reason="Triton needs a C compiler")
+def test_compiled_on_a_gpu_it_learns_the_same(tmp_path: Path, environment: dict[str, str]) -> None:
+    small = ["trainer=smoke", "trainer.accelerator=cuda", "data.train_size=256", "data.val_size=100", "logger=none"]
+    small += ["model.num_blocks=1", "model.convs_per_block=1", "test=false"]
+    for name, compiled in {"plain": "false", "compiled": "true"}.items():
+        command = [sys.executable, str(PROJECT / "train.py"), *small, f"trainer.compile={compiled}"]
+        run = fork_server.run([*command, f"hydra.run.dir={name}"], cwd=tmp_path, env=environment)
+        assert run.returncode == 0, run.stderr
+        assert "trainer.compile is not used" not in run.stdout
+    plain, compiled_ = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("plain", "compiled"))
+    assert compiled_["val/loss"] == pytest.approx(plain["val/loss"], rel=0.05)

@@ -1,12 +1,16 @@
 """The reason why a GPU cannot be used is the one that applies."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+import fork_server
 from cnnlab.errors import UserError
 from cnnlab.speed import hardware
+from conftest import PROJECT
 
 DRIVER_TOO_OLD = "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver"
 NO_DRIVER = "Found no NVIDIA driver on your system."
@@ -92,3 +96,14 @@ def test_choosing_changes_nothing_and_applying_sets_the_threads() -> None:
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.gpu
+def test_a_gpu_that_is_hidden_is_missed_in_one_line(tmp_path: Path, environment: dict[str, str]) -> None:
+    hidden = {**environment, "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, str(PROJECT / "train.py"), "trainer=gpu"]
+    run = fork_server.run(command, cwd=tmp_path, env=hidden)
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("error: trainer=gpu cannot be used: ")
+    assert "CUDA_VISIBLE_DEVICES" in line

@@ -12,6 +12,7 @@ from cnnlab.workbench.benchmark import (
     imports,
     overhead,
     pipeline,
+    threads,
     time_to_accuracy,
 )
 
@@ -182,3 +183,19 @@ def test_the_gpu_table_says_of_each_aim_whether_it_was_reached() -> None:
     assert told["experiment=fast99, warm, training, s"] == ["≤ 1 s", "0.90", "yes"]
     assert told["experiment=fast99 trainer=fast, warm, training, s"] == ["≤ 1 s", "1.10", "no"]
     assert told["experiment=fast99, warm, test %"] == ["≥ 99 %", "99.05", "yes"]
+
+
+def test_the_number_of_threads_with_the_most_images_a_second_is_named() -> None:
+    assert [threads.numbers_of_threads(cores) for cores in (1, 2, 12, 16)] == [
+        [1],
+        [1, 2],
+        [1, 2, 4, 8, 12],
+        [1, 2, 4, 8, 16],
+    ]
+    measured = [
+        rows({name: [seconds]}, model="tinyvgg", threads=number)
+        for name, number, seconds in (("1 thread", 1, 1.0), ("2 threads", 2, 0.5), ("12 threads", 12, 2.0))
+    ]
+    header, line = lines(threads.as_markdown(pd.concat(measured)))
+    assert header[3:] == ["1 thread", "2 threads", "12 threads", "fastest"]
+    assert line == ["tinyvgg", "32", "32-true", "320", "640", "160", "2 threads"]

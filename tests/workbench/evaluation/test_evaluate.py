@@ -326,3 +326,33 @@ def test_a_run_in_another_precision_than_float32(
     assert run.folder is not None
     evaluated = content(run.folder / "evaluation/test/metrics.json")
     assert evaluated["precision"] == run.metrics["precision"] == precision
+
+
+@pytest.mark.gpu
+def test_a_gpu_and_a_cpu_agree_on_a_run(
+    evaluate: Callable[..., Finished], command: Callable[..., Finished], trained: Path, tmp_path: Path
+) -> None:
+    found: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    for device in ("gpu", "cpu"):
+        done = evaluate(f"accelerator={device}")
+        assert (done.status, done.err) == (0, "")
+        answers = table(trained / "evaluation/test/predictions.csv")
+        found[device] = content(trained / "evaluation/test/metrics.json"), [row["predicted"] for row in answers]
+    (there, theirs), (here, ours) = found["gpu"], found["cpu"]
+    assert there["test/loss"] == pytest.approx(here["test/loss"], rel=0.02)
+    assert there["test/accuracy"] == pytest.approx(here["test/accuracy"], abs=0.005)
+    assert np.mean([a == b for a, b in zip(theirs, ours, strict=True)]) > 0.99
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("white_figures")
+def test_a_run_made_on_a_gpu_has_its_numbers_again(
+    evaluate: Callable[..., Finished], train: Callable[..., Finished]
+) -> None:
+    run = train("trainer=gpu", "trainer.max_epochs=1", "logger=none")
+    assert (run.status, run.err) == (0, "")
+    assert run.folder is not None
+    assert (evaluate().status, evaluate(f"run={run.folder}", "plots=all").err) == (0, "")
+    metrics = content(run.folder / "evaluation/test/metrics.json")
+    assert metrics["test/accuracy"] == run.metrics["test/accuracy"]
+    assert metrics["test/loss"] == pytest.approx(run.metrics["test/loss"], rel=1e-3)

@@ -61,3 +61,10 @@ def test_a_loss_that_never_falls_is_refused() -> None:
     rates, _ = curve(1)
     with pytest.raises(UserError, match="the loss does not fall at any rate from 1e-05 to 1"):
         read(rates, [2.3 + 0.001 * step for step in range(150)])
+
+
+@pytest.mark.gpu
+def test_on_a_gpu(command: Callable[..., Finished]) -> None:
+    found = command("scripts/find_lr.py", *SMALL, "trainer.accelerator=cuda")
+    assert (found.status, found.err) == (0, "")
+    assert "optimizer.lr=" in found.out

@@ -360,3 +360,18 @@ def test_several_digits_are_read_one_by_one(predict: Callable[..., Finished], tr
     assert (number["file"], number["label"]) == ("1984.png", "1984")
     assert number["probability"] == pytest.approx(np.prod(shares), abs=1e-5)
     assert written["warnings"] == ["two rows.png: 1 more in it that was not read"]
+
+
+@pytest.mark.gpu
+def test_a_gpu_and_a_cpu_give_the_same_answers(
+    predict: Callable[..., Finished], train: Callable[..., Finished], scans: Path, tmp_path: Path
+) -> None:
+    run = train("trainer=gpu", "trainer.max_epochs=2", "optimizer.lr=0.01", "logger=none", "test=false")
+    assert (run.status, run.err) == (0, "")
+    labels = {}
+    for device in ("gpu", "cpu"):
+        done = predict(f"run={run.folder}", f"images={scans}", f"accelerator={device}", f"out={device}")
+        assert (done.status, done.err) == (0, "")
+        labels[device] = [row["label"] for row in rows(tmp_path / device)]
+    assert len(labels["gpu"]) == NUM_DIGITS
+    assert sum(one != other for one, other in zip(labels["gpu"], labels["cpu"], strict=True)) <= 1

@@ -5,15 +5,20 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from lightning.pytorch import LightningModule, Trainer
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from cnnlab.data.augment import Affine, Shift
 from cnnlab.data.loading import tensor_loader
 from cnnlab.data.loading.tensor_loader import EpochOrder, TensorLoader, seed_for
 from cnnlab.data.samples import TensorSamples
+from conftest import PROJECT
 
 SHAPES = [(1, 28, 28), (3, 9, 7), (2, 40), (1, 5, 6, 7)]
+# Of numbers; word_dropout is for texts.
+AUGMENTATIONS = sorted({path.stem for path in (PROJECT / "conf/augment").glob("*.yaml")} - {"none", "word_dropout"})
 MEAN, STD = (0.13, 0.4, 0.7), (0.31, 0.2, 0.5)
 
 
@@ -204,7 +209,7 @@ def test_lightning_announces_every_epoch() -> None:
     assert len({tuple(seen) for seen in module.seen}) == 3
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_batches_of_data_on_a_gpu_are_those_of_the_cpu() -> None:
     data = numbered(64)
     on_gpu = TensorSamples(data.inputs.cuda(), data.labels.cuda())
@@ -214,9 +219,21 @@ def test_batches_of_data_on_a_gpu_are_those_of_the_cpu() -> None:
         assert gpu_labels.is_cuda
         torch.testing.assert_close(gpu_inputs.cpu(), inputs)
         assert torch.equal(gpu_labels.cpu(), labels)
-    for augment in (Shift(2), Affine()):
-        batches = [next(iter(loader(on_gpu, 16, EpochOrder(64, 0), augment=augment)))[0] for _ in range(2)]
-        assert torch.equal(*batches)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_data_on_a_gpu_are_augmented_there_and_the_same_way_again(name: str) -> None:
+    data = numbered(64, (2, 40) if name == "time" else (3, 16, 16), torch.float32 if name == "time" else torch.uint8)
+    on_gpu = TensorSamples(data.inputs.cuda(), data.labels.cuda())
+    settings = {"augment": instantiate(OmegaConf.load(PROJECT / f"conf/augment/{name}.yaml")), "num_classes": 64}
+    first, again = (next(iter(loader(on_gpu, 64, EpochOrder(64, 0), **settings))) for _ in range(2))
+    plain, _ = next(iter(loader(on_gpu, 64, EpochOrder(64, 0))))
+    assert first[0].is_cuda
+    assert first[1].is_cuda
+    assert first[0].isfinite().all()
+    assert not torch.equal(first[0], plain)
+    assert all(map(torch.equal, first, again))
 
 
 def test_weighted_samples_are_drawn_anew_in_each_epoch() -> None:
