@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 
 import torch
@@ -37,6 +38,13 @@ def train(batch_size: int, hidden_units: int, lr: float) -> float:
 
 def note(batch_size: int, hidden_units: int, lr: float, **more: object) -> None:
     """Add a line to the log of all processes."""
-    line = json.dumps({"point": [batch_size, hidden_units, lr], "time": time.time(), "process": os.getpid(), **more})
+    line = json.dumps(
+        {
+            "point": [batch_size, hidden_units, lr],
+            "time": time.time(),
+            "worker": [os.getpid(), threading.get_ident()],
+            **more,
+        }
+    )
     with open(os.environ["PEERS_LOG"], "a", encoding="utf-8") as log:
         log.write(f"{line}\n")

@@ -150,14 +150,15 @@ def _point(note: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def _durations(notes: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Of the trials that ended: each ends the last one of its point that its process has begun."""
-    began, durations = {}, []
+    """Of the trials that ended; a worker, which is a thread of a process, has one trial at a time."""
+    began: dict[tuple[int, ...], float] = {}
+    durations = []
     for note in notes:
-        key = (note["process"], _point(note))
+        worker = tuple(note["worker"])
         if note["event"] == "begin":
-            began[key] = note["time"]
+            began[worker] = note["time"]
         else:
-            durations.append(note["time"] - began.pop(key))
+            durations.append(note["time"] - began[worker])
     return durations
 
 

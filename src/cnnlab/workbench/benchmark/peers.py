@@ -41,7 +41,7 @@ def cells(settings: Settings) -> list[Cell]:
         if repeat == 0:
             for name in tools:
                 for kind in (SEARCH, KILLED):
-                    keys = {"kind": kind, "tool": name}
+                    keys = {"kind": kind, "tool": name, "trials_at_most": settings.trials}
                     found.append(Cell(keys, partial(peer_searches.search, settings, name, kind == KILLED)))
         for batch_size in settings.batch_sizes_or(128, 32):
             keys = {"kind": EPOCH, "batch_size": batch_size, "repeat": repeat}
