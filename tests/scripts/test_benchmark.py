@@ -18,7 +18,12 @@ SCRIPT = "scripts/benchmark.py"
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*use of fork", "ignore:.*torch.jit.trace")
 @pytest.mark.parametrize(
-    "parts", [("imports", "busy", "threads", "gpu"), ("overhead", "dimensions", "batch_size", "time_to_accuracy")]
+    "parts",
+    [
+        ("imports", "busy", "threads", "gpu"),
+        ("overhead", "dimensions", "batch_size", "time_to_accuracy"),
+        ("peers",),
+    ],
 )
 def test_a_little_of_everything(parts: tuple[str, ...], command: Callable[..., Finished], tmp_path: Path) -> None:
     results = tmp_path / "RESULTS.md"

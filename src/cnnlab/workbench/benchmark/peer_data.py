@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cnnlab.data.files.locations import data_dirs
 from cnnlab.data.mnist import MNIST
+from cnnlab.data.samples import TensorSamples
 from cnnlab.errors import UserError
 
 
@@ -33,8 +34,9 @@ def mnist_folder(smoke: bool) -> Iterator[str]:
         raw = Path(folder) / "MNIST/raw"
         raw.mkdir(parents=True)
         splits = MNIST().embedded_digits()
-        for prefix, samples in (("train", splits.training), ("t10k", splits.test())):
-            write_idx(raw / f"{prefix}-images-idx3-ubyte", samples.inputs[:, 0])  # type: ignore[union-attr]
+        for prefix, samples in (("train", splits.training), ("t10k", splits.validation)):
+            assert isinstance(samples, TensorSamples)
+            write_idx(raw / f"{prefix}-images-idx3-ubyte", samples.inputs[:, 0])
             write_idx(raw / f"{prefix}-labels-idx1-ubyte", samples.labels)
         yield folder
     finally:

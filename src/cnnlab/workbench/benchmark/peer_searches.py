@@ -32,22 +32,24 @@ PEERS = (
     ),
 )
 BY_NAME = {peer.name: peer for peer in PEERS}
-SPACE = {"batch_size": [16, 32, 64, 128], "hidden_units": [8, 16], "lr": [0.001, 0.002, 0.005, 0.01, 0.02]}
-SMOKE_SPACE = {"batch_size": [64, 128], "hidden_units": [8], "lr": [0.005, 0.01]}
-_POLL_SECONDS = 0.1
-
 Space = Mapping[str, Sequence[Any]]
+
+SPACE: Space = {"batch_size": [16, 32, 64, 128], "hidden_units": [8, 16], "lr": [0.001, 0.002, 0.005, 0.01, 0.02]}
+SMOKE_Space = Mapping[str, Sequence[Any]]
+
+SPACE: Space = {"batch_size": [64, 128], "hidden_units": [8], "lr": [0.005, 0.01]}
+_POLL_SECONDS = 0.1
 
 
 def search(settings: Settings, name: str, killed: bool) -> list[Row]:
     """A search from Enter to its end; its first command is killed once half of the trials have ended if `killed`."""
-    peer, space = BY_NAME[name], SMOKE_SPACE if settings.smoke else _smaller(SPACE, settings.trials)
+    peer, space = BY_NAME[name], SMOKE_SPACE if settings.smoke else smaller(SPACE, settings.trials)
     row: Row = {"variant": name, "repeat": 0, "threads": 1}
     try:
         python = peer.interpreter()
     except NotInstallable as error:
         return [{**row, "reason": str(error)}]
-    num_points = len(_points(space))
+    num_points = len(points(space))
     with tempfile.TemporaryDirectory(prefix="benchmark_") as folder, mnist_folder(settings.smoke) as data:
         log = Path(folder) / "trials.jsonl"
         paths = [str(SCRIPTS), *([str(PROJECT / "src")] if name == OURS else [])]
@@ -90,42 +92,43 @@ def search(settings: Settings, name: str, killed: bool) -> list[Row]:
 
 def first_reached(bests: str, accuracy: float) -> float:
     """Seconds until a trial had ended that was so accurate, nan if none was."""
-    return next((seconds for seconds, best in json.loads(bests) if best >= accuracy), float("nan"))
+    return next((float(seconds) for seconds, best in json.loads(bests) if best >= accuracy), math.nan)
 
 
 def best_of(bests: str) -> float:
-    return max(best for _, best in json.loads(bests))
+    return max(float(best) for _, best in json.loads(bests))
 
 
 def _options(name: str, space: Space) -> list[str]:
     """Of search_hydra.py, which two sweepers run; the others have all in their scripts."""
     choices = [f"{key}=choice({','.join(map(str, values))})" for key, values in space.items()]
     if name == OURS:  # its own grid goes in order, so the others' order is given
-        points = ",".join(
-            f"{{{','.join(f'{key}:{value}' for key, value in point.items())}}}" for point in _points(space)
-        )
-        sweeper = ["hydra/sweeper=async_optuna", f"hydra.sweeper.enqueue=[{points}]", "hydra.sweeper.preload=[trial]"]
+        order = [f"{{{','.join(f'{key}:{value}' for key, value in point.items())}}}" for point in points(space)]
+        enqueue = f"hydra.sweeper.enqueue=[{','.join(order)}]"
+        sweeper = ["hydra/sweeper=async_optuna", enqueue, "hydra.sweeper.preload=[trial]"]
     elif name == HYDRA:
         launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
         sweeper = ["hydra/sweeper=optuna", *launcher, "hydra.sweeper.storage=sqlite:///study.db"]
     else:
         return []
-    number = f"hydra.sweeper.n_trials={len(_points(space))}"
+    number = f"hydra.sweeper.n_trials={len(points(space))}"
     return ["-m", *sweeper, "hydra/sweeper/sampler=grid", number, *choices]
 
 
-def _points(space: Space) -> list[dict[str, Any]]:
+def points(space: Space) -> list[dict[str, Any]]:
     """The grid in the order in which Optuna's sampler goes through it."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.GridSampler(dict(space), seed=0))
-    distributions = {key: optuna.distributions.CategoricalDistribution(values) for key, values in space.items()}
-    points = [study.ask(distributions).params for _ in range(math.prod(map(len, space.values())))]
+    distributions: dict[str, optuna.distributions.BaseDistribution] = {
+        key: optuna.distributions.CategoricalDistribution(values) for key, values in space.items()
+    }
+    order = [study.ask(distributions).params for _ in range(math.prod(map(len, space.values())))]
     optuna.logging.set_verbosity(verbosity)
-    return points
+    return order
 
 
-def _smaller(space: Space, trials: int) -> Space:
+def smaller(space: Space, trials: int) -> Space:
     """The space with fewer learning rates, so that it has at most so many points."""
     others = len(space["batch_size"]) * len(space["hidden_units"])
     return {**space, "lr": space["lr"][-max(1, trials // others) :]}

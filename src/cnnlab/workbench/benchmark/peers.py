@@ -32,21 +32,29 @@ KILLED_TITLE = (
 
 
 def cells(settings: Settings) -> list[Cell]:
-    tools = [peer.name for peer in peer_searches.PEERS if not (settings.smoke and peer.packages)]
+    """The first turn of everything comes before the second of anything, since whoever stops early wants some of all."""
     found = []
     for repeat in range(1 if settings.smoke else settings.repeats):
         for aim in () if settings.smoke else (99, 98):
             keys: dict[str, str | int | float] = {"kind": ACCURACY, "accuracy_aim": aim, "repeat": repeat}
             found.append(Cell(keys, partial(peer_trainings.to_accuracy, settings, aim, repeat)))
-        if repeat == 0:
-            for name in tools:
-                for kind in (SEARCH, KILLED):
-                    keys = {"kind": kind, "tool": name, "trials_at_most": settings.trials}
-                    found.append(Cell(keys, partial(peer_searches.search, settings, name, kind == KILLED)))
+        found += _search_cells(settings) if repeat == 0 else []
         for batch_size in settings.batch_sizes_or(128, 32):
             keys = {"kind": EPOCH, "batch_size": batch_size, "repeat": repeat}
             found.append(Cell(keys, partial(peer_trainings.epoch, settings, batch_size, repeat)))
     return found
+
+
+def _search_cells(settings: Settings) -> list[Cell]:
+    return [
+        Cell(
+            {"kind": kind, "tool": peer.name, "trials_at_most": settings.trials},
+            partial(peer_searches.search, settings, peer.name, kind == KILLED),
+        )
+        for peer in peer_searches.PEERS
+        if not (settings.smoke and peer.packages)
+        for kind in (SEARCH, KILLED)
+    ]
 
 
 def as_markdown(rows: pd.DataFrame) -> str:
@@ -62,8 +70,8 @@ def as_markdown(rows: pd.DataFrame) -> str:
 
 
 def _trainings(rows: pd.DataFrame, key: str, title: str) -> list[dict[str, Any]]:
-    lines = []
-    for value, some in rows.groupby(key):
+    lines: list[dict[str, Any]] = []
+    for value, some in rows.groupby(key) if len(rows) else ():
         ours = some[some["variant"] == OURS].set_index("repeat")
         for variant, runs in some.groupby("variant", sort=False):
             if _reason(runs):

@@ -102,10 +102,11 @@ class _Plan:
         known = self.circumstances
         data, precisions = (sorted(set(rows.get(name, pd.Series()).dropna())) for name in ("dataset", "precision"))
         most = rows["repeat"].nunique()
+        threads = int(rows["threads"].max()) if "threads" in rows else known["threads"]
         parts = [
             f"`{shlex.join(['python', *self.output.command])}`",
             ", ".join(known["devices"].values()),
-            f"{known['threads']} CPU thread{'s' * (known['threads'] > 1)}",
+            f"{threads} CPU thread{'s' * (threads > 1)}",
             " and ".join(precisions),
             "one repeat" if most == 1 else f"median (smallest–largest) of up to {most} repeats in turns",
             ", ".join(data),
