@@ -33,11 +33,8 @@ PEERS = (
 )
 BY_NAME = {peer.name: peer for peer in PEERS}
 Space = Mapping[str, Sequence[Any]]
-
 SPACE: Space = {"batch_size": [16, 32, 64, 128], "hidden_units": [8, 16], "lr": [0.001, 0.002, 0.005, 0.01, 0.02]}
-SMOKE_Space = Mapping[str, Sequence[Any]]
-
-SPACE: Space = {"batch_size": [64, 128], "hidden_units": [8], "lr": [0.005, 0.01]}
+SMOKE_SPACE: Space = {"batch_size": [64, 128], "hidden_units": [8], "lr": [0.005, 0.01]}
 _POLL_SECONDS = 0.1
 
 
