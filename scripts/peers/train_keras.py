@@ -46,7 +46,8 @@ images = num_steps * recipe.batch_size
 lr = recipe.lr
 if recipe.one_cycle:  # Keras has no one-cycle schedule; this is the nearest that it has
     rise = int(0.3 * num_steps)
-    lr = keras.optimizers.schedules.CosineDecay(recipe.lr / 25, num_steps - rise, 0.0, None, recipe.lr, rise)
+    schedule = keras.optimizers.schedules.CosineDecay
+    lr = schedule(recipe.lr / 25, num_steps - rise, warmup_target=recipe.lr, warmup_steps=rise)
 model = keras.Sequential([keras.Input((28, 28, 1)), *globals()[recipe.network]()])
 loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
 model.compile(keras.optimizers.AdamW(lr, weight_decay=recipe.weight_decay), loss, metrics=["accuracy"])

@@ -24,44 +24,43 @@ PEERS = (
     Peer("Keras on torch", "train_keras.py", "keras", packages=("keras>=3,<4",)),
     Peer("fastai, 0 workers", "train_fastai.py", "fastai", packages=("fastai>=2.8,<3",)),
 )
-FAST99 = ("--network", "compact_cnn", "--lr", "0.02", "--one-cycle", "--label-smoothing", "0.1")
+FAST99 = ("--batch-size", "128", "--network", "compact_cnn", "--lr", "0.02", "--one-cycle", "--label-smoothing", "0.1")
 FAST98_STEPS = ("--steps", "150")
 
 
-def epoch(settings: Settings, batch_size: int, repeat: int) -> list[Row]:
+BY_NAME = {OURS: None, **{peer.name: peer for peer in PEERS}}
+
+
+def epoch(settings: Settings, tool: str, batch_size: int, repeat: int) -> list[Row]:
     """An epoch of TinyVGG with AdamW at a constant rate, which is what all tools can do alike."""
     ours = ["scheduler=none", "trainer.max_epochs=1", f"data.batch_size={batch_size}"]
-    return in_turn(settings, ours, (), batch_size, repeat)
+    return [train(settings, tool, ours, ["--batch-size", str(batch_size)], repeat)]
 
 
-def to_accuracy(settings: Settings, accuracy_aim: int, repeat: int) -> list[Row]:
+def to_accuracy(settings: Settings, tool: str, accuracy_aim: int, repeat: int) -> list[Row]:
     """The network and the recipe of experiment=fast99 in every tool."""
-    shorter = FAST98_STEPS if accuracy_aim == 98 else ()
-    return in_turn(settings, RECIPES[accuracy_aim], (*FAST99, *shorter), 128, repeat)
+    theirs = [*FAST99, *(FAST98_STEPS if accuracy_aim == 98 else [])]
+    return [train(settings, tool, RECIPES[accuracy_aim], theirs, repeat)]
 
 
-def in_turn(settings: Settings, ours: Sequence[str], theirs: Sequence[str], batch_size: int, repeat: int) -> list[Row]:
-    """One process after the other, this project first.
+def train(settings: Settings, tool: str, ours: Sequence[str], theirs: Sequence[str], repeat: int) -> Row:
+    """One training in a process of its own.
 
     Args:
         ours: overrides of train.py.
         theirs: options of the peers' scripts.
+        repeat: also the seed.
     """
-    peers = PEERS[:1] if settings.smoke else PEERS
-    more = [*theirs, "--batch-size", str(batch_size), *(["--steps", "2"] if settings.smoke else [])]
-    overrides = [*ours, *settings.overrides, f"seed={repeat}", *(SMALL if settings.smoke else [])]
-    rows = [_row(OURS, repeat, _train_ours(overrides))]
-    with mnist_folder(settings.smoke) as data:
-        for peer in peers:
-            try:
-                rows.append(_row(peer.name, repeat, _train(peer, [*more, "--data", data, "--seed", str(repeat)])))
-            except NotInstallable as error:
-                rows.append({"variant": peer.name, "repeat": repeat, "reason": str(error)})
-    return rows
-
-
-def _row(variant: str, repeat: int, measured: Row) -> Row:
-    return {"variant": variant, "repeat": repeat, "threads": 1, "load": os.getloadavg()[0], **measured}
+    row: Row = {"variant": tool, "repeat": repeat, "threads": 1, "load": os.getloadavg()[0]}
+    peer = BY_NAME[tool]
+    if peer is None:
+        overrides = [*ours, *settings.overrides, f"seed={repeat}", *(SMALL if settings.smoke else [])]
+        return {**row, **_train_ours(overrides)}
+    options = [*theirs, "--seed", str(repeat), *(["--steps", "2"] if settings.smoke else [])]
+    try:
+        return {**row, **_train(peer, options, settings.smoke)}
+    except NotInstallable as error:
+        return {**row, "reason": str(error)}
 
 
 def _train_ours(overrides: Sequence[str]) -> Row:
@@ -75,12 +74,10 @@ def _train_ours(overrides: Sequence[str]) -> Row:
     return {**vars(usage), **measured, "dataset": metrics["dataset"], "precision": metrics["precision"]}
 
 
-def _train(peer: Peer, options: Sequence[str]) -> Row:
+def _train(peer: Peer, options: Sequence[str], smoke: bool) -> Row:
     command = [peer.interpreter(), str(SCRIPTS / peer.script), *options, *peer.options]
-    with (
-        tempfile.TemporaryDirectory(prefix="benchmark_") as folder,
-        TimedProcess(command, Path(folder), ONE_THREAD) as process,
-    ):
-        usage = process.wait()
-        answer = json.loads(process.lines()[-1])
+    with tempfile.TemporaryDirectory(prefix="benchmark_") as folder, mnist_folder(smoke) as data:
+        with TimedProcess([*command, "--data", data], Path(folder), ONE_THREAD) as process:
+            usage = process.wait()
+        (answer,) = (json.loads(line[line.index("{") :]) for line in process.lines() if "train_seconds" in line)
     return {**vars(usage), **answer, "version": peer.version, "precision": "32-true"}

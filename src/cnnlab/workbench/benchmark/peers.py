@@ -34,14 +34,19 @@ KILLED_TITLE = (
 def cells(settings: Settings) -> list[Cell]:
     """The first turn of everything comes before the second of anything, since whoever stops early wants some of all."""
     found = []
+    tools = [peer_trainings.OURS, *(peer.name for peer in peer_trainings.PEERS)][: 2 if settings.smoke else None]
     for repeat in range(1 if settings.smoke else settings.repeats):
         for aim in () if settings.smoke else (99, 98):
-            keys: dict[str, str | int | float] = {"kind": ACCURACY, "accuracy_aim": aim, "repeat": repeat}
-            found.append(Cell(keys, partial(peer_trainings.to_accuracy, settings, aim, repeat)))
+            for tool in tools:
+                keys: dict[str, str | int | float] = {"kind": ACCURACY, "accuracy_aim": aim, "tool": tool}
+                run = partial(peer_trainings.to_accuracy, settings, tool, aim, repeat)
+                found.append(Cell({**keys, "repeat": repeat}, run))
         found += _search_cells(settings) if repeat == 0 else []
         for batch_size in settings.batch_sizes_or(128, 32):
-            keys = {"kind": EPOCH, "batch_size": batch_size, "repeat": repeat}
-            found.append(Cell(keys, partial(peer_trainings.epoch, settings, batch_size, repeat)))
+            for tool in tools:
+                keys = {"kind": EPOCH, "batch_size": batch_size, "tool": tool}
+                run = partial(peer_trainings.epoch, settings, tool, batch_size, repeat)
+                found.append(Cell({**keys, "repeat": repeat}, run))
     return found
 
 
