@@ -21,13 +21,14 @@ from cnnlab.runs import tracking
 from cnnlab.runs.checkpoint_io import AtomicCheckpointIO
 from cnnlab.runs.commands import short_path
 from cnnlab.runs.csv_rows import keep_rows
-from cnnlab.speed import compiling, fast_loop, lean, lightning_internals
+from cnnlab.speed import compiling, fast_loop, lightning_internals
 from cnnlab.speed.hardware import Hardware
 from cnnlab.speed.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
-# Keys of conf/trainer that are not arguments of Lightning's Trainer, or not passed to it as they are.
+# Keys of conf/trainer that are not arguments of Lightning's Trainer, or not passed to it as they are; runs of version
+# 1.0 have trainer.lean, which nothing needs any more.
 _OURS = ("channels_last", "num_threads", "precision", "accelerator", "lean", "fast_loop", "cuda_graph", "compile")
 
 # Arguments of Lightning's Trainer for which this project has other keys.
@@ -70,9 +71,9 @@ def build_trainer(
     for key, instead in _INSTEAD.items():
         if key in settings:
             raise UserError(f"trainer.{key} is not taken: {instead}")
-    if config.trainer.get("cuda_graph") and not config.trainer.get("fast_loop"):
-        raise UserError("trainer.cuda_graph=true needs trainer.fast_loop=true; trainer=fast sets both")
     check_arguments("trainer", Trainer, settings, _OURS)
+    graph = config.trainer.get("cuda_graph", False)
+    wanted = fast_loop.wanted(config.trainer.get("fast_loop", False), graph)
     arguments: dict[str, Any] = {"devices": 1, "num_sanity_val_steps": 0, "enable_model_summary": False}
     arguments["log_every_n_steps"] = 1  # everything here is logged once an epoch, so nothing may be skipped
     arguments |= OmegaConf.to_container(settings, resolve=True)  # type: ignore[arg-type]
@@ -99,10 +100,8 @@ def build_trainer(
         )
     if backend := compiling.backend(config.trainer.get("compile", False)):
         compiling.apply(module, backend)
-    if config.trainer.get("lean", True):
-        lean.apply(trainer, module)  # Lightning's loop without the calls of empty hooks
-    if config.trainer.get("fast_loop"):
-        fast_loop.apply(trainer, config.trainer.get("cuda_graph", False))
+    if wanted:
+        fast_loop.apply(trainer, graph, is_asked_for=graph or wanted is True)
     return trainer
 
 

@@ -42,7 +42,7 @@ class Apps:
         self._started: list[Apart] = []
         monkeypatch.chdir(folder)
         monkeypatch.setenv("PYTHONWARNINGS", "error")
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # trials have slots of cores, on every machine
 
     def here(self, app: Path, *arguments: str) -> Finished:
         """Sweep in this process (its trials have their own, as ever)."""

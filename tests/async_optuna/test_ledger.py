@@ -1,5 +1,6 @@
 """The accounts of a search: exactly as many trials as asked for, whoever dies meanwhile."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from app_runs import states
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.pruners import NopPruner, ThresholdPruner
 from optuna.samplers import RandomSampler
+from sqlalchemy import event
 
-from async_optuna import storage
+from async_optuna import simultaneous_claims, storage
 from async_optuna.claim import Claim
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError
@@ -438,7 +440,10 @@ def test_of_two_that_take_the_last_trial_at_once_one_gives_it_back(sweeps: Sweep
     assert one.counts.finished == 1
 
 
-def test_of_two_that_take_the_same_point_at_once_one_takes_another(sweeps: Sweeps) -> None:
+def test_of_two_that_take_the_same_point_at_once_one_takes_another(
+    sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simultaneous_claims, "_CHOOSING_SECONDS", 0.5)
     one, other = (sweeps.ledger(3, FINITE, is_grid=True, on=machine, is_shared=True) for machine in ("one", "other"))
     taken = other.study.ask()
     describe = one._describe
@@ -454,7 +459,77 @@ def test_of_two_that_take_the_same_point_at_once_one_takes_another(sweeps: Sweep
     assert [trial.params["z"] for trial in sweeps.trials() if trial.state.name == "RUNNING"] == ["a", "b", "c"]
 
 
-def test_a_point_that_another_machine_has_half_chosen_is_none_of_the_space(sweeps: Sweeps) -> None:
+def test_who_chooses_its_point_slower_but_drew_the_lower_number_is_waited_for(sweeps: Sweeps) -> None:
+    """The window of milliseconds: one has drawn its trial and not yet written what the other just took."""
+    slow, quick = (sweeps.ledger(3, FINITE, is_grid=True, on=machine, is_shared=True) for machine in ("slow", "quick"))
+    found: list[Claim | None] = []
+    others = threading.Thread(target=lambda: found.append(quick.claim()))
+    describe = slow._describe
+
+    def describe_later(trial: optuna.Trial) -> Claim:
+        others.start()
+        others.join(0.3)  # so long at most it looks at the study without seeing this trial's point
+        return describe(trial)
+
+    slow._describe = describe_later  # type: ignore[method-assign]
+    first = slow.claim()
+    others.join()
+    assert first is not None
+    assert (first.number, first.point["z"], found) == (0, "a", [None])
+    assert [claim.point["z"] for claim in claims(quick)] == ["b", "c"]
+
+
+def test_who_dies_while_it_chooses_is_not_waited_for_again(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simultaneous_claims, "_CHOOSING_SECONDS", 0.1)
+    dead, other = (sweeps.ledger(4, FINITE, is_grid=True, on=machine, is_shared=True) for machine in ("dead", "other"))
+    dead.study.ask()
+    assert [claim.point["z"] for claim in claims(other)] == ["a", "b", "c"]
+
+
+def test_who_chooses_too_slowly_gives_way_to_everybody(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simultaneous_claims, "_CHOOSING_SECONDS", 0.1)
+    slow, quick = (sweeps.ledger(3, FINITE, is_grid=True, on=machine, is_shared=True) for machine in ("slow", "quick"))
+    describe = slow._describe
+    slow._describe = lambda trial: (claims(quick), describe(trial))[1]  # type: ignore[method-assign]
+    assert slow.claim() is None
+    assert [trial.params["z"] for trial in sweeps.trials() if trial.state.name == "RUNNING"] == ["a", "b"]
+
+
+def test_a_claim_costs_the_same_however_many_trials_run_elsewhere(tmp_path: Path) -> None:
+    database = open_storage(f"sqlite:///{tmp_path}/study.db", tmp_path)
+    engine = database._backend.engine  # type: ignore[attr-defined]
+    study = optuna.create_study(study_name="s", storage=database)
+    ledger = Ledger(study, CONTINUOUS, tmp_path, 5000, is_shared=True)
+    study.sampler = DistinctSampler(lambda seed: RandomSampler(seed=seed), 0, CONTINUOUS, ledger.is_seen)
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+    num_trials = 0
+    for num_running in (0, 200, 1000):
+        with engine.begin() as connection:
+            for number in range(num_trials, num_running):
+                connection.exec_driver_sql(
+                    "INSERT INTO trials (trial_id, number, study_id, state) "
+                    f"VALUES ({number + 1}, {number}, 1, 'RUNNING')"
+                )
+                connection.exec_driver_sql(
+                    "INSERT INTO trial_user_attributes (trial_id, key, value_json) "
+                    f"VALUES ({number + 1}, 'owner', '\"other {number % 50}\"')"
+                )
+        num_trials = max(num_trials, num_running)
+        for _ in range(2):  # the first one looks for what happened before
+            statements.clear()
+            assert ledger.claim() is not None
+            num_trials += 1
+        assert len(statements) <= 60
+        assert (
+            sum("FROM trials" in statement and "ORDER BY trials.trial_id" in statement for statement in statements) == 1
+        )
+
+
+def test_a_point_that_another_machine_has_half_chosen_is_none_of_the_space(
+    sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simultaneous_claims, "_CHOOSING_SECONDS", 0.5)
     space = Space(tuple(Parameter(name, CategoricalDistribution([0, 1])) for name in "xy"))
     one, other = (sweeps.ledger(4, space, is_grid=True, on=machine, is_shared=True) for machine in ("one", "other"))
     other.study.ask().suggest_categorical("x", [0, 1])

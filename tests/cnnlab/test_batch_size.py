@@ -88,7 +88,7 @@ def test_a_run_keeps_its_size(smoke: Callable[..., Finished]) -> None:
 def test_as_many_samples_as_a_gpu_has_memory_for(
     without_data: None, on_gpu: Callable[..., Finished], tmp_path: Path
 ) -> None:
-    run = on_gpu("data.batch_size=auto", "data.train_size=1024", "logger=none", "test=false")
+    run = on_gpu("data.batch_size=auto", "data.train_size=4000", "logger=none", "test=false")
     assert (run.status, run.err) == (0, "")
     assert run.metrics["batch_size"] == 512
     assert "batch   512 samples a step fit into the GPU's memory; if optimizer.lr=0.005 is good for 32" in run.out

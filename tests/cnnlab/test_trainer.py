@@ -41,7 +41,7 @@ def built(folder: Path, *overrides: str) -> Trainer:
         ("+trainer.barebones=true", "is not taken: trainer=fast"),
         ("+trainer.overfit_batches=1", "is not taken: trainer=overfit trains on one batch"),
         ("+trainer.profiler=simpel", "must be one of simple, advanced, pytorch, got 'simpel'; did you mean simple"),
-        ("trainer.cuda_graph=true", "trainer.cuda_graph=true needs trainer.fast_loop=true"),
+        ("trainer.cuda_graph=true trainer.fast_loop=false", "trainer.cuda_graph=true needs trainer.fast_loop=auto"),
         ("+trainer.limit_train_batches=0", "trainer.limit_train_batches must not be 0"),
         ("+trainer.limit_train_batches=0.0", "trainer.limit_train_batches must not be 0"),
         ("+trainer.max_steps=0", "trainer.max_steps must not be 0"),

@@ -387,9 +387,9 @@ def test_a_gpu_that_runs_out_of_memory_is_told_in_one_line(graphs: str, on_gpu: 
     torch.cuda.empty_cache()
     _, size = torch.cuda.mem_get_info()
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 100e6) / size)
-    large = ["data.batch_size=256", "model.hidden_units=512", "trainer.fast_loop=true"]  # 200 MB for the first layer
-    try:
-        run = on_gpu(*large, f"trainer.cuda_graph={graphs}", "logger=none")
+    large = ["data.batch_size=256", "data.train_size=1024", "model.hidden_units=512", "logger=none"]
+    try:  # 200 MB for the outputs of the first layer
+        run = on_gpu(*large, "trainer.fast_loop=true", f"trainer.cuda_graph={graphs}")
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert run.status == 1

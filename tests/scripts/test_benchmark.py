@@ -21,7 +21,7 @@ SCRIPT = "scripts/benchmark.py"
     "parts",
     [
         ("imports", "busy", "threads", "gpu"),
-        ("overhead", "dimensions", "batch_size", "time_to_accuracy"),
+        ("overhead", "dimensions", "batch_size", "batch_size_time", "time_to_accuracy", "loops_to_accuracy"),
         ("peers",),
     ],
 )
@@ -39,8 +39,8 @@ def test_a_little_of_everything(parts: tuple[str, ...], command: Callable[..., F
         assert "one repeat" in text
         assert (out / f"{part}.png").read_bytes().startswith(b"\x89PNG")
     assert {path.suffix for path in out.iterdir()} == {".csv", ".md", ".png"}
-    if "batch_size" in parts:
-        curve = pd.read_csv(out / "batch_size.csv").query("kind == 'time to accuracy'")
+    if "batch_size_time" in parts:
+        curve = pd.read_csv(out / "batch_size_time.csv")
         assert curve["steps"].tolist() == [1, 2, 3, 4, 5]
         assert curve["seconds"].is_monotonic_increasing
 
@@ -54,7 +54,7 @@ def test_a_little_of_it_and_then_nothing_again(command: Callable[..., Finished],
         assert (out / f"{part}.md").read_text(encoding="utf-8").strip() in done.out
         assert (out / f"{part}.png").read_bytes().startswith(b"\x89PNG")
     steps = pd.read_csv(out / "end_to_end.csv")
-    assert steps["variant"].tolist() == ["template", "fast", "plain", "careful", "best", "floor"]
+    assert steps["variant"].tolist() == ["template", "lightning", "plain", "careful", "best", "floor"]
     assert set(steps["steps"]) == {2}
     assert set(steps["images"]) == {64}
     assert set(steps["dataset"]) == {"mnist-5k"}

@@ -33,7 +33,10 @@ class Preview(Callback):
             try:
                 with warnings.catch_warnings(), torch.no_grad():
                     warnings.simplefilter("ignore")  # torch.jit.trace warns of many networks that are fine
-                    writer.add_graph(_traceable(pl_module), inputs[:1], verbose=False)
+                    # add_graph would trace it twice and import torch.distributed.tensor to compare.
+                    network = _traceable(pl_module)
+                    traced = torch.jit.trace(network, inputs[:1], check_trace=False)  # type: ignore[no-untyped-call]
+                    writer.add_graph(traced, inputs[:1], verbose=False)
             except Exception as error:  # not every network that runs can be copied and traced
                 reason = (str(error).strip().splitlines() or [""])[0]
                 log.info("note    TensorBoard shows no graph of this network: %s: %s", type(error).__name__, reason)

@@ -29,6 +29,8 @@ _SAME_RESULT = (
     "test",
     "trainer.num_threads",
     "trainer.lean",
+    "trainer.fast_loop",
+    "trainer.cuda_graph",
     "trainer.compile",
     "data.root",
     "data.device",

@@ -122,7 +122,7 @@ def write_time(trainer: Trainer, datamodule: DataModule, run_dir: Path) -> None:
     throughput = _throughput(trainer)
     if not throughput.shares:
         return
-    device = trainer.strategy.root_device.type
+    device, loop = trainer.strategy.root_device.type, trainer.fit_loop.epoch_loop
     run = StageTimes(
         throughput.shares,
         throughput.num_steps,
@@ -131,7 +131,7 @@ def write_time(trainer: Trainer, datamodule: DataModule, run_dir: Path) -> None:
         len(datamodule.training),
         throughput.device_busy,
         datamodule.in_memory,
-        is_fast=isinstance(trainer.fit_loop.epoch_loop, FastLoop),
+        is_fast=isinstance(loop, FastLoop) and (loop.cuda_graph or device != "cuda"),
         gpu_unused=device == "cpu" and torch.cuda.is_available(),
         core_share=throughput.core_share,
     )

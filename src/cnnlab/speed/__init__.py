@@ -1,1 +1,1 @@
-"""Device and precision, a leaner training loop, and where the time of a step goes."""
+"""Device and precision, a faster training loop, and where the time of a step goes."""

@@ -25,7 +25,7 @@ class StageTimes:
         core_share: of the time in which the thread that trains could have been at work, the share in which it was.
         batch_size, num_samples: of training.
         in_memory: whether the data lie in memory, so that no worker reads them.
-        is_fast: whether trainer=fast is in use.
+        is_fast: whether trainer=fast would change nothing.
         gpu_unused: whether the machine has a GPU that the run did not use.
     """
 

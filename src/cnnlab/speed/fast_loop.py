@@ -1,7 +1,7 @@
-"""trainer=fast: the same training with fewer Python calls a step."""
+"""The same training with fewer Python calls a step, wherever a run asks for nothing that only Lightning's loop does."""
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import nn
 from torch.optim import LBFGS
 
+from cnnlab.errors import UserError
 from cnnlab.speed import lightning_internals
 from cnnlab.speed.cuda_graph import GraphedForward
 from cnnlab.speed.lightning_internals import EpochLoop
@@ -19,6 +20,7 @@ from cnnlab.speed.torch_internals import is_compiled
 
 log = logging.getLogger(__name__)
 
+_OWN_LOOP = "note    trainer.fast_loop: Lightning's own loop is used, because %s"
 # Where a module takes a part of the step into its own hands, Lightning's loop stays.
 _OWN_STEP = (
     "on_before_batch_transfer",
@@ -37,17 +39,26 @@ class FastLoop(EpochLoop):
 
     A step computes what it would compute in Lightning's loop, to the bit: one batch, one optimizer step, every hook
     that a callback or the module has, schedules and counters. What is left out are hooks nobody has, closures, contexts
-    and look-ups. Where a run needs more than that, Lightning's own loop runs it and the reason is logged. With
-    `cuda_graph` the network's forward and backward are launched as one CUDA graph each, see GraphedForward.
+    and look-ups. Where a run needs more than that, Lightning's own loop runs it and the reason is logged.
+
+    Args:
+        cuda_graph: whether the network's forward and backward are launched as one CUDA graph each, see GraphedForward.
+        is_asked_for: whether the user has asked for it and so wants to read why it is not used.
     """
 
-    def __init__(self, trainer: Trainer, cuda_graph: bool = False) -> None:
+    def __init__(self, trainer: Trainer, cuda_graph: bool = False, is_asked_for: bool = True) -> None:
         loop = trainer.fit_loop.epoch_loop
         super().__init__(trainer, loop.min_steps, loop.max_steps)
-        self._wants_graph = cuda_graph
+        self._level = _level(is_asked_for)
+        self.cuda_graph = self._wants_graph = cuda_graph
         self._graph: GraphedForward | None = None
         self._step: Step | None = None
         self._prepared = False
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether this run's steps are the fast ones."""
+        return self._step is not None
 
     @property
     def done(self) -> bool:
@@ -60,7 +71,7 @@ class FastLoop(EpochLoop):
         if not self._prepared:
             self._prepared = True
             if reason := why_not(self.trainer):
-                log.info("trainer=fast: Lightning's own loop is used, because %s", reason)
+                log.log(self._level, _OWN_LOOP, reason)
             else:
                 self._step = Step(self, self.trainer, self._capture)
         if self._step is not None:
@@ -88,14 +99,14 @@ class FastLoop(EpochLoop):
         if device.type != "cuda" or not isinstance(model, nn.Module):
             return
         if is_compiled(model):
-            log.info("trainer=fast: without a CUDA graph, because trainer.compile compiles the network")
+            log.info("note    trainer.cuda_graph: no graph, because trainer.compile compiles the network")
             return
         try:
             with self.trainer.precision_plugin.train_step_context():
                 self._graph = GraphedForward(model, batch[0])
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]
-            log.info("trainer=fast: without a CUDA graph, %s cannot be captured: %s", type(model).__name__, reason)
+            log.info("note    trainer.cuda_graph: no graph, %s cannot be captured: %s", type(model).__name__, reason)
 
     def teardown(self) -> None:
         if self._graph is not None:
@@ -112,12 +123,29 @@ class FastLoop(EpochLoop):
             super().on_advance_end(data_fetcher)
 
 
-def apply(trainer: Trainer, cuda_graph: bool = False) -> None:
+def wanted(fast_loop: object, cuda_graph: object) -> bool | Literal["auto"]:
+    """Return trainer.fast_loop: true, false, or auto, which is for runs that can be had with it.
+
+    Raises:
+        UserError: for another value, and for a CUDA graph without this loop.
+    """
+    if not isinstance(fast_loop, bool) and fast_loop != "auto":
+        raise UserError(f"trainer.fast_loop must be auto, true or false, got {fast_loop!r}")
+    if cuda_graph and not fast_loop:
+        raise UserError("trainer.cuda_graph=true needs trainer.fast_loop=auto or true; trainer=fast sets both")
+    return fast_loop if isinstance(fast_loop, bool) else "auto"
+
+
+def apply(trainer: Trainer, cuda_graph: bool = False, is_asked_for: bool = True) -> None:
     """Let a FastLoop run the training epochs, unless the installed Lightning lacks what it is made of."""
     if reason := lightning_internals.missing(lightning_internals.FAST_LOOP):
-        log.info("trainer=fast: Lightning's own loop is used, because %s", reason)
+        log.log(_level(is_asked_for), _OWN_LOOP, reason)
     else:
-        trainer.fit_loop.epoch_loop = FastLoop(trainer, cuda_graph)
+        trainer.fit_loop.epoch_loop = FastLoop(trainer, cuda_graph, is_asked_for)
+
+
+def _level(is_asked_for: bool) -> int:
+    return logging.INFO if is_asked_for else logging.DEBUG
 
 
 def why_not(trainer: Trainer) -> str | None:

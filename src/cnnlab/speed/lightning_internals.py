@@ -25,9 +25,8 @@ CURRENT_HOOK = "_current_fx_name"
 
 # Where a name lives: module, class, and the class's attributes; a part of the project needs all in its table.
 Names = Mapping[tuple[str, str], Iterable[str]]
-LEAN: Names = {("lightning.pytorch", "LightningModule"): [CURRENT_HOOK]}
 FAST_LOOP: Names = {
-    **LEAN,
+    ("lightning.pytorch", "LightningModule"): [CURRENT_HOOK],
     ("lightning.pytorch.loops.training_epoch_loop", "_TrainingEpochLoop"): [
         "_num_ready_batches_reached",
         "_batches_that_stepped",
@@ -97,7 +96,7 @@ class EpochLoop(_TrainingEpochLoop):
 
 
 def set_current_hook(module: LightningModule, name: str | None) -> None:
-    module._current_fx_name = name
+    vars(module)[CURRENT_HOOK] = name  # nn.Module's __setattr__ would look whether it is given a parameter
 
 
 def time_fetching(fetcher: Any, context: Any) -> None:

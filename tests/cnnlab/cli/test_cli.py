@@ -133,7 +133,7 @@ def test_ddp_with_one_gpu_is_an_ordinary_run(tmp_path: Path, environment: dict[s
     for name, strategy in {"one": [], "ddp": ["trainer.strategy=ddp"]}.items():
         command = [sys.executable, str(PROJECT / "train.py"), *sizes, *strategy, f"hydra.run.dir={name}"]
         run = fork_server.run(command, cwd=tmp_path, env=environment)
-        assert (run.returncode, run.stderr) == (0, "")
+        assert run.returncode == 0, run.stderr  # where NCCL may say what it does
     one, ddp = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "ddp"))
     assert ddp["test/loss"] == pytest.approx(one["test/loss"], rel=0.02)
 

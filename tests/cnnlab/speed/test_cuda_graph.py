@@ -140,7 +140,7 @@ def test_the_same_bits_as_without_graphs_and_as_in_lightnings_loop(
 
 NAMES = sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml"))
 # only: zoo
-# textcnn reads texts: tests/workbench/test_texts.py trains it.
+# textcnn reads texts, and has a test of its own where those are made.
 NAMES.remove("textcnn")
 # end only
 

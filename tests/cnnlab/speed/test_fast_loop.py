@@ -1,4 +1,4 @@
-"""trainer=fast computes what Lightning's loop computes, to the bit, or leaves the run to Lightning and says why."""
+"""The fast loop computes what Lightning's does, to the bit, or leaves the run to Lightning and says why if asked."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import (
     GradientAccumulationScheduler,
     LambdaCallback,
@@ -14,14 +14,24 @@ from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
 )
 from lightning.pytorch.loggers import Logger
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from cnnlab.building import build_classifier, build_data, build_model
+from cnnlab.data.datamodule import DataModule
+from cnnlab.runs.quiet import quieten_libraries
+from cnnlab.speed import lightning_internals
 from cnnlab.speed.fast_loop import FastLoop, why_not
+from cnnlab.speed.hardware import Hardware
 from cnnlab.speed.stopwatch import Stopwatch
+from cnnlab.trainer import build_trainer
 from conftest import Finished
+from test_config import composed
 
-FAST = "trainer.fast_loop=true"
+FAST, LIGHTNINGS = "trainer.fast_loop=true", "trainer.fast_loop=false"
+IN_PROCESS = ["model=linear", "logger=none", "data.train_size=60", "data.val_size=40", "data.batch_size=20"]
+IN_PROCESS += ["data.root=nowhere", "trainer.max_epochs=3", "optimizer.lr=0.02"]
 QUICK = ["logger=none", "test=false", "data.val_size=100", "trainer.limit_val_batches=1", "trainer.max_epochs=2"]
 
 
@@ -62,9 +72,9 @@ def assert_same(one: Any, other: Any) -> None:
     ids=lambda settings: settings[1],
 )
 def test_the_same_bits_and_counters(settings: list[str], smoke: Callable[..., Finished]) -> None:
-    ours, lightnings = smoke(*QUICK, *settings, FAST), smoke(*QUICK, *settings)
+    ours, lightnings = smoke(*QUICK, *settings, FAST), smoke(*QUICK, *settings, LIGHTNINGS)
     assert ours.status == 0, ours.err
-    assert "trainer=fast" not in ours.out
+    assert "own loop" not in ours.out
     assert_same(saved(ours.folder), saved(lightnings.folder))
     assert ours.metrics["val/loss"] == lightnings.metrics["val/loss"]
     assert ours.metrics["train/loss"] == lightnings.metrics["train/loss"]
@@ -74,18 +84,110 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(
     smoke: Callable[..., Finished], train: Callable[..., Finished]
 ) -> None:
     settings = [*QUICK, "model=linear", "scheduler=none"]
-    unbroken = smoke(*settings)
-    stopped = smoke(*settings, FAST, "trainer.max_epochs=1")
+    unbroken = smoke(*settings, LIGHTNINGS)
+    stopped = smoke(*settings, "trainer.max_epochs=1")
     assert train(f"resume={stopped.folder}", "trainer.max_epochs=2").status == 0
     assert_same(saved(stopped.folder)["state_dict"], saved(unbroken.folder)["state_dict"])
     assert saved(stopped.folder)["global_step"] == 16
 
 
-def test_where_it_cannot_be_had_the_reason_is_logged(smoke: Callable[..., Finished]) -> None:
-    run = smoke(*QUICK, FAST, "model=linear", "trainer.max_epochs=1", "trainer.accumulate_grad_batches=2")
+@pytest.mark.parametrize(("asked", "is_told"), [([FAST], True), (["trainer.cuda_graph=true"], True), ([], False)])
+def test_where_it_cannot_be_had_who_asked_for_it_reads_the_reason(
+    asked: list[str], is_told: bool, smoke: Callable[..., Finished]
+) -> None:
+    run = smoke(*QUICK, *asked, "model=linear", "trainer.max_epochs=1", "trainer.accumulate_grad_batches=2")
     assert run.status == 0
-    assert "trainer=fast: Lightning's own loop is used, because gradients are accumulated over several" in run.out
+    reason = "note    trainer.fast_loop: Lightning's own loop is used, because gradients are accumulated over several"
+    assert (reason in run.out) == is_told
     assert saved(run.folder)["global_step"] == 4
+
+
+def test_the_fast_loop_is_the_default_and_its_absence_is_no_failure(
+    smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    advance = FastLoop.advance
+    monkeypatch.setattr(
+        FastLoop, "advance", lambda loop, fetcher: (steps.append(loop.batch_idx), advance(loop, fetcher))
+    )
+    quick = [*QUICK, "model=linear", "trainer.max_epochs=1"]
+    assert smoke(*quick).status == 0
+    assert len(steps) == 8
+    assert smoke(*quick, LIGHTNINGS).status == 0
+    gone = {("lightning.pytorch", "LightningModule"): ["_gone"]}
+    monkeypatch.setattr(lightning_internals, "FAST_LOOP", gone)
+    assert smoke(*quick).status == 0
+    assert len(steps) == 8
+    run = smoke(*quick, FAST)
+    assert run.status == 0, run.err
+    assert "trainer.fast_loop: Lightning's own loop is used, because Lightning" in run.out
+    assert "has no LightningModule._gone" in run.out
+
+
+def test_a_value_that_is_none_is_refused(smoke: Callable[..., Finished]) -> None:
+    run = smoke("trainer.fast_loop=always")
+    assert run.status != 0
+    assert "trainer.fast_loop must be auto, true or false, got 'always'" in run.err
+
+
+@pytest.fixture(scope="module")
+def tiny_data() -> DataModule:
+    made = composed(*IN_PROCESS)
+    OmegaConf.set_struct(made, False)
+    return build_data(made)
+
+
+def trained(settings: list[str], data: DataModule, folder: Path) -> tuple[dict[str, Any], bool]:
+    """The last checkpoint of a run in this process, and whether the fast loop has run it."""
+    quieten_libraries()
+    made = composed(*IN_PROCESS, *settings)
+    OmegaConf.set_struct(made, False)
+    seed_everything(0, verbose=False)
+    classifier = build_classifier(made, build_model(made, data.input_shape, data.num_classes), data)
+    trainer = build_trainer(made, folder, Hardware("cpu", made.trainer.precision, "a CPU"), classifier)
+    trainer.fit(classifier, datamodule=data)
+    loop = trainer.fit_loop.epoch_loop
+    is_fast = isinstance(loop, FastLoop) and loop.is_in_use
+    content: dict[str, Any] = torch.load(folder / "checkpoints/last.ckpt")
+    states = content["callbacks"]
+    content["callbacks"] = {key: states[key] for key in states if not key.startswith(("Throughput", "Checkpoint"))}
+    return content, is_fast
+
+
+SETTINGS = [
+    ["scheduler=none", "+trainer.gradient_clip_val=0.01"],
+    ["scheduler=onecycle", "callbacks=ema"],
+    ["scheduler=plateau", "callbacks=early_stopping", "callbacks.early_stopping.patience=1"],
+    ["scheduler=step", "callbacks=finetune", "callbacks.finetune.frozen_epochs=1"],  # only: zoo
+    ["scheduler=cosine", "+trainer.gradient_clip_val=0.01", "+trainer.gradient_clip_algorithm=value"],
+]
+OPTIMIZERS, PRECISIONS = ("sgd", "adam", "adamw"), ("32-true", "bf16-mixed", "64-true")
+
+
+@pytest.mark.parametrize(
+    ("settings", "optimizer", "precision"),
+    [
+        # each setting once with changing partners, all combinations where there is time
+        pytest.param(
+            settings,
+            optimizer,
+            precision,
+            marks=[] if (row - column) % 3 == 0 and (row + column + depth) % 3 == 0 else pytest.mark.slow,
+            id=f"{settings[0]}-{optimizer}-{precision}",
+        )
+        for row, settings in enumerate(SETTINGS)
+        for column, optimizer in enumerate(OPTIMIZERS)
+        for depth, precision in enumerate(PRECISIONS)
+    ],
+)
+def test_every_setting_to_the_bit(
+    settings: list[str], optimizer: str, precision: str, tiny_data: DataModule, tmp_path: Path
+) -> None:
+    given = [f"optimizer={optimizer}", f"trainer.precision={precision}", *settings]
+    ours, is_fast = trained(given, tiny_data, tmp_path / "ours")
+    lightnings, _ = trained([*given, LIGHTNINGS], tiny_data, tmp_path / "lightnings")
+    assert is_fast == (precision != "64-true")
+    assert_same(ours, lightnings)
 
 
 class Regression(LightningModule):
@@ -288,7 +390,7 @@ def test_what_only_lightning_can_do(
 
 
 def test_its_time_is_split_like_lightnings(smoke: Callable[..., Finished]) -> None:
-    time = smoke(*QUICK, FAST, "model=tinyvgg").time
+    time = smoke(*QUICK, "model=tinyvgg").time
     assert min(time[stage] for stage in ("data_wait", "copy", "forward_backward", "optimizer")) > 0
     assert sum(time[stage] for stage in [*Stopwatch().seconds, "overhead", "validation"]) == pytest.approx(1, abs=1e-3)
     assert time["forward_backward"] > time["optimizer"]

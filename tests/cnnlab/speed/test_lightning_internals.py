@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cnnlab.speed import lightning_internals
-from cnnlab.speed.lightning_internals import EVERY_RUN, FAST_LOOP, LEAN, Names, missing
+from cnnlab.speed.lightning_internals import EVERY_RUN, FAST_LOOP, Names, missing
 from conftest import PROJECT
 
 PACKAGE = PROJECT / "src/cnnlab"
@@ -14,7 +14,7 @@ PACKAGE = PROJECT / "src/cnnlab"
 NAMED_FOR_A_LIBRARY = {"speed/lightning_internals.py", "speed/torch_internals.py"}
 
 
-@pytest.mark.parametrize("names", [LEAN, FAST_LOOP, EVERY_RUN], ids=["trainer.lean", "trainer=fast", "every run"])
+@pytest.mark.parametrize("names", [FAST_LOOP, EVERY_RUN], ids=["trainer.fast_loop", "every run"])
 def test_lightning_has_what_is_used(names: Names) -> None:
     assert missing(names) is None
 
@@ -33,7 +33,7 @@ def test_what_is_gone_is_named(names: Names, sentence: str) -> None:
 def test_every_private_name_in_the_module_stands_in_a_table() -> None:
     tree = ast.parse(Path(str(lightning_internals.__file__)).read_text(encoding="utf-8"))
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_private(node.attr)}
-    listed = {name for names in (LEAN, FAST_LOOP, EVERY_RUN) for names in names.values() for name in names}
+    listed = {name for names in (FAST_LOOP, EVERY_RUN) for names in names.values() for name in names}
     assert used <= listed | {"_val_check_time_interval"}  # which is asked for with a substitute
 
 
@@ -55,7 +55,7 @@ def test_no_other_module_imports_a_private_name_or_reaches_into_another_librarys
         for alias in node.names
     ]
     assert [name for name in imported if is_private(name)] == []
-    listed = {name for names in (LEAN, FAST_LOOP, EVERY_RUN) for names in names.values() for name in names}
+    listed = {name for names in (FAST_LOOP, EVERY_RUN) for names in names.values() for name in names}
     private = {name for name in listed if is_private(name)} | {"_sleep", "_step_supports_amp_scaling"}
     assert private & {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} == set()
 

@@ -7,11 +7,11 @@ import pandas as pd
 
 from cnnlab.workbench.benchmark import figures, variants
 from cnnlab.workbench.benchmark.measuring import Cell, Settings
-from cnnlab.workbench.benchmark.report import Aim, aims, per_repeat, section, spread
+from cnnlab.workbench.benchmark.report import Aim, aims, per_repeat, rates, section, spread
 
 SECONDS_TITLE = "Seconds per epoch: seconds per step times the steps of an epoch"
 RATIO_TITLE = "How many times faster (above 1) train.py is; the last column is what is left to gain"
-VARIANTS = ("template", "fast", "plain", "careful", "best", "floor")
+VARIANTS = ("template", "lightning", "plain", "careful", "best", "floor")
 # How many times faster than which loop a CPU is to be: (model, batch size), with bfloat16 in hardware and without.
 _BF16 = {
     ("tinyvgg", 32): {"plain": 2.6, "careful": 1.8, "best": 0.9},
@@ -45,7 +45,7 @@ def as_markdown(rows: pd.DataFrame) -> str:
         line = {"device": device, "model": model, "batch size": batch_size, "precision": precisions["template"]}
         shown = {name: spread(seconds[name], 2) for name in VARIANTS}
         seconds_lines.append(line | {"best in": precisions["best"]} | shown)
-        pairs = [(loop, ours) for ours in ("template", "fast") for loop in ("plain", "careful", "best")]
+        pairs = [(loop, ours) for ours in ("template", "lightning") for loop in ("plain", "careful", "best")]
         pairs.append(("template", "floor"))
         ratios = {f"{loop} / {other}": seconds[loop] / seconds[other] for loop, other in pairs}
         aimed = (_BF16 if precisions["template"] == "bf16-mixed" else _FLOAT32) if device == "cpu" else {}
@@ -60,9 +60,7 @@ def as_markdown(rows: pd.DataFrame) -> str:
 def draw(rows: pd.DataFrame) -> bytes:
     return figures.draw(
         [
-            figures.Panel(
-                f"batch {size}", "", "seconds per epoch", figures.values_over(some, "model", seconds_per_epoch)
-            )
+            figures.Panel(f"batch {size}", "", "images/s", figures.values_over(some, "model", rates))
             for size, some in rows.groupby("batch_size")
         ],
         columns=2,

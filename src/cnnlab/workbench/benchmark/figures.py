@@ -26,13 +26,16 @@ from cnnlab.workbench.canvas import (
 
 _STYLES = {
     "template": (BLUE, "o"),
+    "default": (BLUE, "o"),
     "fast": (VERMILION, "D"),
+    "lightning": (ORANGE, "<"),
+    "fast99": (VERMILION, "D"),
     "plain": (BLACK, "s"),
     "careful": (PURPLE, "^"),
     "best": (GREEN, "v"),
     "floor": (GREY, "x"),
     "bare": (SKY, "P"),
-    "barebones": (ORANGE, "X"),
+    "barebones": (VERMILION, "X"),
     "ours": (BLUE, "o"),
     "per sample, 0 workers": (BLACK, "s"),
     "per sample, 2 workers": (ORANGE, "^"),

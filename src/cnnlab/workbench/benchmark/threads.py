@@ -1,4 +1,4 @@
-"""Images/s of a training step on the CPU by number of threads: from which size of network and batch do more pay?"""
+"""Images/s of a training step on the CPU by number of threads and layout: from which size on do more pay?"""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,7 +19,8 @@ from cnnlab.workbench.benchmark.measuring import Cell, Row, Settings
 from cnnlab.workbench.benchmark.report import rates, section, spread
 
 TITLE = "Images/s of a training step on the CPU by number of threads"
-_SECONDS = 0.2  # of each number of threads in each turn
+_SECONDS = 0.1  # of each number of threads in each turn
+_LAYOUTS = {"channels_last": "true", "contiguous": "false"}
 _SHAPE, _NUM_CLASSES = (1, 28, 28), 10  # no data are read
 
 
@@ -27,21 +28,22 @@ def cells(settings: Settings) -> list[Cell]:
     precisions = ("32-true", "bf16-mixed") if hardware.cpu_has_bf16() else ("32-true",)
     return [
         Cell(
-            {"model": model, "batch_size": batch_size, "precision": precision},
-            partial(measure, settings, model, batch_size, precision),
+            {"model": model, "layout": layout, "batch_size": batch_size, "precision": precision},
+            partial(measure, settings, model, layout, batch_size, precision),
         )
         for batch_size in settings.batch_sizes_or(32, 512, 128)
         for precision in precisions
         for model in settings.models_or("linear", "tinyvgg", "resnet", "vgg")
+        for layout in _LAYOUTS
     ]
 
 
-def measure(settings: Settings, model: str, batch_size: int, precision: str) -> list[Row]:
+def measure(settings: Settings, model: str, layout: str, batch_size: int, precision: str) -> list[Row]:
     """Every number of threads trains the same network on the same batch; they take turns."""
     before = torch.get_num_threads()
     names = {number: f"{number} thread{'s' * (number > 1)}" for number in numbers_of_threads(usable_cores())}
-    step = _step(settings, model, batch_size, precision)
-    rows = []
+    step = _step(settings, model, layout, batch_size, precision)
+    rows: list[Row] = []
     try:
         for repeat in range(-1, 1 if settings.smoke else settings.repeats):
             for number, name in names.items():
@@ -59,9 +61,9 @@ def numbers_of_threads(num_cores: int) -> list[int]:
     return [*(2**power for power in range(num_cores.bit_length()) if 2**power < num_cores), num_cores]
 
 
-def _step(settings: Settings, model: str, batch_size: int, precision: str) -> Callable[[], None]:
+def _step(settings: Settings, model: str, layout: str, batch_size: int, precision: str) -> Callable[[], None]:
     keep_freed_memory()  # as train.py does
-    config = compose_config([f"model={model}", *settings.overrides])
+    config = compose_config([f"model={model}", f"trainer.channels_last={_LAYOUTS[layout]}", *settings.overrides])
     torch.manual_seed(config.seed)
     network = building.build_model(config, _SHAPE, _NUM_CLASSES)
     optimizer = build(config, "optimizer")(network.parameters())
@@ -92,15 +94,15 @@ def as_markdown(rows: pd.DataFrame) -> str:
 
 def _lines(rows: pd.DataFrame) -> Iterator[dict[str, object]]:
     names = rows.sort_values("threads")["variant"].unique()
-    for (model, batch_size, precision), cell in rows.groupby(["model", "batch_size", "precision"], sort=False):
+    for keys, cell in rows.groupby(["model", "batch_size", "precision", "layout"], sort=False):
         measured = rates(cell)
-        line = {"model": model, "batch size": batch_size, "precision": precision}
+        line = dict(zip(("model", "batch size", "precision", "layout"), keys, strict=True))
         line |= {name: spread(measured[name]) for name in names}
         yield line | {"fastest": measured.median().idxmax()}
 
 
 def draw(rows: pd.DataFrame) -> bytes:
-    labelled = rows.assign(variant=rows["model"])
+    labelled = rows.assign(variant=rows["model"] + ", " + rows["layout"])
     panels = [
         figures.Panel(
             f"batch {batch_size}, {precision}", "threads", "images/s", figures.values_over(some, "threads", rates)

@@ -3,6 +3,7 @@
 import math
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,25 @@ from cnnlab.workbench.benchmark.bench import Bench, compose_config
 
 
 def template(bench: Bench, steps: int) -> float:
-    """Seconds of so many steps with callbacks, TensorBoard and schedule; as many before them warm up.
+    """Seconds of so many steps with callbacks, TensorBoard and schedule; as many before them warm up."""
+    clock = TrainingClock(bench, max_epochs=2)
+    fit_epochs(bench, steps, clock)
+    return clock.seconds_of_epochs[-1]
+
+
+def fit_epochs(bench: Bench, steps: int, clock: "TrainingClock") -> None:
+    """Train the clock's max_epochs of so many steps each.
 
     The run is told that it lasts as long as the real one, so that its curves get their fifty points as sparsely.
+    What the loggers are shown before the first step is left out: it takes a second and is not timed.
     """
     config = bench.config.copy()
     epochs = math.ceil(config.trainer.max_epochs * bench.steps_per_epoch / steps)
     with open_dict(config):
-        config.trainer.max_epochs = max(2, epochs)
+        config.trainer.max_epochs = max(clock.max_epochs or 1, epochs)
         config.trainer.limit_train_batches, config.trainer.limit_val_batches = steps, 1
-    clock = TrainingClock(bench, max_epochs=2)
+        (config.callbacks or {}).pop("preview", None)
     fit(bench, config, clock)
-    (_, first, _), (_, both, _) = clock.validations
-    return both - first
 
 
 def fit(bench: Bench, config: DictConfig, callback: Callback) -> None:
@@ -61,6 +68,12 @@ class TrainingClock(Callback):
         self.bench, self.max_epochs = bench, max_epochs
         self.validations: list[tuple[int, float, float]] = []
         self._seconds = self._began = 0.0
+
+    @property
+    def seconds_of_epochs(self) -> list[float]:
+        """The seconds of training between one validation and the next."""
+        times = [seconds for _, seconds, _ in self.validations]
+        return [end - start for start, end in pairwise([0.0, *times])]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began = self.bench.clock()
