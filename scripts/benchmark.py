@@ -8,7 +8,7 @@
     python scripts/benchmark.py batch_size          images/s by batch size, device and network size
     python scripts/benchmark.py batch_size_time     seconds to 98 % by batch size, at the learning rate of each
     python scripts/benchmark.py time_to_accuracy    seconds of whole runs to 99 % and 98 %
-    python scripts/benchmark.py imports             what train.py's imports add to those of its libraries
+    python scripts/benchmark.py imports             seconds of whole small commands against their libraries' import
     python scripts/benchmark.py busy                images/s beside programs that burn CPU, by how threads wait
     python scripts/benchmark.py loops_to_accuracy   seconds of training to 98 and 99 %, beside loops written by hand
     python scripts/benchmark.py threads             images/s on the CPU by number of threads, in about a minute
