@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -67,7 +66,8 @@ class _LoaderWithStandIns(Loader):
 def _stand_ins(names: Iterable[str]) -> Iterator[None]:
     put_up = {name: _Module(name) for name in names if name not in sys.modules}
     for name, module in list(put_up.items()):
-        module.__spec__ = find_spec(name.partition(".")[0])  # which tells whether a library is installed
+        # Which tells whether a library is installed. Other finders than this one may tell the user that it is loaded.
+        module.__spec__ = PathFinder.find_spec(name.partition(".")[0])
         if module.__spec__ is None:
             del put_up[name]
     if "matplotlib.pyplot" in put_up:

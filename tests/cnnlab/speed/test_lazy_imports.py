@@ -12,7 +12,14 @@ import torch
 from cnnlab.speed import lazy_imports
 
 CODE = """
-import cnnlab.training, lightning.pytorch, sys
+import cnnlab, sys
+asked = []
+class Listener:
+    def find_spec(self, fullname, path=None, target=None):
+        asked.append(fullname)
+sys.meta_path.insert(0, Listener())
+import cnnlab.training, lightning.pytorch
+assert "matplotlib" not in asked, "a user would be told that it is loaded"
 assert not {"torchvision", "scipy.signal", "matplotlib", "torch.utils.flop_counter", "sympy"} & sys.modules.keys()
 import torch
 from lightning.pytorch.utilities.model_summary import ModelSummary

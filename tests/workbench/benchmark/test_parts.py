@@ -168,8 +168,18 @@ def test_what_a_config_imports_are_the_modules_of_its_classes() -> None:
         {"a": {"_target_": "x.y.Z", "b": {"_target_": "u.V"}}, "c": [{"_target_": "t.W"}], "d": 1}
     )
     assert list(imports.modules_of(config)) == ["x.y", "u", "t"]
-    cold = rows({imports.LIBRARIES: [4.0, 5.0], imports.OURS: [4.2, 5.4]}, steps=1)
-    assert lines(imports.as_markdown(cold))[1][-2:] == ["0.30 (0.20–0.40)", "≤ 0.3 s: no"]
+
+
+def test_commands_are_compared_with_the_bare_import_of_the_same_turn() -> None:
+    seconds = {imports.LIBRARIES: [4.0, 5.0], imports.SMOKE_RUN: [3.0, 5.5], "evaluate.py": [6.0, 6.0]}
+    measured = rows(seconds, steps=1, first_seconds=0.4, process="new")
+    measured["cpu_seconds"] = measured["seconds"] / 2
+    _, bare, smoke_run, evaluate = lines(imports.as_markdown(measured))
+    assert bare[1:] == ["4.50 (4.00–5.00)", "2.25 (2.00–2.50)", *["1.00 (1.00–1.00)"] * 2, "0.40 (0.40–0.40)", ""]
+    assert smoke_run[3] == "0.93 (0.75–1.10)"
+    assert smoke_run[-1] == "times ≤ 1: yes, first word ≤ 1 s: yes"
+    assert evaluate[-1] == "times ≤ 1: no, first word ≤ 1 s: yes"
+    assert imports.draw(measured).startswith(b"\x89PNG")
 
 
 def test_on_a_gpu_the_most_valuable_cell_of_every_kind_comes_before_the_second_best_of_any() -> None:
