@@ -1,6 +1,6 @@
 """Compare this project's training with hand-written loops: ratios measured in one run, the variants taking turns.
 
-    python scripts/benchmark.py                     everything but the last four, about 35 minutes on two cores
+    python scripts/benchmark.py                     everything but the last five, about 35 minutes on two cores
     python scripts/benchmark.py pipeline            images/s of the data alone against torchvision's way
     python scripts/benchmark.py overhead            what train.py takes above a bare loop, in µs per step
     python scripts/benchmark.py end_to_end          seconds per epoch against loops from plain to best
@@ -12,6 +12,7 @@
     python scripts/benchmark.py busy                images/s beside programs that burn CPU, by how threads wait
     python scripts/benchmark.py loops_to_accuracy   seconds of training to 98 and 99 %, beside loops written by hand
     python scripts/benchmark.py threads             images/s on the CPU by number of threads, in about a minute
+    python scripts/benchmark.py peers               seconds and searches beside Keras, fastai, Ray Tune and others
     python scripts/benchmark.py gpu                 on a CUDA GPU: steps, precisions, compilers, searches, memory
     python scripts/benchmark.py --smoke             a few steps of each: does it work?
 
@@ -56,11 +57,14 @@ PARTS = (
     "time_to_accuracy",
     "imports",
 )
-CHOICES = (*PARTS, "busy", "loops_to_accuracy", "threads", "gpu")
+CHOICES = (*PARTS, "busy", "loops_to_accuracy", "threads", "peers", "gpu")
 OUT = Path("outputs/bench")
 # A machine with a GPU is often lent for minutes: its part ends by itself, and each cell is as short as it can be.
 _GPU_SECONDS = 540
-_LENGTHS: dict[str, dict[str, Any]] = {"gpu": {"repeats": 3, "seconds": 0.3, "cell_seconds": 12.0}}
+_LENGTHS: dict[str, dict[str, Any]] = {
+    "peers": {"repeats": 3},
+    "gpu": {"repeats": 3, "seconds": 0.3, "cell_seconds": 12.0},
+}
 
 
 @console.forgiving()
@@ -84,15 +88,18 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but the last four)"
+        "parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but the last five)"
     )
-    parser.add_argument("--repeats", type=positive, help="times that each variant is timed (default 5, of gpu 3)")
+    parser.add_argument(
+        "--repeats", type=positive, help="times that each variant is timed (default 5, of peers and gpu 3)"
+    )
     parser.add_argument("--seconds", type=positive, help="no more is measured after so many (gpu: 540)")
     parser.add_argument("--smoke", action="store_true", help="one repeat of a few steps, one small network")
     parser.add_argument("--set", dest="overrides", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     parser.add_argument("--fresh", action="store_true", help="measure again what has been measured")
     parser.add_argument("--models", nargs="+", default=[], metavar="MODEL", help="for overhead, end_to_end, dimensions")
     parser.add_argument("--batch-sizes", nargs="+", type=positive, default=[], metavar="N")
+    parser.add_argument("--trials", type=positive, default=40, help="trials of each search of peers (default 40)")
     parser.add_argument("--results", type=Path, help="also put the tables between the markers in this Markdown file")
     parser.add_argument("--figures", type=Path, help="also put the figures as benchmark_<part>.png into this folder")
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder of measurements and figures (default {OUT})")
@@ -133,6 +140,7 @@ def measure(arguments: argparse.Namespace) -> None:
             batch_sizes=tuple(arguments.batch_sizes),
             overrides=tuple(arguments.overrides),
             smoke=arguments.smoke,
+            trials=arguments.trials,
             **_LENGTHS.get(part, {}) | ({"repeats": arguments.repeats} if arguments.repeats else {}),
         )
         for part in parts

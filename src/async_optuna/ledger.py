@@ -172,6 +172,10 @@ class Ledger:
     def is_seen(self, point: Point) -> bool:
         return self._tally.is_seen(point)
 
+    def num_choosing_before(self, number: int) -> int:
+        """How many trials before this one may choose their points now, on other machines."""
+        return self._others.num_choosing_before(number) if self._is_shared else 0
+
     def enqueue(self, points: Sequence[tuple[Point, str]]) -> None:
         """Have points run before any others, each with the name of where it comes from; known ones are left out."""
         with self._lock:

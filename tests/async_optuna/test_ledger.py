@@ -479,6 +479,36 @@ def test_who_chooses_its_point_slower_but_drew_the_lower_number_is_waited_for(sw
     assert [claim.point["z"] for claim in claims(quick)] == ["b", "c"]
 
 
+def test_machines_that_begin_a_grid_together_take_different_points(sweeps: Sweeps) -> None:
+    first, second, third = (
+        sweeps.ledger(3, FINITE, is_grid=True, on=machine, is_shared=True) for machine in ("one", "two", "three")
+    )
+    for ledger in (first, second, third):
+        ledger.study.sampler = DistinctSampler(None, 0, FINITE, ledger.is_seen, ledger.num_choosing_before)
+    found: list[Claim | None] = []
+    threads = [
+        threading.Thread(target=lambda ledger=ledger: found.append(ledger.claim())) for ledger in (third, second)
+    ]
+    describe, describe_second = first._describe, second._describe
+
+    def describe_while_the_others_choose(trial: optuna.Trial) -> Claim:
+        threads[1].start()
+        threads[1].join(0.3)
+        return describe(trial)
+
+    def describe_while_the_third_chooses(trial: optuna.Trial) -> Claim:
+        threads[0].start()
+        threads[0].join(0.3)
+        return describe_second(trial)
+
+    first._describe = describe_while_the_others_choose  # type: ignore[method-assign]
+    second._describe = describe_while_the_third_chooses  # type: ignore[method-assign]
+    found.append(first.claim())
+    for thread in threads:
+        thread.join()
+    assert sorted(claim.point["z"] for claim in found if claim is not None) == ["a", "b", "c"]
+
+
 def test_who_dies_while_it_chooses_is_not_waited_for_again(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simultaneous_claims, "_CHOOSING_SECONDS", 0.1)
     dead, other = (sweeps.ledger(4, FINITE, is_grid=True, on=machine, is_shared=True) for machine in ("dead", "other"))

@@ -22,6 +22,7 @@ SCRIPT = "scripts/benchmark.py"
     [
         ("imports", "busy", "threads", "gpu"),
         ("overhead", "dimensions", "batch_size", "batch_size_time", "time_to_accuracy", "loops_to_accuracy"),
+        ("peers",),
     ],
 )
 def test_a_little_of_everything(parts: tuple[str, ...], command: Callable[..., Finished], tmp_path: Path) -> None:

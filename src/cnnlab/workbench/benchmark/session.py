@@ -148,12 +148,13 @@ class _Plan:
         dates, data, precisions = (
             sorted(set(rows.get(name, pd.Series(dtype=object)).dropna())) for name in ("date", "dataset", "precision")
         )
-        most = rows.groupby("cell")["repeat"].nunique().max()
+        most = rows["repeat"].nunique()
+        threads = int(rows["threads"].max()) if "threads" in rows else known["threads"]
         parts = [
             f"`{shlex.join(['python', *self.output.command])}`",
             " to ".join(dict.fromkeys([*dates[:1], *dates[-1:]])),
             ", ".join(known["devices"].values()),
-            f"{known['threads']} CPU thread{'s' * (known['threads'] > 1)}",
+            f"{threads} CPU thread{'s' * (threads > 1)}",
             " and ".join(precisions),
             "one repeat" if most == 1 else f"median (smallest–largest) of up to {most} repeats in turns",
             ", ".join(data),
