@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from async_optuna import watchdog
@@ -22,14 +21,12 @@ from async_optuna.forkserver import start, start_server
 from async_optuna.outcome import Outcome
 from async_optuna.remote_call import call_and_send
 from async_optuna.slots import Slot
-from async_optuna.worker import Job, Task, run_in_process
+from async_optuna.trial_processes import DEATH_SECONDS, TrialProcess, TrialProcesses
+from async_optuna.worker import Job, Task
 
 # A signal to all processes of a job may end a trial before this one hears of it: so long bad news is kept back, for a
 # trial that was stopped has not failed.
 _HEARING_SECONDS = 0.5
-
-# A killed process is gone at once, unless the kernel waits for a disk or a network on its behalf.
-_DEATH_SECONDS = 10.0
 
 # A trial that hangs writes down where before it is killed.
 _TRACE_SECONDS = 0.2
@@ -82,13 +79,15 @@ class Executor(Protocol):
     def kill(self) -> None:
         """End all trials at once."""
 
+    def close(self) -> None:
+        """No further trial is to be run for now."""
+
 
 @dataclass
 class _Running:
     job: Job
     slot: Slot
-    process: BaseProcess
-    connection: Connection
+    worker: TrialProcess
     began: float
 
 
@@ -116,6 +115,7 @@ class ProcessExecutor:
         self._bad_news: deque[tuple[float, Ended]] = deque()
         self._context = multiprocessing.get_context("forkserver")
         start_server(self._context, ["async_optuna.worker", *preload], slots[0].num_threads)
+        self._processes = TrialProcesses(self._context)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         here, there = self._context.Pipe()
@@ -141,27 +141,26 @@ class ProcessExecutor:
         return result
 
     def start(self, slot: Slot, job: Job) -> None:
-        here, there = self._context.Pipe()
         # The process that trials are forked from has the environment of its own start.
         share = {"OMP_NUM_THREADS": str(slot.num_threads)}
         job = replace(job, environment={**share, **os.environ, **job.environment})
         task = self._bind(job) if self._bind else self._task
-        process = self._context.Process(target=run_in_process, args=(task, job, there), name=f"trial-{job.number}")
-        start(process)
-        watchdog.watch(process.pid or 0)
-        there.close()
-        self._running[job.number] = _Running(job, slot, process, here, time.monotonic())
+        worker = self._processes.take()
+        self._running[job.number] = _Running(job, slot, worker, time.monotonic())
+        worker.run(task, job)
 
     def wait(self, seconds: float) -> Iterator[Ended]:
         if self._bad_news:
             seconds = min(seconds, _HEARING_SECONDS)
-        if not self._running:
+        if self._running:
+            self._processes.keep_one_ready()
+        else:
             time.sleep(seconds)
         waited_for: dict[Any, _Running] = {}
         for running in self._running.values():
-            waited_for[running.process.sentinel] = running
-            if not running.connection.closed:
-                waited_for[running.connection] = running
+            waited_for[running.worker.process.sentinel] = running
+            if not running.worker.connection.closed:
+                waited_for[running.worker.connection] = running
         for ready in wait(list(waited_for), seconds) if waited_for else ():
             running = waited_for[ready]
             if isinstance(ready, Connection):
@@ -181,10 +180,10 @@ class ProcessExecutor:
         running = self._running[number]
         outcome = Outcome.read(running.job.folder)  # it may hang on its way out
         with suppress(ProcessLookupError):
-            os.kill(running.process.pid or 0, signal.SIGQUIT)
+            os.kill(running.worker.pid, signal.SIGQUIT)
         time.sleep(_TRACE_SECONDS)
-        self._kill_group(running, signal.SIGKILL)
-        running.process.kill()
+        running.worker.kill_group(signal.SIGKILL)
+        running.worker.process.kill()
         failed = Outcome("FAIL", reason=reason, seconds=time.monotonic() - running.began)
         return replace(self._collect(running), outcome=outcome or failed)
 
@@ -192,7 +191,7 @@ class ProcessExecutor:
         self._signal(signal.SIGTERM)
         deadline = time.monotonic() + grace_seconds
         for running in self._running.values():
-            running.process.join(max(0.0, deadline - time.monotonic()))
+            running.worker.process.join(max(0.0, deadline - time.monotonic()))
         self.kill()
         for running in list(self._running.values()):
             yield self._collect(running)
@@ -202,42 +201,38 @@ class ProcessExecutor:
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         for running in self._running.values():
-            running.process.join(_DEATH_SECONDS)
+            running.worker.process.join(DEATH_SECONDS)
+        self.close()
+
+    def close(self) -> None:
+        self._processes.end_spare()
 
     def _answer(self, running: _Running) -> None:
         try:
-            value, step, num_steps = running.connection.recv()
+            value, step, num_steps = running.worker.connection.recv()
         except (EOFError, OSError):  # it died; its sentinel says so
-            running.connection.close()
+            running.worker.connection.close()
             return
         answer = self.on_report(running.job.number, value, step, num_steps)
         with suppress(OSError):
-            running.connection.send(answer)
+            running.worker.connection.send(answer)
 
     def _collect(self, running: _Running) -> Ended:
-        running.process.join(_DEATH_SECONDS)
+        running.worker.process.join(DEATH_SECONDS)
         del self._running[running.job.number]
-        running.connection.close()
-        self._kill_group(running, signal.SIGKILL)  # what the trial may have started itself
-        watchdog.forget(running.process.pid or 0)
-        code = running.process.exitcode
+        running.worker.connection.close()
+        running.worker.kill_group(signal.SIGKILL)  # what the trial may have started itself
+        watchdog.forget(running.worker.pid)
+        code = running.worker.process.exitcode
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"gone with exit status {code}"
         if code is not None:
-            running.process.close()
+            running.worker.process.close()
         return Ended(running.job.number, running.slot, Outcome.read(running.job.folder), f"its process was {how}")
 
     def _signal(self, signum: int) -> None:
         for running in self._running.values():
-            if not self._kill_group(running, signum) and running.process.is_alive():
-                os.kill(running.process.pid or 0, signum)
-
-    @staticmethod
-    def _kill_group(running: _Running, signum: int) -> bool:
-        """Signal a trial's process and all it has started; False if it has no group of its own (yet)."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(running.process.pid or 0, signum)
-            return True
-        return False
+            if not running.worker.kill_group(signum) and running.worker.process.is_alive():
+                os.kill(running.worker.pid, signum)
 
 
 def go_on(number: int, value: float, step: int, num_steps: int | None) -> None:

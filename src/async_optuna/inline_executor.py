@@ -52,3 +52,6 @@ class InlineExecutor:
 
     def kill(self) -> None:
         """Nothing outlives this process."""
+
+    def close(self) -> None:
+        """Nothing waits for a trial."""

@@ -1,5 +1,6 @@
 """Keeps account of the trials of a study: which ones count, which ones are lost, and which one runs next."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,11 +14,12 @@ from async_optuna.distributions import plain_text
 from async_optuna.errors import SearchError, is_told_in_one_line, on_one_line
 from async_optuna.files import FileLock
 from async_optuna.lost_trials import LostTrials, is_settled
-from async_optuna.optuna_internals import trial_numbered
+from async_optuna.optuna_internals import as_read_last, trial_numbered
 from async_optuna.outage import Outage, is_passing
 from async_optuna.outcome import Outcome
 from async_optuna.output import say
 from async_optuna.ownership import Owner
+from async_optuna.simultaneous_claims import SimultaneousClaims
 from async_optuna.space import Point, Space
 from async_optuna.tally import Counts, Tally
 
@@ -70,6 +72,7 @@ class Ledger:
         with self._lock:
             self._owner = Owner(sweep_dir, study, is_shared, dead_after_seconds)
         self._lost = LostTrials(study, self._tally, self._owner, sweep_dir)
+        self._others = SimultaneousClaims(self._tally, n_trials)
 
     @property
     def counts(self) -> Counts:
@@ -124,17 +127,19 @@ class Ledger:
             if not held or self.counts.running:
                 return None
             self._lost.run_again(held=True)
-        trial = self.study.ask()
+        began = time.monotonic()
+        with as_read_last(self.study):
+            trial = self.study.ask()
         reason = "its point could not be chosen"
         try:
-            if self._is_shared and (why := self._why_not_needed(trial)):
+            if self._is_shared and (why := self._others.why_not_needed(trial.number)):
                 reason = why
                 return None
             claim = self._describe(trial)
             attributes = {"overrides": claim.overrides, "folder": str(claim.number), "owner": self._owner.name}
             for name, value in attributes.items() if slot is None else {**attributes, "slot": slot}.items():
                 trial.set_user_attr(name, value)
-            if self._is_shared and self.size is not None and self._tally.is_taken(trial.number, claim.point):
+            if self._may_be_taken(trial) and self._others.take(trial.number, claim.point, time.monotonic() - began):
                 reason = "not needed: another search took its point at the same moment"
                 return None
             reason = ""
@@ -167,6 +172,10 @@ class Ledger:
     def is_seen(self, point: Point) -> bool:
         return self._tally.is_seen(point)
 
+    def num_choosing_before(self, number: int) -> int:
+        """How many trials before this one may choose their points now, on other machines."""
+        return self._others.num_choosing_before(number) if self._is_shared else 0
+
     def enqueue(self, points: Sequence[tuple[Point, str]]) -> None:
         """Have points run before any others, each with the name of where it comes from; known ones are left out."""
         with self._lock:
@@ -197,8 +206,8 @@ class Ledger:
         claim.reports[step] = value
         reason = None
         if not self.outage.is_on:
-            with self._reached(f"trial {claim.number} cannot report"):
-                reason = self._report(claim, value, step)
+            with self._reached(f"trial {claim.number} cannot report"), suppress(UpdateFinishedTrialError):
+                reason = self._report(claim, value, step)  # if others have ended it, the next report finds out
         return reason
 
     def _report(self, claim: Claim, value: float, step: int) -> str | None:
@@ -221,15 +230,24 @@ class Ledger:
         self.catch_up()
 
     def _finish(self, number: int, outcome: Outcome) -> None:
-        trial = trial_numbered(self.study, number)
         reports = self._claims[number].reports if number in self._claims else {}
-        if not trial.state.is_finished():
+        if not self._is_told(number, outcome, reports):
+            trial = trial_numbered(self.study, number)
+            if not is_settled(trial):
+                self._lost.keep_late(number, outcome, {**trial.intermediate_values, **reports})
+        self._claims.pop(number, None)
+
+    def _is_told(self, number: int, outcome: Outcome, reports: Mapping[int, float]) -> bool:
+        """Tell the study; False if somebody has ended the trial, perhaps at this moment."""
+        if trial_numbered(self.study, number).state.is_finished():
+            return False
+        try:
             for step, value in sorted(reports.items()):
                 self._claims[number].trial.report(value, step)
             self._lost.tell(number, outcome)
-        elif not is_settled(trial):
-            self._lost.keep_late(number, outcome, {**trial.intermediate_values, **reports})
-        self._claims.pop(number, None)
+        except UpdateFinishedTrialError:
+            return False
+        return True
 
     def lose(self, number: int, reason: str, uses_a_retry: bool, seconds: float = 0.0, external: bool = False) -> bool:
         """Note that a trial ended without a result that counts; return whether the point will be run again.
@@ -255,6 +273,7 @@ class Ledger:
     def _lose(self, number: int, reason: str, attributes: Mapping[str, float]) -> None:
         with self._lock:
             self._lost.interrupt(number, reason, **attributes)
+            self._tally.read()
             self._lost.run_again()
         self._claims.pop(number, None)
 
@@ -305,12 +324,9 @@ class Ledger:
         if was_out and not self.outage.is_on:
             self._owner.forget_the_silence()
 
-    def _why_not_needed(self, trial: Trial) -> str:
-        """Look once more: on another machine somebody may have done the same at the same moment."""
-        self._tally.read()
-        if self._tally.num_before(trial.number) >= self.n_trials:
-            return "not needed: others had taken the last trials"
-        return "not needed: its point was queued twice" * self._tally.is_queued_twice(trial.number)
+    def _may_be_taken(self, trial: Trial) -> bool:
+        """Whether a search on another machine may choose the same point now; one that runs again belongs to nobody."""
+        return self._is_shared and self.size is not None and "retry_of" not in trial.user_attrs
 
     def _describe(self, trial: Trial) -> Claim:
         point, overrides = self.space.walk(lambda parameter: suggest(trial, parameter))

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -40,10 +42,13 @@ class LostTrials:
             claimed: the trials that this controller runs; others of its name are claims that an error broke off.
         """
         self._tally.read()
-        for number, trial in sorted(self._tally.open.items()):
-            owner = trial.user_attrs.get("owner")
-            if trial.state != TrialState.RUNNING or number in claimed:
-                continue
+        running = [trial for _, trial in sorted(self._tally.open.items()) if trial.state == TrialState.RUNNING]
+        others = [trial for trial in running if trial.number not in claimed]
+        if others:
+            self._owner.look()
+        is_any_settled = False
+        for trial in others:
+            number, owner = trial.number, trial.user_attrs.get("owner")
             if owner != self._owner.name and self._owner.lives(owner, number):
                 continue
             folder = self._sweep_dir / str(number)
@@ -51,13 +56,17 @@ class LostTrials:
                 self.orphans.setdefault(number, time.monotonic())  # its process is still on the way out
                 continue
             self.orphans.pop(number, None)
+            is_any_settled = True
             outcome = Outcome.read(folder)
             if outcome is not None and outcome.external:
                 self.interrupt(number, outcome.reason, external=True, seconds=round(outcome.seconds, 3))
             elif outcome is not None:
-                self.tell(number, outcome)
+                with suppress(UpdateFinishedTrialError):  # another one has just found it too
+                    self.tell(number, outcome)
             else:
                 self.interrupt(number, "its controller was gone")
+        if is_any_settled:
+            self._tally.read()
         self.run_again()
 
     def tell(self, number: int, outcome: Outcome) -> None:
@@ -68,28 +77,29 @@ class LostTrials:
         self._study.tell(number, values, state, skip_if_finished=True)
 
     def interrupt(self, number: int, reason: str, **attributes: Any) -> None:
-        """End a trial without a result; it does not count."""
+        """End a trial without a result, unless somebody has ended it, perhaps at this moment; it does not count."""
         trial = trial_numbered(self._study, number)
         if trial.state.is_finished():
             return
-        for name, value in {**attributes, "interrupted": True, "reason": reason}.items():
-            self._storage.set_trial_user_attr(id_of_trial(trial), name, value)
-        self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+        with suppress(UpdateFinishedTrialError):
+            for name, value in {**attributes, "interrupted": True, "reason": reason}.items():
+                self._storage.set_trial_user_attr(id_of_trial(trial), name, value)
+            self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
     def run_again(self, held: bool = False) -> None:
-        """Put the lost points back into the queue; without its whole point there is nothing of a trial to repeat.
+        """Put the lost points back into the queue, as far as they were read; only a whole point can be repeated.
 
         What failed for a reason outside it is held back until another trial shows by its result that this is over.
 
         Args:
             held: put that back too.
         """
-        self._tally.read()
-        for lost in list(self._tally.lost.values()):
-            if held or not self._is_held(lost):
-                self._enqueue(lost, retries=lost.user_attrs.get("retries", 0))
-                self._tally.lost.pop(lost.number, None)
-        self._tally.read()
+        again = [lost for lost in self._tally.lost.values() if held or not self._is_held(lost)]
+        for lost in again:
+            self._enqueue(lost, retries=lost.user_attrs.get("retries", 0))
+            self._tally.lost.pop(lost.number, None)
+        if again:
+            self._tally.read()
 
     def retry_failed(self) -> int:
         """Put the points of all failed trials back into the queue, to be run from the beginning; return how many."""

@@ -1,6 +1,7 @@
 """Every use of private names of Optuna; tests/async_optuna/test_optuna_internals.py says which one is gone."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -8,6 +9,7 @@ from optuna import Study, Trial
 from optuna.distributions import BaseDistribution
 from optuna.pruners import WilcoxonPruner
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial
 
 # The system attribute in which Optuna keeps the parameters of an enqueued trial until it runs.
@@ -62,6 +64,22 @@ def trials_since(study: Study, numbers: Sequence[int], first: int) -> Iterator[F
         except KeyError:
             return
         yield storage.get_trial(trial_id)
+
+
+@contextmanager
+def as_read_last(study: Study) -> Iterator[None]:
+    """Within it Optuna and its samplers see all trials as they were read last, and those that this process adds.
+
+    A database is otherwise read again for the look for enqueued trials and for the sampler.
+    """
+    storage = study._storage
+    if isinstance(storage, _CachedStorage):
+        storage._read_trials_from_remote_storage = lambda study_id: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        if isinstance(storage, _CachedStorage):
+            del storage._read_trials_from_remote_storage
 
 
 def p_threshold_of(pruner: WilcoxonPruner) -> float:

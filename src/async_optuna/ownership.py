@@ -5,6 +5,7 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from optuna.study import Study
@@ -30,7 +31,8 @@ class Owner:
         is_shared: whether any could join from another machine.
         dead_after_seconds: how long another one's mark may stand still.
 
-    To be made and used under the study's lock only, so that nobody sees a lock that is not yet taken.
+    To be made and used under the study's lock only, so that nobody sees a lock that is not yet taken. `look` comes
+    before `lives`: marks are read once for all the trials that are then asked for.
     """
 
     def __init__(self, sweep_dir: Path, study: Study, is_shared: bool, dead_after_seconds: float = 150.0) -> None:
@@ -46,6 +48,7 @@ class Owner:
         self._study = study
         self._is_shared = is_shared
         self._dead_after = dead_after_seconds
+        self._marks: Mapping[str, object] = {}
         self._last_seen: dict[str, tuple[object, float]] = {}
         self._has_left = threading.Event()
         if is_shared:
@@ -54,6 +57,11 @@ class Owner:
 
     def beat(self) -> None:
         self._study.set_user_attr(f"alive:{self.name}", time.time())
+
+    def look(self) -> None:
+        """Read the marks of all controllers, if there may be some on other machines."""
+        if self._is_shared:
+            self._marks = self._study.user_attrs
 
     def lives(self, name: str | None, number: int) -> bool:
         """Whether the controller of that name lives.
@@ -69,7 +77,7 @@ class Owner:
         if not self._is_shared:
             return False
         # On another machine: dead once its mark has not moved for a while, by this machine's clock alone.
-        mark = self._study.user_attrs.get(f"alive:{name}") if name else None
+        mark = self._marks.get(f"alive:{name}") if name else None
         key = name or f"the owner of trial {number}"
         before, since = self._last_seen.get(key, (object(), 0.0))
         now = time.monotonic()

@@ -63,6 +63,7 @@ class Search:
         self._stop = StopRequest()
         self._was_cut_short = False
         self._orphans_told: set[int] = set()
+        self._settled: list[int] = []
         executor.on_report = self._report
         self._overtime = Overtime(limits.trial_timeout_seconds, limits.no_report_seconds, limits.timeout_seconds)
         ledger.refresh()
@@ -97,6 +98,7 @@ class Search:
                 finally:
                     self._stop_trials()
         finally:
+            self._executor.close()
             self._status.close()
             self._conclude()
         if self._stop.signum is not None:
@@ -119,6 +121,7 @@ class Search:
             self._free.look()
             if not why and not self._external.pause:
                 self._fill_slots()
+            self._write_results()
             counts = self._ledger.counts
             is_idle = not self._claims and not self._ledger.is_behind
             if is_idle and (why or counts.finished >= self._ledger.n_trials):
@@ -239,7 +242,15 @@ class Search:
             again = self._ledger.lose(ended.number, ended.reason, uses_a_retry=True, seconds=seconds)
         self._ledger.refresh()
         self._status.ended(claim, ended, self._ledger.counts, self._ledger.best, again)
-        self._results.keep_up(ended.number)
+        self._settled.append(ended.number)
+        if isinstance(self._executor, InlineExecutor):  # the next trial would come first
+            self._write_results()
+
+    def _write_results(self) -> None:
+        """Write what has ended, once free slots have been given something to do: a disk takes its time."""
+        for number in self._settled:
+            self._results.keep_up(number)
+        self._settled.clear()
 
     def _end_hanging(self) -> None:
         for number, reason in self._overtime.hanging():

@@ -47,6 +47,7 @@ class Tally:
         num_since_best: finished trials that were not better.
         trial_seconds: of all trials, interrupted ones too.
         last_result: when a trial last ended complete or pruned.
+        num_read: how many trials were there; a trial of this number or above is unknown.
     """
 
     def __init__(self, study: optuna.Study) -> None:
@@ -60,16 +61,17 @@ class Tally:
         self.last_result: datetime | None = None
         self._study = study
         self._signs = [1 if direction == StudyDirection.MAXIMIZE else -1 for direction in study.directions]
-        self._num_read = 0
+        self.num_read = 0
         self._seen: set[Any] = set()
+        self._holders: dict[Any, set[int]] = {}
         self._retries: dict[int, int] = {}
         self._first_queued: dict[Any, int] = {}
         self._queued_again: set[int] = set()
 
     def read(self) -> None:
         """Read what has happened since the last call, by whomever."""
-        for trial in trials_since(self._study, sorted(self.open), self._num_read):
-            self._num_read = max(self._num_read, trial.number + 1)
+        for trial in trials_since(self._study, sorted(self.open), self.num_read):
+            self.num_read = max(self.num_read, trial.number + 1)
             self._read(trial)
         self.counts.running = sum(trial.state == TrialState.RUNNING for trial in self.open.values())
 
@@ -89,19 +91,30 @@ class Tally:
         self._seen.add(identity(point))
 
     def num_before(self, number: int) -> int:
-        """How many finished trials there are, and running ones that began before this one."""
-        running = [other for other, trial in self.open.items() if trial.state == TrialState.RUNNING]
-        return self.counts.finished + sum(other < number for other in running)
+        """How many finished trials there are, and open ones that come before this one; those that wait will run."""
+        return self.counts.finished + sum(other < number for other in self.open)
+
+    def most_before(self, number: int) -> int:
+        """How many there are at most, if those that were not read yet run too."""
+        return self.num_before(number) + max(0, number - self.num_read)
 
     def is_queued_twice(self, number: int) -> bool:
         """Whether searches on two machines have put the same point into the queue at once, and this was the second."""
         return number in self._queued_again
 
-    def is_taken(self, number: int, point: Point) -> bool:
-        """Whether another machine runs the same point since shortly before."""
-        self.read()
-        earlier = [trial.params for other, trial in self.open.items() if other < number]
-        return identity(point) in map(identity, earlier) if point else False
+    def holders(self, point: Point) -> set[int]:
+        """The trials that have run or run this point."""
+        key = identity(point)
+        running = {number for number, trial in self.open.items() if identity(trial.params) == key}
+        return running | self._holders.get(key, set())
+
+    def choosing_before(self, number: int) -> set[int]:
+        """The trials with a lower number whose point is not wholly known yet."""
+        return {
+            other
+            for other, trial in self.open.items()
+            if other < number and trial.state == TrialState.RUNNING and "owner" not in trial.user_attrs
+        }
 
     def last_retry(self, number: int) -> int:
         """The trial that a point was run in last: the retry of a retry, and so on."""
@@ -120,6 +133,9 @@ class Tally:
         is_whole = bool(point) or "owner" in trial.user_attrs  # of a space without parameters the only point is {}
         if is_whole and not (interrupted and trial.state.is_finished()):
             self.see(point)
+            self._holders.setdefault(identity(point), set()).add(trial.number)
+        elif point:
+            self._holders.get(identity(point), set()).discard(trial.number)
         if "retry_of" in trial.user_attrs:
             self._retries.setdefault(trial.user_attrs["retry_of"], trial.number)
             self.lost.pop(trial.user_attrs["retry_of"], None)

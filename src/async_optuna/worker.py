@@ -58,10 +58,20 @@ class Job:
 Task = Callable[[Job], Any]
 
 
-def run_in_process(task: Task, job: Job, connection: Connection) -> None:
-    """Run a job as the only purpose of this process: its own session, its own output file, dead with its parent."""
+def run_when_told(connection: Connection) -> None:
+    """Wait for a job and its task, and run it as the only purpose of this process: dead with its parent."""
     os.setsid()
     threading.Thread(target=die_with_parent, daemon=True).start()
+    try:
+        task, job = connection.recv()
+    except (EOFError, OSError):  # no further trial is needed
+        return
+    multiprocessing.current_process().name = f"trial-{job.number}"
+    run_in_process(task, job, connection)
+
+
+def run_in_process(task: Task, job: Job, connection: Connection) -> None:
+    """Run a job with its own output file, and end when the controller asks for it."""
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, _stop)
     become(job.environment)

@@ -207,7 +207,7 @@ def test_a_trial_whose_controller_is_gone_has_not_failed(
     one = job(0, "report_when_told")
     pipe = executor._context.Pipe
     ends = []
-    monkeypatch.setattr(executor._context, "Pipe", lambda: ends.append(pipe()) or ends[0])
+    monkeypatch.setattr(executor._context, "Pipe", lambda: ends.append(pipe()) or ends[-1])
     executor.start(executor.slots[0], one)
     begun(one.folder)
     ends[0][0].close()  # as the controller's death would
@@ -225,6 +225,28 @@ def test_killing_is_at_once(executor: ProcessExecutor, job: Callable[..., Job]) 
     assert not any(map(lives, pids))
 
 
+@needs_proc
+def test_the_next_trials_process_waits_for_its_job(executor: ProcessExecutor, job: Callable[..., Job]) -> None:
+    first, second, third = job(0, "hold"), job(1, "give", "1.5"), job(2, "give", "2.5")
+    executor.start(executor.slots[0], first)
+    begun(first.folder)
+    for number, next_one in ((1, second), (2, third)):
+        assert list(executor.wait(0)) == []
+        waits = executor._processes._spare
+        assert waits is not None
+        assert lives(waits.pid)
+        if number == 2:  # whatever kills it, no trial is lost
+            os.kill(waits.pid, signal.SIGKILL)
+            waits.process.join()
+        executor.start(executor.slots[1], next_one)
+        assert (executor._running[number].worker is waits) == (number == 1)
+        (end,) = ended(executor)
+        assert end.outcome is not None
+        assert end.outcome.values == [number + 0.5]
+    executor.close()
+    assert executor._processes._spare is None
+
+
 CONTROLLER = """
 import sys, time
 from pathlib import Path
@@ -237,6 +259,9 @@ if __name__ == "__main__":
     executor = ProcessExecutor(trial_tasks.do, [Slot(0), Slot(1), Slot(2)])
     for number, task in enumerate(["parent", "deaf", "hold"]):
         executor.start(executor.slots[number], Job(number, [task], Path(sys.argv[1]) / str(number)))
+    for _ in executor.wait(0):
+        pass
+    print(executor._processes._spare.pid, flush=True)
     time.sleep(60)
 """
 
@@ -248,9 +273,14 @@ def test_no_process_outlives_a_killed_controller(tmp_path: Path) -> None:
         (tmp_path / number).mkdir()
     path = os.pathsep.join([os.environ["PYTHONPATH"], str(Path(trial_tasks.__file__).parent)])
     controller = subprocess.Popen(
-        [sys.executable, str(tmp_path / "controller.py"), str(tmp_path)], env={**os.environ, "PYTHONPATH": path}
+        [sys.executable, str(tmp_path / "controller.py"), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
     )
+    assert controller.stdout is not None
     pids = [pid for number in "012" for pid in begun(tmp_path / number)]
+    with controller.stdout:
+        pids.append(int(controller.stdout.readline()))  # that of the process that waits
     assert all(map(lives, pids))
     controller.kill()
     controller.wait()

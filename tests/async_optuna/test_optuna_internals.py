@@ -4,6 +4,7 @@ import ast
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import optuna
 import pytest
@@ -25,6 +26,18 @@ def wilcoxon() -> optuna.pruners.WilcoxonPruner:
         return optuna.pruners.WilcoxonPruner(p_threshold=0.2)
 
 
+def is_read_once() -> bool:
+    """Whether an enqueued trial of another process is found only after the block."""
+    with TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/s.db"
+        ours, theirs = (optuna.create_study(study_name="s", storage=url, load_if_exists=True) for _ in range(2))
+        ours.get_trials()
+        theirs.enqueue_trial({"x": 2.0})
+        with optuna_internals.as_read_last(ours):
+            asked = ours.ask()
+        return (asked.number, ours.ask().number) == (1, 0)
+
+
 def constrained(study: optuna.Study) -> optuna.Study:
     study.ask()
     optuna_internals.storage_of(study).set_trial_system_attr(0, f"{optuna_internals.CONSTRAINT}size", 1.5)
@@ -42,6 +55,7 @@ def constrained(study: optuna.Study) -> optuna.Study:
             study.trials[0].system_attrs[optuna_internals.ENQUEUED_PARAMS] == {"x": 2.0}
         ),
         "WilcoxonPruner._p_threshold": lambda study: optuna_internals.p_threshold_of(wilcoxon()) == 0.2,
+        "_CachedStorage._read_trials_from_remote_storage": lambda study: is_read_once(),
         "the system attribute constraints:": lambda study: constrained(study).trials[0].constraints == {"size": 1.5},
     }.items(),
 )

@@ -17,6 +17,11 @@ def study() -> optuna.Study:
     return optuna.create_study()
 
 
+def lives(owner: Owner, other: Owner) -> bool:
+    owner.look()
+    return owner.lives(other.name, 0)
+
+
 def killed(owner: Owner) -> str:
     """End an owner as a kill would: its lock is gone, its file is not."""
     owner._lock.release()
@@ -49,16 +54,16 @@ def test_an_owner_on_another_machine_lives_while_its_mark_moves(
         (tmp_path / name).mkdir()
     here = Owner(tmp_path / "here", study, is_shared=True)
     there = Owner(tmp_path / "there", study, is_shared=True)
-    assert here.lives(there.name, 0)
+    assert lives(here, there)
     now += 100
     there.beat()
-    assert here.lives(there.name, 0)  # its clock starts again
+    assert lives(here, there)  # its clock starts again
     now += 100
-    assert here.lives(there.name, 0)
+    assert lives(here, there)
     now += 100
-    assert not here.lives(there.name, 0)
+    assert not lives(here, there)
     here.forget_the_silence()
-    assert here.lives(there.name, 0)
+    assert lives(here, there)
     for owner in (here, there):
         owner.leave()
 
@@ -70,10 +75,10 @@ def test_its_mark_moves_whatever_the_process_does(tmp_path: Path, study: optuna.
     here, there = owners
     until = time.monotonic() + 0.5
     while time.monotonic() < until:  # longer than it takes to be taken for dead, in which nothing is claimed
-        assert here.lives(there.name, 0)
+        assert lives(here, there)
     there.leave()
     until = time.monotonic() + 10
-    while here.lives(there.name, 0):
+    while lives(here, there):
         assert time.monotonic() < until
     here.leave()
 

@@ -18,7 +18,12 @@ SCRIPT = "scripts/benchmark.py"
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*use of fork", "ignore:.*torch.jit.trace")
 @pytest.mark.parametrize(
-    "parts", [("imports", "busy", "threads", "gpu"), ("overhead", "dimensions", "batch_size", "time_to_accuracy")]
+    "parts",
+    [
+        ("imports", "busy", "threads", "gpu"),
+        ("overhead", "dimensions", "batch_size", "batch_size_time", "time_to_accuracy", "loops_to_accuracy"),
+        ("peers",),
+    ],
 )
 def test_a_little_of_everything(parts: tuple[str, ...], command: Callable[..., Finished], tmp_path: Path) -> None:
     results = tmp_path / "RESULTS.md"
@@ -34,8 +39,8 @@ def test_a_little_of_everything(parts: tuple[str, ...], command: Callable[..., F
         assert "one repeat" in text
         assert (out / f"{part}.png").read_bytes().startswith(b"\x89PNG")
     assert {path.suffix for path in out.iterdir()} == {".csv", ".md", ".png"}
-    if "batch_size" in parts:
-        curve = pd.read_csv(out / "batch_size.csv").query("kind == 'time to accuracy'")
+    if "batch_size_time" in parts:
+        curve = pd.read_csv(out / "batch_size_time.csv")
         assert curve["steps"].tolist() == [1, 2, 3, 4, 5]
         assert curve["seconds"].is_monotonic_increasing
 

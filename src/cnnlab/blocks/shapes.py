@@ -1,6 +1,7 @@
 """Infer a network's output shape before any data flows, and name the layer that cannot take its input."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -9,25 +10,30 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 _DO_NOT_FIT = (RuntimeError, ValueError, IndexError, AssertionError)
+_SMALL = 2**15  # numbers of a sample
 
 
 def output_shape(module: nn.Module, input_shape: Sequence[int]) -> tuple[int, ...]:
     """Return the shape of module(x) without the batch axis, for x of shape (N, *input_shape).
 
-    Runs on the meta device: no memory, no arithmetic, no random numbers drawn. A network that needs numbers to go
-    forward gets two samples of zeros; its weights, buffers and the random numbers stay as they were.
+    Two samples of zeros go forward; weights, buffers and random numbers stay as they were. Large samples go forward on
+    the meta device, without memory and arithmetic, unless the network needs numbers. For small ones that would take
+    longer, because torch imports sympy for it.
 
     Raises:
         ValueError: naming the first layer that does not fit, its settings and the sizes.
     """
     reached: list[str] = []
-    try:
-        probe = copy.deepcopy(module).to("meta").eval()
-        output = _forward(probe, torch.empty(2, *input_shape, device="meta"), reached)
-    except _ShrunkToNothing as error:
-        raise ValueError(f"{reached[0]} (data of {_sizes(input_shape)}): {error}") from error
-    except Exception as error:
-        output = _really(module, input_shape, reached[0] if reached else "the network does not fit its input", error)
+    if math.prod(input_shape) <= _SMALL:
+        output = _really(module, input_shape, reached)
+    else:
+        try:
+            probe = copy.deepcopy(module).to("meta").eval()
+            output = _forward(probe, torch.empty(2, *input_shape, device="meta"), reached)
+        except _ShrunkToNothing as error:
+            raise ValueError(f"{reached[0]} (data of {_sizes(input_shape)}): {error}") from error
+        except Exception as error:
+            output = _really(module, input_shape, reached, error)
     if not isinstance(output, Tensor):
         raise ValueError(f"expected a tensor of the network, got {type(output).__name__}")
     if 0 in output.shape:
@@ -52,18 +58,22 @@ def settle_lazy_layers(module: nn.Module, input_shape: Sequence[int]) -> None:
         raise ValueError(f"{where} (data of {_sizes(input_shape)}): {_first_line(error)}") from error
 
 
-def _really(module: nn.Module, input_shape: Sequence[int], meta_where: str, meta_error: Exception) -> Tensor:
+def _really(
+    module: nn.Module, input_shape: Sequence[int], reached: list[str], meta_error: Exception | None = None
+) -> Tensor:
     """The output for zeros; what the meta device said counts only where the zeros came no further than that."""
-    reached: list[str] = []
+    meta_where = reached[0] if reached else "the network does not fit its input"
+    reached.clear()
     try:
         probe = copy.deepcopy(module)
     except RuntimeError:  # a tensor computed from parameters, as torch.nn.utils.weight_norm keeps one
         probe = module
     try:
         with _in_eval_mode(probe), torch.random.fork_rng(devices=[]):
-            return _forward(probe, torch.zeros(2, *input_shape), reached)
+            device = next((parameter.device for parameter in probe.parameters()), None)
+            return _forward(probe, torch.zeros(2, *input_shape, device=device), reached)
     except _DO_NOT_FIT as error:
-        where, what = (reached[0], error) if reached else (meta_where, meta_error)
+        where, what = (reached[0], error) if reached else (meta_where, meta_error or error)
         raise ValueError(f"{where} (data of {_sizes(input_shape)}): {_first_line(what)}") from error
 
 

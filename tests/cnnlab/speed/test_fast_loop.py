@@ -158,7 +158,7 @@ SETTINGS = [
     ["scheduler=none", "+trainer.gradient_clip_val=0.01"],
     ["scheduler=onecycle", "callbacks=ema"],
     ["scheduler=plateau", "callbacks=early_stopping", "callbacks.early_stopping.patience=1"],
-    ["scheduler=step", "callbacks=finetune", "callbacks.finetune.frozen_epochs=1"],
+    ["scheduler=step", "callbacks=finetune", "callbacks.finetune.frozen_epochs=1"],  # only: zoo
     ["scheduler=cosine", "+trainer.gradient_clip_val=0.01", "+trainer.gradient_clip_algorithm=value"],
 ]
 OPTIMIZERS, PRECISIONS = ("sgd", "adam", "adamw"), ("32-true", "bf16-mixed", "64-true")

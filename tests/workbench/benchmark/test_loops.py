@@ -123,20 +123,20 @@ def test_reading_is_timed_both_ways(bench: Bench) -> None:
     assert len(list(islice(bench.batches(), 100))) == bench.steps_per_epoch
 
 
-def test_the_fast_variant_is_fast_whatever_trainer_was_asked_for(
+def test_each_variant_has_its_loop_whatever_trainer_was_asked_for(
     without_data: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    timed: dict[bool, str] = {}
+    timed: dict[object, str] = {}
 
     def template(bench: Bench, steps: int) -> float:
-        timed[bool(bench.config.trainer.get("fast_loop"))] = bench.config.trainer.accelerator
+        timed[bench.config.trainer.fast_loop] = bench.config.trainer.accelerator
         return 1.0
 
     monkeypatch.setattr(training_runs, "template", template)
     settings = Settings(overrides=("trainer=cpu", *SMALL[:-1]), smoke=True)
-    rows = variants.measure(settings, "cpu", ["template", "fast", "best"], ["data.batch_size=32"])
-    assert timed == {False: "cpu", True: "cpu"}
-    assert [row["images"] for row in rows] == [64, 64, 64]
+    rows = variants.measure(settings, "cpu", ["template", "lightning", "fast", "best"], ["data.batch_size=32"])
+    assert timed == {"auto": "cpu", False: "cpu", True: "cpu"}
+    assert [row["images"] for row in rows] == [64, 64, 64, 64]
     assert {row["precision"] for row in rows} == {hardware.resolve_precision("auto", "cpu")}
 
 

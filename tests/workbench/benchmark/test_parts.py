@@ -6,10 +6,12 @@ from omegaconf import OmegaConf
 
 from cnnlab.workbench.benchmark import (
     batch_size,
+    batch_size_time,
     dimensions,
     end_to_end,
     gpu,
     imports,
+    loops_to_accuracy,
     overhead,
     pipeline,
     threads,
@@ -108,14 +110,20 @@ def test_the_pipeline_is_compared_with_the_faster_of_the_others() -> None:
 
 def test_a_network_is_good_enough_when_it_first_is() -> None:
     runs = pd.DataFrame({"seconds": [1.0, 2.0, 3.0, 4.0], "accuracy": [0.9, 0.98, 0.97, 0.99]})
-    assert batch_size.first_reached(runs) == 2.0
-    assert batch_size.first_reached(runs, 0.995) is None
+    assert batch_size_time.first_reached(runs) == 2.0
+    assert batch_size_time.first_reached(runs, 0.995) is None
 
 
 def test_a_run_that_never_is_good_enough_is_told_so() -> None:
-    runs = rows({"template": [1.0]}, kind="time to accuracy", accuracy=0.9799, lr=0.02, batch_size=512, model="tinyvgg")
-    assert lines(batch_size.as_markdown(runs))[1] == ["512", "0.02", "not reached", "1.0", "97.99%"]
-    assert batch_size.draw(runs).startswith(b"\x89PNG")
+    runs = [
+        rows({"template": [seconds]}, accuracy=accuracy, seed=seed, lr=0.02, batch_size=512, model="tinyvgg")
+        for seed, (seconds, accuracy) in enumerate([(1.0, 0.9799), (3.0, 0.9859), (2.0, 0.9799)])
+    ]
+    assert lines(batch_size_time.as_markdown(runs[0]))[1] == ["512", "0.02", "1", "not reached", "1.0", "97.99"]
+    all_seeds = lines(batch_size_time.as_markdown(pd.concat(runs)))[1]
+    assert all_seeds == ["512", "0.02", "3", "3.0 (1 of 3)", "2.0 ± 1.0", "98.19 ± 0.35"]
+    assert batch_size_time.draw(runs[0]).startswith(b"\x89PNG")
+    assert batch_size_time.draw(pd.concat(runs)).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -160,8 +168,18 @@ def test_what_a_config_imports_are_the_modules_of_its_classes() -> None:
         {"a": {"_target_": "x.y.Z", "b": {"_target_": "u.V"}}, "c": [{"_target_": "t.W"}], "d": 1}
     )
     assert list(imports.modules_of(config)) == ["x.y", "u", "t"]
-    cold = rows({imports.LIBRARIES: [4.0, 5.0], imports.OURS: [4.2, 5.4]}, steps=1)
-    assert lines(imports.as_markdown(cold))[1][-2:] == ["0.30 (0.20–0.40)", "≤ 0.3 s: no"]
+
+
+def test_commands_are_compared_with_the_bare_import_of_the_same_turn() -> None:
+    seconds = {imports.LIBRARIES: [4.0, 5.0], imports.SMOKE_RUN: [3.0, 5.5], "evaluate.py": [6.0, 6.0]}
+    measured = rows(seconds, steps=1, first_seconds=0.4, process="new")
+    measured["cpu_seconds"] = measured["seconds"] / 2
+    _, bare, smoke_run, evaluate = lines(imports.as_markdown(measured))
+    assert bare[1:] == ["4.50 (4.00–5.00)", "2.25 (2.00–2.50)", *["1.00 (1.00–1.00)"] * 2, "0.40 (0.40–0.40)", ""]
+    assert smoke_run[3] == "0.93 (0.75–1.10)"
+    assert smoke_run[-1] == "times ≤ 1: yes, first word ≤ 1 s: yes"
+    assert evaluate[-1] == "times ≤ 1: no, first word ≤ 1 s: yes"
+    assert imports.draw(measured).startswith(b"\x89PNG")
 
 
 def test_on_a_gpu_the_most_valuable_cell_of_every_kind_comes_before_the_second_best_of_any() -> None:
@@ -244,3 +262,19 @@ def test_the_number_of_threads_with_the_most_images_a_second_is_named() -> None:
     header, line = lines(threads.as_markdown(pd.concat(measured)))
     assert header[4:] == ["1 thread", "2 threads", "12 threads", "fastest"]
     assert line == ["tinyvgg", "32", "32-true", "contiguous", "320", "640", "160", "2 threads"]
+
+
+def test_seconds_to_an_accuracy_are_those_of_the_first_validation_that_was_so_right() -> None:
+    curves = {("plain", 0): [0.97, 0.981, 0.985], ("fast99", 0): [0.99], ("plain", 1): [0.98, 0.98, 0.98]}
+    measured = [
+        rows({variant: [10.0 * (number + 1)]}, seed=seed, accuracy=accuracy)
+        for (variant, seed), accuracies in curves.items()
+        for number, accuracy in enumerate(accuracies)
+    ]
+    text = loops_to_accuracy.as_markdown(pd.concat(measured))
+    assert lines(text)[1:] == [
+        ["plain", "2", "15.0 (10.0–20.0)", "–", "98.50%"],
+        ["fast99", "1", "10.0", "10.0", "99.00%"],
+    ]
+    assert loops_to_accuracy.draw(pd.concat(measured)).startswith(b"\x89PNG")
+    assert loops_to_accuracy.draw(pd.concat(measured[:1])).startswith(b"\x89PNG")

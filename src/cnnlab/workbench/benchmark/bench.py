@@ -73,9 +73,17 @@ class Bench:
 
     def batches(self) -> Iterable[tuple[Tensor, Tensor]]:
         """The training batches of a run on this device."""
+        self._attach_data()
+        return self.data.train_dataloader()
+
+    def validation_batches(self) -> Iterable[tuple[Tensor, Tensor]]:
+        """The validation batches of a run on this device."""
+        self._attach_data()
+        return self.data.val_dataloader()
+
+    def _attach_data(self) -> None:
         run: Any = SimpleNamespace(global_rank=0, world_size=1, strategy=SimpleNamespace(root_device=self.device))
         self.data.trainer = run
-        return self.data.train_dataloader()
 
     def autocast(self, precision: str) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()

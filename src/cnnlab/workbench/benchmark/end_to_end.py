@@ -7,7 +7,7 @@ import pandas as pd
 
 from cnnlab.workbench.benchmark import figures, variants
 from cnnlab.workbench.benchmark.measuring import Cell, Settings
-from cnnlab.workbench.benchmark.report import Aim, aims, per_repeat, section, spread
+from cnnlab.workbench.benchmark.report import Aim, aims, per_repeat, rates, section, spread
 
 SECONDS_TITLE = "Seconds per epoch: seconds per step times the steps of an epoch"
 RATIO_TITLE = "How many times faster (above 1) train.py is; the last column is what is left to gain"
@@ -60,9 +60,7 @@ def as_markdown(rows: pd.DataFrame) -> str:
 def draw(rows: pd.DataFrame) -> bytes:
     return figures.draw(
         [
-            figures.Panel(
-                f"batch {size}", "", "seconds per epoch", figures.values_over(some, "model", seconds_per_epoch)
-            )
+            figures.Panel(f"batch {size}", "", "images/s", figures.values_over(some, "model", rates))
             for size, some in rows.groupby("batch_size")
         ],
         columns=2,

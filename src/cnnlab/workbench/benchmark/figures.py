@@ -29,6 +29,7 @@ _STYLES = {
     "default": (BLUE, "o"),
     "fast": (VERMILION, "D"),
     "lightning": (ORANGE, "<"),
+    "fast99": (VERMILION, "D"),
     "plain": (BLACK, "s"),
     "careful": (PURPLE, "^"),
     "best": (GREEN, "v"),

@@ -1,8 +1,9 @@
 """Training loops written by hand: each runs so many steps and returns the seconds they took."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -21,8 +22,37 @@ from cnnlab.workbench.benchmark.recorded_samples import RecordedSamples
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 
+class Loop(NamedTuple):
+    """What a loop trains with, and how.
+
+    Attributes:
+        batches: those of one epoch, anew with every call.
+        read_accuracy: whether it looks at the predictions of every step.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    batches: Callable[[], Batches]
+    precision: str
+    read_accuracy: bool = False
+
+
 def plain(bench: Bench, steps: int) -> float:
     """The loop that courses teach: samples one by one, eager float32, the accuracy read every step."""
+    return _run(bench, plain_loop(bench), steps)
+
+
+def careful(bench: Bench, steps: int) -> float:
+    """uint8 tensors on the device, gathered and normalised a batch at a time; eager float32, contiguous."""
+    return _run(bench, careful_loop(bench), steps)
+
+
+def best(bench: Bench, steps: int) -> float:
+    """The careful loop in channels_last, the fastest precision of the hardware, and with the fused optimizer."""
+    return _run(bench, best_loop(bench), steps)
+
+
+def plain_loop(bench: Bench) -> Loop:
     model = bench.model(channels_last=False)
     samples: Dataset[Any]
     if isinstance(bench.data, AudioDataModule):
@@ -31,20 +61,22 @@ def plain(bench: Bench, steps: int) -> float:
         samples = HandWrittenSamples(bench.data, bench.config.augment)
     loader: DataLoader[Any] = DataLoader(samples, bench.batch_size, shuffle=True)
     optimizer = AdamW(model.parameters(), lr=bench.config.optimizer.lr)
-    return train(bench, model, optimizer, loader, steps, "32-true", read_accuracy=True)
+    return Loop(model, optimizer, lambda: loader, "32-true", read_accuracy=True)
 
 
-def careful(bench: Bench, steps: int) -> float:
-    """uint8 tensors on the device, gathered and normalised a batch at a time; eager float32, contiguous."""
+def careful_loop(bench: Bench) -> Loop:
     model = bench.model(channels_last=False)
     optimizer = AdamW(model.parameters(), lr=bench.config.optimizer.lr)
-    return train(bench, model, optimizer, gathered(bench), steps, "32-true")
+    return Loop(model, optimizer, partial(gathered, bench), "32-true")
 
 
-def best(bench: Bench, steps: int) -> float:
-    """The careful loop in channels_last, the fastest precision of the hardware, and with the fused optimizer."""
+def best_loop(bench: Bench) -> Loop:
     model = bench.model(channels_last=True)
-    return train(bench, model, _fused(bench, model), gathered(bench), steps, fastest_precision(bench))
+    return Loop(model, _fused(bench, model), partial(gathered, bench), fastest_precision(bench))
+
+
+def _run(bench: Bench, loop: Loop, steps: int) -> float:
+    return train(bench, loop.model, loop.optimizer, loop.batches(), steps, loop.precision, loop.read_accuracy)
 
 
 def floor(bench: Bench, steps: int) -> float:

@@ -20,6 +20,7 @@ class Settings:
     Attributes:
         devices: that are present; the first is the one that train.py would take.
         overrides: for train.py.
+        trials: of a search beside other tools, at most.
         seconds: that the slowest variant runs about in each repeat, the fastest at least a quarter of it.
         cell_seconds: a cell that would take longer is repeated less often.
     """
@@ -30,6 +31,7 @@ class Settings:
     overrides: tuple[str, ...] = ()
     repeats: int = 5
     smoke: bool = False
+    trials: int = 40
     seconds: float = SECONDS
     cell_seconds: float = CELL_SECONDS
 

@@ -40,11 +40,13 @@ class Output:
     Attributes:
         results: a Markdown file with a pair of markers per part, None for no such file.
         command: as it was typed, for the tables.
+        figures: a second folder for the figures, as benchmark_<part>.png, None for no such folder.
     """
 
     folder: Path
     results: Path | None
     command: Sequence[str]
+    figures: Path | None = None
 
 
 def run(parts: dict[str, Settings], output: Output, fresh: bool, seconds: float | None = None) -> None:
@@ -132,7 +134,10 @@ class _Plan:
         text = f"{self.module.as_markdown(rows)}{self.caption(rows)}\n"
         path = self.output.folder / self.part
         write_atomically(path.with_suffix(".md"), text.encode())
-        write_atomically(path.with_suffix(".png"), self.module.draw(rows))
+        figure = self.module.draw(rows)
+        write_atomically(path.with_suffix(".png"), figure)
+        if self.output.figures is not None:
+            write_atomically(self.output.figures / f"benchmark_{self.part}.png", figure)
         print(f"\n{text}\nMeasurements, table and figure: {path}.csv, .md, .png", flush=True)
         if self.output.results is not None:
             marked_block.write(self.output.results, f"bench {self.part}", text)
@@ -143,12 +148,13 @@ class _Plan:
         dates, data, precisions = (
             sorted(set(rows.get(name, pd.Series(dtype=object)).dropna())) for name in ("date", "dataset", "precision")
         )
-        most = rows.groupby("cell")["repeat"].nunique().max()
+        most = rows["repeat"].nunique()
+        threads = int(rows["threads"].max()) if "threads" in rows else known["threads"]
         parts = [
             f"`{shlex.join(['python', *self.output.command])}`",
             " to ".join(dict.fromkeys([*dates[:1], *dates[-1:]])),
             ", ".join(known["devices"].values()),
-            f"{known['threads']} CPU thread{'s' * (known['threads'] > 1)}",
+            f"{threads} CPU thread{'s' * (threads > 1)}",
             " and ".join(precisions),
             "one repeat" if most == 1 else f"median (smallest–largest) of up to {most} repeats in turns",
             ", ".join(data),

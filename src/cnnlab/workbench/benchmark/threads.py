@@ -43,7 +43,7 @@ def measure(settings: Settings, model: str, layout: str, batch_size: int, precis
     before = torch.get_num_threads()
     names = {number: f"{number} thread{'s' * (number > 1)}" for number in numbers_of_threads(usable_cores())}
     step = _step(settings, model, layout, batch_size, precision)
-    rows = []
+    rows: list[Row] = []
     try:
         for repeat in range(-1, 1 if settings.smoke else settings.repeats):
             for number, name in names.items():

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
-from torchvision.transforms.v2 import functional as images
 
 Corrupt = Callable[[Tensor, float, Generator], Tensor]
 
@@ -68,6 +67,8 @@ def noise(batch: Tensor, deviation: float, generator: Generator) -> Tensor:
 
 def blur(batch: Tensor, fraction: float, generator: Generator) -> Tensor:
     """Gaussian blur whose standard deviation is a fraction of the shorter side."""
+    from torchvision.transforms.v2 import functional as images  # takes long to import
+
     sigma = fraction * min(batch.shape[-2:])
     radius = min(max(1, round(3 * sigma)), min(batch.shape[-2:]) - 1)
     blurred: Tensor = images.gaussian_blur(batch, [2 * radius + 1] * 2, [sigma] * 2)
