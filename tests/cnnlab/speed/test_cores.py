@@ -11,7 +11,7 @@ from conftest import PROJECT
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Eight CPUs that nothing is known about, in control groups without a limit."""
-    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.setattr(cores, "_CGROUPS_OF_THIS_PROCESS", tmp_path / "cgroup")
     monkeypatch.setattr(cores, "_CGROUPS", tmp_path / "cgroups")
     monkeypatch.setattr(cores, "_DEVICES", tmp_path / "devices")
