@@ -126,7 +126,7 @@ def points(space: Space) -> list[dict[str, Any]]:
 
 
 def smaller(space: Space, trials: int) -> Space:
-    """The space with fewer learning rates, the middle ones, so that it has at most so many points where one is enough."""
+    """The space with fewer learning rates, the middle ones, so that it has at most so many points, or a single rate."""
     number = max(1, trials // (len(space["batch_size"]) * len(space["hidden_units"])))
     start = max(0, len(space["lr"]) - number) // 2
     return {**space, "lr": space["lr"][start : start + number]}
