@@ -8,6 +8,7 @@ run= a run folder or latest; split= test, val or train; plots=all adds filters, 
 from typing import TYPE_CHECKING
 
 from cnnlab.cli.command import command
+from cnnlab.cli.heavy_imports import heavy_imports
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 @command(config_name="evaluate")
 def main(config: "DictConfig") -> None:
     """Evaluate and say what came out."""
-    from cnnlab.workbench.evaluation.evaluate import evaluate
+    with heavy_imports():
+        from cnnlab.workbench.evaluation.evaluate import evaluate
 
     print(evaluate(**config).text)
 

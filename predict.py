@@ -7,6 +7,7 @@ printed and written to outputs/predictions (out= names another folder) with a co
 from typing import TYPE_CHECKING
 
 from cnnlab.cli.command import command
+from cnnlab.cli.heavy_imports import heavy_imports
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 @command(config_name="predict")
 def main(config: "DictConfig") -> None:
     """Predict and say what came out."""
-    from cnnlab.workbench.prediction.predict import predict
+    with heavy_imports():
+        from cnnlab.workbench.prediction.predict import predict
 
     print(predict(**config).text)
 

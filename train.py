@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.cli.command import command, run_dir
+from cnnlab.cli.heavy_imports import heavy_imports
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
 @command(config_name="train")
 def main(config: "DictConfig") -> Any:
     """Run one training job and return its monitored number, which a search optimises."""
-    from cnnlab.training import train  # imported here, because torch takes seconds and --help does not need it
+    with heavy_imports():  # here, because torch takes seconds and --help does not need it
+        from cnnlab.training import train
 
     return train(config, run_dir())
 

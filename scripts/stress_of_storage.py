@@ -1,12 +1,9 @@
 """The parts of sweep_stress.py about what is written: disk, database and hosts."""
 
-import importlib.util
 import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +13,13 @@ from typing import Protocol
 from optuna.trial import TrialState
 from tqdm import tqdm
 
+from postgresql_server import running_server, what_is_missing
 from stress_checks import Checks, check, in_state
 from toy_study import Process, ToyStudy
 
 _PATIENCE = 600.0
 _REPORTS = ["seconds=1", "steps=10", "report=true"]
 _DEAD_AFTER = 4.0  # seconds
-_PORT = 54329
 
 
 class Size(Protocol):
@@ -52,15 +49,12 @@ def disk(folder: Path, size: Size, shuffle: random.Random, checks: Checks) -> No
 
 def database(folder: Path, size: Size, shuffle: random.Random, checks: Checks) -> None:
     """PostgreSQL stops in the middle of a search and comes back some seconds later."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    driver = next((name for name in ("psycopg", "psycopg2") if importlib.util.find_spec(name)), None)
-    if not programs or driver is None:
-        print(f"database is left out: this needs {'a driver such as psycopg' if programs else 'PostgreSQL'}")
+    if missing := what_is_missing():
+        print(f"database is left out: this needs {missing}")
         return
-    with _server(programs[-1].parent) as server:
+    with running_server() as server:
         for repetition in tqdm(range(size.repetitions), desc="database", disable=not sys.stderr.isatty()):
-            url = f"postgresql+{driver}://postgres@127.0.0.1:{_PORT}/postgres"
-            study = ToyStudy(folder / str(repetition), 8, 2, _REPORTS, url, f"toy{repetition}")
+            study = ToyStudy(folder / str(repetition), 8, 2, _REPORTS, server.url, f"toy{repetition}")
             process = study.start()
             _wait_for_a_trial(process, study, shuffle.uniform(0.0, 1.5))
             numbers = _process_numbers(study)
@@ -115,43 +109,6 @@ def _full(folder: Path) -> Iterator[None]:
     except OSError:
         yield
     ballast.unlink()
-
-
-class _Server:
-    """PostgreSQL with a folder of its own, which root must not run himself."""
-
-    def __init__(self, programs: Path, folder: Path) -> None:
-        self._programs = programs
-        self._folder = folder
-        self._user = "postgres" if os.geteuid() == 0 else None
-
-    def call(self, *arguments: str, program: str = "pg_ctl") -> None:
-        subprocess.run(
-            [str(self._programs / program), "-D", str(self._folder / "data"), *arguments],
-            user=self._user,
-            cwd=self._folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=True,
-        )
-
-    def start(self) -> None:
-        options = f"-p {_PORT} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
-        self.call("-w", "-l", str(self._folder / "log"), "-o", options, "start")
-
-
-@contextmanager
-def _server(programs: Path) -> Iterator[_Server]:
-    with tempfile.TemporaryDirectory(prefix="sweep_stress_postgres_", ignore_cleanup_errors=True) as folder:
-        if os.geteuid() == 0:
-            shutil.chown(folder, "postgres")
-        server = _Server(programs, Path(folder))
-        server.call("-A", "trust", "-U", "postgres", program="initdb")
-        server.start()
-        try:
-            yield server
-        finally:
-            server.call("stop", "-m", "immediate")
 
 
 def _wait_for_a_trial(process: Process, study: ToyStudy, seconds: float) -> None:

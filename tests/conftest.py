@@ -4,6 +4,7 @@ Slow libraries are imported where they are needed: the process that hands out th
 """
 # ruff: noqa: E402 - how threads wait must be said before torch is loaded
 
+import gc
 import importlib
 import json
 import logging
@@ -143,6 +144,10 @@ def _no_network_and_an_empty_cache(tmp_path_factory: pytest.TempPathFactory) -> 
     import torch
     from lightning.pytorch.utilities import rank_zero_only
 
+    import cnnlab.training  # noqa: F401 - what most tests need
+
+    gc.collect()
+    gc.freeze()  # no later collection looks through all tests and libraries again
     with pytest.MonkeyPatch.context() as patch:
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
             patch.setenv(name, "http://127.0.0.1:9")
@@ -244,9 +249,7 @@ def smoke(
     train: Callable[..., Finished], white_figures: None, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Finished]:
     """A run of a few batches, whose figures are white and whose network TensorBoard does not draw."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    monkeypatch.setattr(SummaryWriter, "add_graph", lambda *arguments, **settings: None)
+    monkeypatch.setattr("cnnlab.callbacks.preview.draw_graph", lambda *arguments: None)
     return lambda *arguments: train(*SMOKE, *arguments)
 
 

@@ -36,15 +36,23 @@ class DistinctSampler(BaseSampler):
         seed: of the whole search.
         space: what to choose from.
         is_seen: whether a point was run, is running or waits.
+        num_choosing: how many trials before a trial choose their points at this moment, on other machines; each leaves
+            the first points of a grid to those before it.
     """
 
     def __init__(
-        self, make: Callable[[int | None], BaseSampler] | None, seed: int | None, space: Space, is_seen: Seen
+        self,
+        make: Callable[[int | None], BaseSampler] | None,
+        seed: int | None,
+        space: Space,
+        is_seen: Seen,
+        num_choosing: Callable[[int], int] = lambda number: 0,
     ) -> None:
         self._make = make
         self._seed = seed
         self._space = space
         self._is_seen = is_seen
+        self._num_choosing = num_choosing
         self._is_finite = space.size() is not None
         self._inner: BaseSampler | None = None
         self._point: Point = {}
@@ -98,7 +106,8 @@ class DistinctSampler(BaseSampler):
 
     def _propose(self, study: Study, trial: FrozenTrial) -> Point:
         if self._make is None:
-            return self._unseen.first() or {}
+            before = self._num_choosing(trial.number)
+            return self._unseen.in_order(before) or self._unseen.in_order() or {}
         learns = not isinstance(self._inner, _BLIND)
         for attempt in range(_ATTEMPTS_OF_ONE_THAT_LEARNS if learns and self._is_finite else _ATTEMPTS):
             if attempt:

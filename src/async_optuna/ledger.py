@@ -172,6 +172,10 @@ class Ledger:
     def is_seen(self, point: Point) -> bool:
         return self._tally.is_seen(point)
 
+    def num_choosing_before(self, number: int) -> int:
+        """How many trials before this one may choose their points now, on other machines."""
+        return self._others.num_choosing_before(number) if self._is_shared else 0
+
     def enqueue(self, points: Sequence[tuple[Point, str]]) -> None:
         """Have points run before any others, each with the name of where it comes from; known ones are left out."""
         with self._lock:
@@ -202,8 +206,8 @@ class Ledger:
         claim.reports[step] = value
         reason = None
         if not self.outage.is_on:
-            with self._reached(f"trial {claim.number} cannot report"):
-                reason = self._report(claim, value, step)
+            with self._reached(f"trial {claim.number} cannot report"), suppress(UpdateFinishedTrialError):
+                reason = self._report(claim, value, step)  # if others have ended it, the next report finds out
         return reason
 
     def _report(self, claim: Claim, value: float, step: int) -> str | None:
@@ -226,15 +230,24 @@ class Ledger:
         self.catch_up()
 
     def _finish(self, number: int, outcome: Outcome) -> None:
-        trial = trial_numbered(self.study, number)
         reports = self._claims[number].reports if number in self._claims else {}
-        if not trial.state.is_finished():
+        if not self._is_told(number, outcome, reports):
+            trial = trial_numbered(self.study, number)
+            if not is_settled(trial):
+                self._lost.keep_late(number, outcome, {**trial.intermediate_values, **reports})
+        self._claims.pop(number, None)
+
+    def _is_told(self, number: int, outcome: Outcome, reports: Mapping[int, float]) -> bool:
+        """Tell the study; False if somebody has ended the trial, perhaps at this moment."""
+        if trial_numbered(self.study, number).state.is_finished():
+            return False
+        try:
             for step, value in sorted(reports.items()):
                 self._claims[number].trial.report(value, step)
             self._lost.tell(number, outcome)
-        elif not is_settled(trial):
-            self._lost.keep_late(number, outcome, {**trial.intermediate_values, **reports})
-        self._claims.pop(number, None)
+        except UpdateFinishedTrialError:
+            return False
+        return True
 
     def lose(self, number: int, reason: str, uses_a_retry: bool, seconds: float = 0.0, external: bool = False) -> bool:
         """Note that a trial ended without a result that counts; return whether the point will be run again.

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -59,7 +61,8 @@ class LostTrials:
             if outcome is not None and outcome.external:
                 self.interrupt(number, outcome.reason, external=True, seconds=round(outcome.seconds, 3))
             elif outcome is not None:
-                self.tell(number, outcome)
+                with suppress(UpdateFinishedTrialError):  # another one has just found it too
+                    self.tell(number, outcome)
             else:
                 self.interrupt(number, "its controller was gone")
         if is_any_settled:
@@ -74,13 +77,14 @@ class LostTrials:
         self._study.tell(number, values, state, skip_if_finished=True)
 
     def interrupt(self, number: int, reason: str, **attributes: Any) -> None:
-        """End a trial without a result; it does not count."""
+        """End a trial without a result, unless somebody has ended it, perhaps at this moment; it does not count."""
         trial = trial_numbered(self._study, number)
         if trial.state.is_finished():
             return
-        for name, value in {**attributes, "interrupted": True, "reason": reason}.items():
-            self._storage.set_trial_user_attr(id_of_trial(trial), name, value)
-        self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+        with suppress(UpdateFinishedTrialError):
+            for name, value in {**attributes, "interrupted": True, "reason": reason}.items():
+                self._storage.set_trial_user_attr(id_of_trial(trial), name, value)
+            self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
     def run_again(self, held: bool = False) -> None:
         """Put the lost points back into the queue, as far as they were read; only a whole point can be repeated.

@@ -36,6 +36,10 @@ class SimultaneousClaims:
             return "not needed: others had taken the last trials"
         return "not needed: its point was queued twice" * self._tally.is_queued_twice(number)
 
+    def num_choosing_before(self, number: int) -> int:
+        """How many trials with a lower number choose their points, as far as they were read, or were not read yet."""
+        return len(self._choosing(number)) + max(0, number - self._tally.num_read)
+
     def take(self, number: int, point: Point, seconds: float) -> bool:
         """Whether another search has taken the same point of a finite space, or is about to.
 

@@ -1,7 +1,9 @@
 """Finds points of a finite space that have not run yet, at a cost that does not grow with the number that have."""
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -24,17 +26,21 @@ class UnseenPoints:
         self._space = space
         self._is_seen = is_seen
         self._in_order: Iterator[Point] | None = None
-        self._next: Point | None = None
+        self._ahead: deque[Point] = deque()
         self._rest: list[Point] | None = None
 
-    def first(self) -> Point | None:
-        """The first unseen point in order, None if there is none."""
+    def in_order(self, index: int = 0) -> Point | None:
+        """The unseen point with this index in the order of the space, None if there are not so many."""
         if self._in_order is None:
             self._in_order = self._space.points()
-            self._next = next(self._in_order, None)
-        while self._next is not None and self._is_seen(self._next):
-            self._next = next(self._in_order, None)
-        return self._next
+        while self._ahead and self._is_seen(self._ahead[0]):
+            self._ahead.popleft()
+        for point in chain(tuple(self._ahead), self._further()):
+            if not self._is_seen(point):
+                if index == 0:
+                    return point
+                index -= 1
+        return None
 
     def any(self, dice: random.Random) -> Point | None:
         """An unseen point by chance, None if there is none."""
@@ -72,3 +78,9 @@ class UnseenPoints:
             if not self._is_seen(neighbour):
                 return neighbour
         return None
+
+    def _further(self) -> Iterator[Point]:
+        assert self._in_order is not None
+        for point in self._in_order:
+            self._ahead.append(point)
+            yield point

@@ -1,6 +1,7 @@
 """The accounts of a search: exactly as many trials as asked for, whoever dies meanwhile."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from optuna.pruners import NopPruner, ThresholdPruner
 from optuna.samplers import RandomSampler
 from sqlalchemy import event
 
-from async_optuna import simultaneous_claims, storage
+from async_optuna import ledger as ledger_module, lost_trials, simultaneous_claims, storage
 from async_optuna.claim import Claim
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.errors import SearchError
@@ -479,6 +480,36 @@ def test_who_chooses_its_point_slower_but_drew_the_lower_number_is_waited_for(sw
     assert [claim.point["z"] for claim in claims(quick)] == ["b", "c"]
 
 
+def test_machines_that_begin_a_grid_together_take_different_points(sweeps: Sweeps) -> None:
+    first, second, third = (
+        sweeps.ledger(3, FINITE, is_grid=True, on=machine, is_shared=True) for machine in ("one", "two", "three")
+    )
+    for ledger in (first, second, third):
+        ledger.study.sampler = DistinctSampler(None, 0, FINITE, ledger.is_seen, ledger.num_choosing_before)
+    found: list[Claim | None] = []
+    threads = [
+        threading.Thread(target=lambda ledger=ledger: found.append(ledger.claim())) for ledger in (third, second)
+    ]
+    describe, describe_second = first._describe, second._describe
+
+    def describe_while_the_others_choose(trial: optuna.Trial) -> Claim:
+        threads[1].start()
+        threads[1].join(0.3)
+        return describe(trial)
+
+    def describe_while_the_third_chooses(trial: optuna.Trial) -> Claim:
+        threads[0].start()
+        threads[0].join(0.3)
+        return describe_second(trial)
+
+    first._describe = describe_while_the_others_choose  # type: ignore[method-assign]
+    second._describe = describe_while_the_third_chooses  # type: ignore[method-assign]
+    found.append(first.claim())
+    for thread in threads:
+        thread.join()
+    assert sorted(claim.point["z"] for claim in found if claim is not None) == ["a", "b", "c"]
+
+
 def test_who_dies_while_it_chooses_is_not_waited_for_again(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simultaneous_claims, "_CHOOSING_SECONDS", 0.1)
     dead, other = (sweeps.ledger(4, FINITE, is_grid=True, on=machine, is_shared=True) for machine in ("dead", "other"))
@@ -564,6 +595,46 @@ def late(sweeps: Sweeps) -> tuple[Ledger, Ledger, Claim]:
     other._lost.settle(())
     assert [trial.state.name for trial in sweeps.trials()] == ["FAIL", "WAITING"]
     return slow, other, claim
+
+
+def at_the_last_moment(monkeypatch: pytest.MonkeyPatch, others: Callable[[], object]) -> None:
+    """Have others do something between a look at a trial that runs and what is written into it."""
+    look, done = ledger_module.trial_numbered, []
+
+    def look_then_wait(study: optuna.Study, number: int) -> optuna.trial.FrozenTrial:
+        trial = look(study, number)
+        if not done and not trial.state.is_finished():
+            done.append(True)
+            others()
+        return trial
+
+    for module in (ledger_module, lost_trials):
+        monkeypatch.setattr(module, "trial_numbered", look_then_wait)
+
+
+def test_two_that_find_a_dead_trial_at_once_both_go_on(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead, one, other = (sweeps.ledger(1, on=machine, is_shared=True) for machine in ("dead", "one", "other"))
+    assert dead.claim() is not None
+    for ledger in (one, other):
+        ledger._owner.lives = lambda name, number: number > 0  # type: ignore[method-assign]
+    found: list[Claim | None] = []
+    at_the_last_moment(monkeypatch, lambda: found.append(other.claim()))
+    assert one.claim() is None
+    assert found[0] is not None
+    assert [trial.state.name for trial in sweeps.trials()] == ["FAIL", "RUNNING"]
+
+
+def test_a_result_or_report_that_comes_as_others_end_the_trial_is_late(
+    sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, other = (sweeps.ledger(1, on=machine, is_shared=True) for machine in ("slow", "other"))
+    claim = slow.claim()
+    assert claim is not None
+    other._owner.lives = lambda name, number: False  # type: ignore[method-assign]
+    at_the_last_moment(monkeypatch, lambda: other._lost.settle(()))
+    assert slow.report(claim, 3.0, 1) is None
+    complete(slow, claim)
+    assert [(trial.state.name, trial.value) for trial in sweeps.trials()] == [("FAIL", None), ("COMPLETE", 1.0)]
 
 
 def test_a_late_result_is_kept_and_its_point_not_run_again(sweeps: Sweeps) -> None:

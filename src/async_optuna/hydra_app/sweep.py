@@ -156,7 +156,7 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
     if make_sampler is not None:
         seed = kept_seed(study, seed)
         make_sampler = replace(make_sampler, seed=seed)
-    study.sampler = DistinctSampler(make_sampler, seed, space, ledger.is_seen)
+    study.sampler = DistinctSampler(make_sampler, seed, space, ledger.is_seen, ledger.num_choosing_before)
     ledger.enqueue(enqueued)
     if settings.retry_failed:
         say(f"{ledger.retry_failed()} failed trials run again")

@@ -70,7 +70,8 @@ def _really(
         probe = module
     try:
         with _in_eval_mode(probe), torch.random.fork_rng(devices=[]):
-            return _forward(probe, torch.zeros(2, *input_shape), reached)
+            device = next((parameter.device for parameter in probe.parameters()), None)
+            return _forward(probe, torch.zeros(2, *input_shape, device=device), reached)
     except _DO_NOT_FIT as error:
         where, what = (reached[0], error) if reached else (meta_where, meta_error or error)
         raise ValueError(f"{where} (data of {_sizes(input_shape)}): {_first_line(what)}") from error

@@ -3,12 +3,17 @@
 import copy
 import logging
 import warnings
+from typing import TYPE_CHECKING
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
 
 from cnnlab.loggers.training_samples import show_samples
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +36,20 @@ class Preview(Callback):
         for writer in writers:
             show_samples(writer, inputs, labels, getattr(trainer, "datamodule", None))
             try:
-                with warnings.catch_warnings(), torch.no_grad():
-                    warnings.simplefilter("ignore")  # torch.jit.trace warns of many networks that are fine
-                    # add_graph would trace it twice and import torch.distributed.tensor to compare.
-                    network = _traceable(pl_module)
-                    traced = torch.jit.trace(network, inputs[:1], check_trace=False)  # type: ignore[no-untyped-call]
-                    writer.add_graph(traced, inputs[:1], verbose=False)
+                draw_graph(writer, pl_module, inputs[:1])
             except Exception as error:  # not every network that runs can be copied and traced
                 reason = (str(error).strip().splitlines() or [""])[0]
                 log.info("note    TensorBoard shows no graph of this network: %s: %s", type(error).__name__, reason)
+
+
+def draw_graph(writer: "SummaryWriter", pl_module: LightningModule, inputs: Tensor) -> None:
+    """Write the graph of the network for this batch."""
+    network = _traceable(pl_module)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch.jit.trace warns of many networks that are fine
+        # add_graph would trace it twice and import torch.distributed.tensor to compare.
+        traced = torch.jit.trace(network, inputs, check_trace=False)  # type: ignore[no-untyped-call]
+        writer.add_graph(traced, inputs, verbose=False)  # type: ignore[no-untyped-call]
 
 
 def _traceable(pl_module: LightningModule) -> torch.nn.Module:

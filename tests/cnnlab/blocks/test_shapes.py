@@ -138,3 +138,10 @@ def test_lazy_layers_get_their_sizes() -> None:
     assert output_shape(network, (1, 8, 8)) == (10,)
     with pytest.raises(ValueError, match="layer 0 Conv2d.* does not fit its input of 1x2x2"):
         settle_lazy_layers(nn.Sequential(nn.LazyConv2d(4, 3)), (1, 2, 2))
+
+
+def test_a_network_without_numbers_is_asked_where_it_lies() -> None:
+    """Which torch 2.11 insists on: libraries' networks are tried on the meta device."""
+    with torch.device("meta"):
+        network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 26 * 26, 10))
+    assert output_shape(network, (1, 28, 28)) == (10,)

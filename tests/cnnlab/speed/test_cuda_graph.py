@@ -133,9 +133,10 @@ def test_the_same_bits_as_without_graphs_and_as_in_lightnings_loop(
         runs.append(on_gpu(*TWO_EPOCHS, *settings, *loop))
         assert (runs[-1].status, runs[-1].err) == (0, "")
         assert len(replays) == launches  # forward and backward of 16 steps
-    for run in runs[1:]:
-        assert_same(saved(run.folder), saved(runs[0].folder))
-        assert run.numbers == runs[0].numbers
+    lightnings, without, graphed = (saved(run.folder) for run in runs)
+    assert_same(without, lightnings)
+    assert_same(graphed, lightnings)
+    assert runs[2].numbers == runs[1].numbers == runs[0].numbers
 
 
 NAMES = sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml"))
@@ -155,7 +156,7 @@ def test_every_network_learns_the_same_with_graphs(
         pytest.importorskip("timm")
     settings = [f"model={name}", "trainer.max_epochs=1", "optimizer.lr=0.001", "data.val_size=100", "logger=none"]
     plain, graphed = on_gpu(*settings, *LIGHTNINGS), on_gpu(*settings, *GRAPHS)
-    assert (graphed.status, graphed.err) == (0, "")
+    assert (plain.status, plain.err, graphed.status, graphed.err) == (0, "", 0, "")
     assert len(replays) == 2 * 8, graphed.out
     for number in ("train/loss", "val/loss", "test/loss"):
         assert graphed.metrics[number] == pytest.approx(plain.metrics[number], rel=0.03)

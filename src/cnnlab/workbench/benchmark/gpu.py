@@ -31,7 +31,7 @@ _KINDS: Mapping[str, Callable[[pd.DataFrame], str]] = {
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """Of every question the cells that answer it, then those that answer it more fully."""
+    """Of every question the cells that answer it, then those that answer it more fully, the long searches last."""
     device = settings.devices[0]
     steps, searches = gpu_steps.cells(settings, device), gpu_search.cells(settings, device)
     compiled, sizes = gpu_compile.cells(settings, device), _by_model_size(settings)
@@ -45,8 +45,9 @@ def cells(settings: Settings) -> list[Cell]:
         (sizes, 8),
         (gpu_memory.cells(settings, device), 1),
     ]
+    fuller = sorted(first, key=lambda question: question[0] is searches)
     return [cell for some, number in first for cell in some[:number]] + [
-        cell for some, number in first for cell in some[number:]
+        cell for some, number in fuller for cell in some[number:]
     ]
 
 
