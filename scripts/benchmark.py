@@ -1,6 +1,6 @@
 """Compare this project's training with hand-written loops: ratios measured in one run, the variants taking turns.
 
-    python scripts/benchmark.py                     everything but the last five, about 35 minutes on two cores
+    python scripts/benchmark.py                     everything but the last six, about 35 minutes on two cores
     python scripts/benchmark.py pipeline            images/s of the data alone against torchvision's way
     python scripts/benchmark.py overhead            what train.py takes above a bare loop, in µs per step
     python scripts/benchmark.py end_to_end          seconds per epoch against loops from plain to best
@@ -12,6 +12,7 @@
     python scripts/benchmark.py busy                images/s beside programs that burn CPU, by how threads wait
     python scripts/benchmark.py loops_to_accuracy   seconds of training to 98 and 99 %, beside loops written by hand
     python scripts/benchmark.py threads             images/s on the CPU by number of threads, in about a minute
+    python scripts/benchmark.py memory              what processes take of it: a run, and a file of 10 GB, which is made
     python scripts/benchmark.py peers               seconds and searches beside Keras, fastai, Ray Tune and others
     python scripts/benchmark.py gpu                 on a CUDA GPU: steps, precisions, compilers, searches, memory
     python scripts/benchmark.py --smoke             a few steps of each: does it work?
@@ -57,7 +58,7 @@ PARTS = (
     "time_to_accuracy",
     "imports",
 )
-CHOICES = (*PARTS, "busy", "loops_to_accuracy", "threads", "peers", "gpu")
+CHOICES = (*PARTS, "busy", "loops_to_accuracy", "threads", "memory", "peers", "gpu")
 OUT = Path("outputs/bench")
 # A machine with a GPU is often lent for minutes: its part ends by itself, and each cell is as short as it can be.
 _GPU_SECONDS = 540
@@ -88,7 +89,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but the last five)"
+        "parts", nargs="*", metavar="part", help=f"any of {', '.join(CHOICES)} (default all but the last six)"
     )
     parser.add_argument(
         "--repeats", type=positive, help="times that each variant is timed (default 5, of peers and gpu 3)"

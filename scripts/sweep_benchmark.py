@@ -28,7 +28,7 @@ import optuna
 import pandas as pd
 from tqdm import tqdm
 
-from async_optuna.slots import usable_cores
+from async_optuna.cores import usable_cores
 from claim_costs import claim_costs
 from cnnlab.cli import console
 from cnnlab.speed.hardware import device_name

@@ -28,10 +28,10 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 from tqdm import tqdm
 
+from async_optuna.cores import usable_cores
 from async_optuna.distinct_sampler import DistinctSampler
 from async_optuna.ledger import Ledger
 from async_optuna.outcome import Outcome
-from async_optuna.slots import usable_cores
 from async_optuna.space import Parameter, Space
 from async_optuna.storage import open_storage
 from cnnlab.cli import console

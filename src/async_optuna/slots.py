@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from async_optuna.cores import usable_cores
 from async_optuna.errors import SearchError
 
 # More small processes than this gain nothing and cost a data set's memory each.
@@ -93,8 +94,3 @@ def visible_gpus() -> list[str]:
         driver = Path("/proc/driver/nvidia/gpus")
         count = len(list(driver.iterdir())) if driver.is_dir() else 0
     return [str(index) for index in range(count)]
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,6 +16,7 @@ from cnnlab.data.datamodule import DataModule
 from cnnlab.direction import direction
 from cnnlab.errors import Infeasible, UserError, did_you_mean
 from cnnlab.instantiation import build, check_value, takes_argument, target
+from cnnlab.memory_format import keeps_channels_last
 from cnnlab.schedules import length_argument, plateau_mode
 from cnnlab.tasks import metrics
 
@@ -46,7 +47,8 @@ def check_top_level(config: DictConfig) -> None:
     for key in ("limit_train_batches", "max_steps", "accumulate_grad_batches"):
         if config.trainer.get(key) == 0:
             raise UserError(f"trainer.{key} must not be 0: there would be nothing to train")
-    for key, hint in {"num_threads": int | None, "channels_last": bool, "accelerator": str, "max_epochs": int}.items():
+    hints = {"num_threads": int | None, "channels_last": bool | Literal["auto"], "accelerator": str, "max_epochs": int}
+    for key, hint in hints.items():
         check_value(f"trainer.{key}", config.trainer[key], hint)
 
 
@@ -95,7 +97,7 @@ def build_model(
     if logits != (num_classes,):
         raise UserError(f"model: expected logits of shape (N, {num_classes}), got (N, {', '.join(map(str, logits))})")
     memory_format = _CHANNELS_LAST.get(len(shape) - 1)
-    if config.trainer.channels_last and memory_format is not None:
+    if memory_format is not None and keeps_channels_last(config, model):
         model = model.to(memory_format=memory_format)
     return model
 

@@ -11,6 +11,7 @@ from cnnlab.building import build_classifier, build_data, build_model, check_top
 from cnnlab.callbacks.checkpoint import load_scored_weights
 from cnnlab.colours import labelled
 from cnnlab.data.datamodule import DataModule
+from cnnlab.memory_format import settle_memory_format
 from cnnlab.pretrained import load_pretrained  # only: zoo
 from cnnlab.runs import failures, resuming, run_record, tracking
 from cnnlab.runs.checkpoint_io import load_checkpoint
@@ -47,6 +48,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     hardware.apply(machine)
     datamodule = build_data(config, machine.accelerator)
     model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
+    settle_memory_format(config, run_dir, model)
     classifier = build_classifier(config, model, datamodule)
     settle_batch_size(config, run_dir, machine, classifier, datamodule)
     last, steps_done = _where_to_go_on(config, run_dir, datamodule, classifier)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from async_optuna.errors import SearchError
-from async_optuna.slots import plan, usable_cores, visible_gpus
+from async_optuna.slots import plan, visible_gpus
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,3 @@ echo "GPU 1: NVIDIA H200 (UUID: GPU-cc)" """
 def test_a_driver_that_does_not_answer_means_no_gpu(nvidia_smi: Callable[[str], None]) -> None:
     nvidia_smi("echo 'NVIDIA-SMI has failed'; exit 9")
     assert visible_gpus() == []
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system binds no process to cores")
-def test_only_usable_cores_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 3, 4})
-    assert usable_cores() == 3

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from types import ModuleType
@@ -325,7 +326,7 @@ def test_a_combination_names_nothing_that_is_left_out(keep: tuple[str, ...], mak
             continue
         text = content.decode("utf-8")
         assert not re.search(r"(#|<!--) (only: (sweep|workbench|zoo|never)|end only)", text), name
-        problems += [f"{name}: {word}" for word in {word.strip(".,:") for word in WORD.findall(text)} & gone]
+        problems += [f"{name}: {word}" for word in words_of(text) & gone]
         dotted |= dict.fromkeys(re.findall(rf"\b((?:{NAME}|async_optuna|hydra_plugins)(?:\.\w+)+)", text), name)
         dotted |= dict.fromkeys(imported(text) if name.endswith(".py") else (), name)
     for word, name in dotted.items():
@@ -334,6 +335,12 @@ def test_a_combination_names_nothing_that_is_left_out(keep: tuple[str, ...], mak
     assert problems == []
 
 
+@cache  # most files are the same in several combinations
+def words_of(text: str) -> frozenset[str]:
+    return frozenset(word.strip(".,:") for word in WORD.findall(text))
+
+
+@cache
 def imported(text: str) -> set[str]:
     """The modules of this project that a file imports."""
     modules = set()

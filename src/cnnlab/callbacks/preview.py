@@ -49,7 +49,7 @@ def draw_graph(writer: "SummaryWriter", pl_module: LightningModule, inputs: Tens
         warnings.simplefilter("ignore")  # torch.jit.trace warns of many networks that are fine
         # add_graph would trace it twice and import torch.distributed.tensor to compare.
         traced = torch.jit.trace(network, inputs, check_trace=False)  # type: ignore[no-untyped-call]
-        writer.add_graph(traced, inputs, verbose=False)  # type: ignore[no-untyped-call]
+        writer.add_graph(traced, inputs, verbose=False)
 
 
 def _traceable(pl_module: LightningModule) -> torch.nn.Module:

@@ -50,7 +50,7 @@ class Waiting(Callback):
         is_busy = had < (1 - _BUSY) * wanted
         if is_busy and not self._sleepers:
             self._sleepers = [
-                _Sleeper() for _ in range(number_of_sleepers(torch.get_num_threads(), threads.usable_cores()))
+                _Sleeper() for _ in range(number_of_sleepers(torch.get_num_threads(), threads.allowed_cpus()))
             ]
         elif not is_busy:
             self._wake()

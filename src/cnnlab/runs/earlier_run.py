@@ -21,7 +21,7 @@ _NO_SETTINGS = (
     *("callbacks.progress", "callbacks.throughput", "callbacks.waiting", "callbacks.preview", "callbacks.step_curves"),
     *("callbacks.confusion_counts", "callbacks.finite_loss", "callbacks.trial_report"),
     *("trainer.accelerator", "trainer.default_root_dir", "trainer.num_threads", "trainer.profiler"),
-    *("trainer.lean", "trainer.fast_loop", "trainer.cuda_graph"),
+    *("trainer.lean", "trainer.fast_loop", "trainer.cuda_graph", "trainer.channels_last"),
     *("data.root", "data.path", "data.device", "data.in_memory", "data.num_workers", "data.eval_batch_size"),
     "data.allow_subset",
 )

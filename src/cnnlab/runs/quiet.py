@@ -16,6 +16,7 @@ _ON_PURPOSE = (
     "No positive samples in targets",  # of classes without samples, which are left out or said to be missing elsewhere
     "score for one or more classes was `nan`",
     "No positive samples found in target",
+    "The AccumulateGrad node's stream does not match",  # those of a CUDA graph, for which torch waits
 )
 
 # What W&B and MLflow read when they are imported; a user's own values stay.

@@ -28,6 +28,7 @@ _SAME_RESULT = (
     "init_from",
     "test",
     "trainer.num_threads",
+    "trainer.channels_last",
     "trainer.lean",
     "trainer.fast_loop",
     "trainer.cuda_graph",

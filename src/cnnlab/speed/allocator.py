@@ -5,12 +5,12 @@ import os
 
 # mallopt's names for its parameters (malloc.h).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 512 * 2**20
+_KEPT_BYTES = 128 * 2**20  # more than a step of any network here frees in blocks that are kept
 _LARGEST_KEPT_BYTES = 32 * 2**20  # the largest block that glibc itself would come to keep
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep half a gigabyte of freed memory in blocks of up to 32 MiB, where there is glibc.
+    """Let glibc keep 128 MiB of freed memory, in blocks of up to 32 MiB, where there is glibc.
 
     A step on the CPU frees all its activations at its end. By default they go back to the system, which clears every
     page before the next step may write to it: thousands of page faults a step, up to a third of its time. Settings of

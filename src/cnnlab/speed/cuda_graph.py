@@ -28,9 +28,6 @@ class GraphedForward:
         self._forward = model.forward
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         random_state = torch.cuda.get_rng_state(sample.device)
-        # The nodes that add up gradients belong to the stream on which they are made: training's, not the capture's.
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._gradient_edges = [torch.autograd.graph.get_gradient_edge(parameter) for parameter in trained]
         try:
             with _undone_if_it_fails(sample.device):
                 torch.cuda.make_graphed_callables(model, (sample.clone(),))

@@ -11,6 +11,7 @@ import torch
 
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.speed.allocator import keep_freed_memory
+from cnnlab.speed.cores import usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,9 @@ _ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 
 # Older names for the same.
 _FULL_NAMES = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
+
+# Whoever sets one of these has chosen the number of threads.
+_NUMBERS_OF_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 # bfloat16 tensor cores came with Ampere.
 _BF16_CAPABILITY = (8, 0)
@@ -31,7 +35,7 @@ class Hardware:
         accelerator: cuda, mps or cpu.
         precision: as lightning.Trainer names it.
         device: the name a reader knows it by.
-        num_threads: CPU threads, None for PyTorch's choice.
+        num_threads: CPU threads, None for as many as there are.
     """
 
     accelerator: str
@@ -44,13 +48,14 @@ def choose(accelerator: str, precision: str | int, num_threads: int | None = Non
     """Resolve what conf/trainer leaves to the machine; `apply` makes the process use it.
 
     Args:
-        num_threads: CPU threads, None for PyTorch's choice.
+        num_threads: CPU threads, None for `default_threads`.
         key: what the accelerator was asked for with, for errors.
 
     Raises:
         UserError: if a GPU is asked for that cannot be used, with the reason and what to use instead.
     """
     accelerator = resolve_accelerator(accelerator, key)
+    num_threads = num_threads or default_threads()
     name = device_name(accelerator, num_threads)
     return Hardware(accelerator, resolve_precision(precision, accelerator), name, num_threads)
 
@@ -65,6 +70,16 @@ def apply(machine: Hardware) -> None:
         # Optimizers ask for a GPU in every step. Lightning makes that a search for NVIDIA's library, 0.1 ms where there
         # is none, so that a process that looked for a GPU can still fork; without a GPU there is nothing to guard.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+
+
+def default_threads() -> int:
+    """One thread for each core that may be used, unless the environment says how many.
+
+    PyTorch itself knows of affinity and hyper-threads, but not of a container's quota and of slow cores.
+    """
+    chosen = any(name in os.environ for name in _NUMBERS_OF_THREADS)
+    number = torch.get_num_threads()
+    return number if chosen else min(number, usable_cores())
 
 
 def resolve_accelerator(requested: str, key: str = "trainer") -> str:

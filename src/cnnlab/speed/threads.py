@@ -43,6 +43,6 @@ def core_time() -> tuple[float, float]:
     return at_work / 1e9, (at_work + waited) / 1e9
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
+def allowed_cpus() -> int:
+    """The CPUs on which the system may run this process, as libgomp counts them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

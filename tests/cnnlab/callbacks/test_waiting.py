@@ -33,7 +33,7 @@ print(seconds())
 
 @pytest.fixture
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(threads, "usable_cores", lambda: 2)
+    monkeypatch.setattr(threads, "allowed_cpus", lambda: 2)
     monkeypatch.setattr(threads, "is_left_to_us", lambda: True)
     torch.set_num_threads(2)
     yield
@@ -105,9 +105,9 @@ def test_there_are_just_more_threads_than_cores(num_threads: int, num_cores: int
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux" or threads.usable_cores() < 2, reason="needs libgomp and two cores")
+@pytest.mark.skipif(sys.platform != "linux" or threads.allowed_cpus() < 2, reason="needs libgomp and two cores")
 def test_a_sleeper_makes_the_threads_sleep(environment: dict[str, str]) -> None:
-    variables = {"GOMP_SPINCOUNT": "1000000000", "OMP_NUM_THREADS": str(threads.usable_cores())}
+    variables = {"GOMP_SPINCOUNT": "1000000000", "OMP_NUM_THREADS": str(threads.allowed_cpus())}
     command = [sys.executable, "-c", CPU_SECONDS]
     kept = {name: value for name, value in os.environ.items() if name not in threads.SETTINGS}
     shown = subprocess.run(command, env=kept | variables, capture_output=True, text=True, check=True)

@@ -119,7 +119,7 @@ def replays(monkeypatch: pytest.MonkeyPatch) -> list[torch.cuda.CUDAGraph]:
         ["model=linear"],
         ["model=tinyvgg", "trainer.gradient_clip_val=0.1"],
         ["model=tinyvgg", "model.norm=batch", "model.dropout=0.3", "augment=affine", "callbacks=ema"],
-        ["model=tinyvgg", "trainer.precision=32-true", "optimizer=sgd", "optimizer.lr=0.05", "augment=mixup"],
+        ["model=tinyvgg", "optimizer=sgd", "optimizer.lr=0.05", "augment=mixup"],
         ["model=resnet"],  # only: zoo
     ],
     ids=lambda settings: ",".join(settings),
@@ -160,6 +160,15 @@ def test_every_network_learns_the_same_with_graphs(
     assert len(replays) == 2 * 8, graphed.out
     for number in ("train/loss", "val/loss", "test/loss"):
         assert graphed.metrics[number] == pytest.approx(plain.metrics[number], rel=0.03)
+
+
+@pytest.mark.gpu
+def test_in_float32_nearly_the_same_as_without_graphs(on_gpu: Callable[..., Finished], replays: list[object]) -> None:
+    """On an H100 the last bits of the weights differed, as cuDNN may choose other algorithms in a capture."""
+    plain, graphed = (on_gpu(*TWO_EPOCHS, "trainer.precision=32-true", *loop) for loop in (LIGHTNINGS, GRAPHS))
+    assert (graphed.status, graphed.err) == (0, "")
+    assert len(replays) == 2 * 16
+    assert graphed.metrics["val/loss"] == pytest.approx(plain.metrics["val/loss"], rel=0.01)
 
 
 # only: zoo

@@ -76,6 +76,24 @@ def test_optimizers_do_not_search_for_a_gpu_that_is_not_there(
     assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == expected
 
 
+@pytest.mark.parametrize(
+    ("cores", "variables", "given", "expected"),
+    [(3, {}, None, 3), (16, {}, None, 8), (3, {"OMP_NUM_THREADS": "8"}, None, 8), (3, {}, 5, 5)],
+)
+def test_a_quota_limits_pytorchs_number_of_threads_but_not_the_users(
+    cores: int, variables: dict[str, str], given: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(hardware, "usable_cores", lambda: cores)
+    machine = hardware.choose("cpu", "32-true", given)
+    assert machine.num_threads == expected
+    assert machine.device.endswith(f", {expected} threads")
+
+
 def test_older_names_of_a_precision_and_what_a_cpu_makes_of_float16(caplog: pytest.LogCaptureFixture) -> None:
     names = {"16": "16-mixed", "bf16": "bf16-mixed", 32: "32-true", "64": "64-true", "bf16-true": "bf16-true"}
     assert {name: hardware.resolve_precision(name, "cuda") for name in names} == names

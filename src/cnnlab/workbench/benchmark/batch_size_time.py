@@ -15,7 +15,7 @@ TITLE = (
     f"{TARGET:.0%}; each batch size at the learning rate that `python train.py -m sweep=batch_size_rates` found for it"
 )
 # The learning rate with the highest mean validation accuracy of each batch size (RESULTS.md).
-RATES = {32: 0.005, 64: 0.01, 128: 0.01, 256: 0.02, 512: 0.02}
+RATES = {32: 0.0025, 64: 0.02, 128: 0.02, 256: 0.04, 512: 0.04}
 _SEEDS = (0, 1, 2)
 
 

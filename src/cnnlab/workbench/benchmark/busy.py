@@ -64,7 +64,7 @@ def measure(settings: Settings, overrides: tuple[str, ...]) -> list[Row]:
         UserError: if one of the processes cannot train.
     """
     names = [OURS, "one thread"] if settings.smoke else list(VARIANTS)
-    loads = (0, 1) if settings.smoke else (0, threads.usable_cores(), 4 * threads.usable_cores())
+    loads = (0, 1) if settings.smoke else (0, threads.allowed_cpus(), 4 * threads.allowed_cpus())
     seconds = 0.0 if settings.smoke else _SECONDS
     rows = []
     try:
@@ -89,7 +89,7 @@ def _process(variables: Mapping[str, str]) -> Iterator[ProcessPoolExecutor]:
     with ProcessPoolExecutor(1, spawn, _begin) as pool:
         with mock.patch.dict(os.environ, {**others, **variables}, clear=True):
             threads.wait_briefly()  # as train.py does, unless the variables say otherwise
-            pool.submit(threads.usable_cores).result()  # the first job starts the process
+            pool.submit(threads.allowed_cpus).result()  # the first job starts the process
         yield pool
 
 

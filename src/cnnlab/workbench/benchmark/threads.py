@@ -12,7 +12,7 @@ from cnnlab import building
 from cnnlab.instantiation import build
 from cnnlab.speed import hardware
 from cnnlab.speed.allocator import keep_freed_memory
-from cnnlab.speed.threads import usable_cores
+from cnnlab.speed.cores import usable_cores
 from cnnlab.workbench.benchmark import figures
 from cnnlab.workbench.benchmark.bench import compose_config
 from cnnlab.workbench.benchmark.measuring import Cell, Row, Settings
