@@ -30,8 +30,16 @@ class SimultaneousClaims:
 
     def why_not_needed(self, number: int) -> str:
         """Why a trial that has just been asked for is not needed after all, "" if it is."""
-        if self._tally.most_before(number) >= self._n_trials:
+        pause, until = _PAUSE, time.monotonic() + _CHOOSING_SECONDS
+        while self._tally.most_before(number) >= self._n_trials:
             self._tally.read()
+            undecided = len(self._choosing(number))  # some of these will be given back
+            is_certain = self._tally.num_before(number) - undecided >= self._n_trials
+            if is_certain or time.monotonic() > until:
+                break
+            if undecided:
+                time.sleep(pause)
+                pause *= 2
         if self._tally.num_before(number) >= self._n_trials:
             return "not needed: others had taken the last trials"
         return "not needed: its point was queued twice" * self._tally.is_queued_twice(number)

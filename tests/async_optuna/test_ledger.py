@@ -480,6 +480,20 @@ def test_who_chooses_its_point_slower_but_drew_the_lower_number_is_waited_for(sw
     assert [claim.point["z"] for claim in claims(quick)] == ["b", "c"]
 
 
+def test_the_last_trial_is_not_left_to_one_that_gives_it_back(sweeps: Sweeps) -> None:
+    """Where hundreds want it, there is always one before that has not given its trial back yet."""
+    one, other = (sweeps.ledger(1, on=machine, is_shared=True) for machine in ("one", "other"))
+    before = other.study.ask()
+    giving_back = threading.Timer(0.3, lambda: other._lost.interrupt(before.number, "not needed", retry=False))
+    counts = one._tally.read
+    one._tally.read = lambda: (counts(), setattr(one.counts, "running", 0))  # type: ignore[assignment]
+    giving_back.start()
+    claim = one.claim()
+    giving_back.join()
+    assert claim is not None
+    assert claim.number == 1
+
+
 def test_machines_that_begin_a_grid_together_take_different_points(sweeps: Sweeps) -> None:
     first, second, third = (
         sweeps.ledger(3, FINITE, is_grid=True, on=machine, is_shared=True) for machine in ("one", "two", "three")
