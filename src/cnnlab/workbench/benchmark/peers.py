@@ -111,7 +111,7 @@ def _searches(rows: pd.DataFrame) -> list[dict[str, Any]]:
             {
                 "tool": variant,
                 "version": _version(runs),
-                "trials": f"{run['trials']:.0f} of {run['points']:.0f}",
+                "trainings": f"{run['trials']:.0f} for {run['points']:.0f} points",
                 "seconds": f"{run['seconds']:.0f}",
                 "trials' seconds": f"{run['training_seconds']:.0f}",
                 "utilisation": f"{run['training_seconds'] / (2 * run['seconds']):.2f}",
