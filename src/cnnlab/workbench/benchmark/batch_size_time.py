@@ -12,7 +12,7 @@ from cnnlab.workbench.benchmark.report import mean_sd, section
 TARGET = 0.98
 TITLE = (
     "Seconds of training until TinyVGG's accuracy in validation, five times an epoch, first is "
-    f"{TARGET:.0%}; each batch size at the learning rate that `python train.py -m sweep=batch_size_rates` found for it"
+    f"{TARGET:.0%}; each batch size at the learning rate that suits it best"
 )
 # The learning rate with the highest mean validation accuracy of each batch size (RESULTS.md).
 RATES = {32: 0.0025, 64: 0.02, 128: 0.02, 256: 0.04, 512: 0.04}

@@ -11,7 +11,7 @@ from cnnlab.workbench.benchmark import (
     gpu_choices,
     gpu_compile,
     gpu_memory,
-    gpu_search,
+    gpu_search,  # only: sweep
     gpu_steps,
     gpu_warm_runs,
 )
@@ -25,7 +25,7 @@ _KINDS: Mapping[str, Callable[[pd.DataFrame], str]] = {
     gpu_compile.KIND: gpu_compile.as_markdown,
     gpu_warm_runs.KIND: gpu_warm_runs.as_markdown,
     batch_size.BY_MODEL: batch_size.as_markdown,
-    gpu_search.KIND: gpu_search.as_markdown,
+    gpu_search.KIND: gpu_search.as_markdown,  # only: sweep
     gpu_memory.KIND: gpu_memory.as_markdown,
 }
 
@@ -33,7 +33,8 @@ _KINDS: Mapping[str, Callable[[pd.DataFrame], str]] = {
 def cells(settings: Settings) -> list[Cell]:
     """Of every question the cells that answer it, then those that answer it more fully, the long searches last."""
     device = settings.devices[0]
-    steps, searches = gpu_steps.cells(settings, device), gpu_search.cells(settings, device)
+    steps, searches = gpu_steps.cells(settings, device), list[Cell]()
+    searches = gpu_search.cells(settings, device)  # only: sweep
     compiled, sizes = gpu_compile.cells(settings, device), _by_model_size(settings)
     first = [
         (steps, 2),

@@ -27,10 +27,11 @@ def _draw_panel(axes: Axes, runs: pd.DataFrame, aim: int) -> None:
         seconds, middle = own["cpu_seconds"], own["cpu_seconds"].median()
         reach = [[middle - seconds.min()], [seconds.max() - middle]]
         axes.barh(place, middle, height=0.62, color=BLUE if tool == OURS else PALE)
-        axes.errorbar(middle, place, xerr=reach, color="#444444", linewidth=1.0, capsize=2)
+        if len(own) > 1:
+            axes.errorbar(middle, place, xerr=reach, color="#444444", linewidth=1.0, capsize=2)
         text = f"{middle:.0f} s, {100 * own['accuracy'].mean():.1f} %"
         axes.annotate(text, (seconds.max(), place), (5, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(range(len(tools)), tools)
     axes.grid(visible=False, axis="y")
     axes.set(title=f"recipe for {aim} %", xlabel="CPU seconds from Enter to the test score")
-    axes.set_xlim(0, 1.45 * runs["cpu_seconds"].max())
+    axes.set_xlim(0, 1.4 * runs["cpu_seconds"].max())

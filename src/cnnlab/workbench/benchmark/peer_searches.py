@@ -126,9 +126,10 @@ def points(space: Space) -> list[dict[str, Any]]:
 
 
 def smaller(space: Space, trials: int) -> Space:
-    """The space with fewer learning rates, so that it has at most so many points."""
-    others = len(space["batch_size"]) * len(space["hidden_units"])
-    return {**space, "lr": space["lr"][-max(1, trials // others) :]}
+    """The space with fewer learning rates, the middle ones, so that it has at most so many points, or a single rate."""
+    number = max(1, trials // (len(space["batch_size"]) * len(space["hidden_units"])))
+    start = max(0, len(space["lr"]) - number) // 2
+    return {**space, "lr": space["lr"][start : start + number]}
 
 
 def _kill_in_the_middle(process: TimedProcess, log: Path, number: int) -> None:

@@ -25,10 +25,7 @@ SEARCH_TITLE = (
     "The same TinyVGG trials, a grid in the same order, with two workers of one thread; utilisation is the seconds in "
     "which trials trained in twice the seconds from Enter to the end"
 )
-KILLED_TITLE = (
-    "The same after kill -9 of the command once half of the trials had ended, and the same command again; the trials "
-    "that were running are lost everywhere"
-)
+KILLED_TITLE = "The same after kill -9 of the command once half of the trials had ended, and the same command again"
 
 
 def cells(settings: Settings) -> list[Cell]:
@@ -71,7 +68,7 @@ def as_markdown(rows: pd.DataFrame) -> str:
         section(SEARCH_TITLE, _searches(kinds.get(SEARCH, rows[:0]))),
         section(KILLED_TITLE, _killed_searches(kinds.get(KILLED, rows[:0]))),
     ]
-    return "\n".join(filter(None, tables))
+    return "".join(tables)
 
 
 def _trainings(rows: pd.DataFrame, key: str, title: str) -> list[dict[str, Any]]:
@@ -114,7 +111,7 @@ def _searches(rows: pd.DataFrame) -> list[dict[str, Any]]:
             {
                 "tool": variant,
                 "version": _version(runs),
-                "trials": f"{run['trials']:.0f} of {run['points']:.0f}",
+                "trainings": f"{run['trials']:.0f} for {run['points']:.0f} points",
                 "seconds": f"{run['seconds']:.0f}",
                 "trials' seconds": f"{run['training_seconds']:.0f}",
                 "utilisation": f"{run['training_seconds'] / (2 * run['seconds']):.2f}",
