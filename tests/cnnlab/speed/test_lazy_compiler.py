@@ -16,15 +16,19 @@ import cnnlab, sys
 import torch, lightning.pytorch
 from lightning.pytorch.utilities.compile import OptimizedModule
 
+torch.manual_seed(0)
 net = torch.nn.Linear(2, 2)
 optimizer = torch.optim.Adam(net.parameters())
 optimizer.zero_grad()
 net(torch.ones(1, 2)).sum().backward()
 optimizer.step()
 assert not isinstance(net, OptimizedModule)
+assert not [module for module in [*sys.modules.values()] if getattr(module, "__warningregistry__", {}) is None]
 assert not {"torch._dynamo.eval_frame", "sympy", "torch._inductor"} & sys.modules.keys()
 """
 COMPILES = """
+import torch._dynamo.config
+assert torch._dynamo.config.__spec__.name == "torch._dynamo.config"
 compiled = torch.compile(net, backend="eager")
 assert isinstance(compiled, OptimizedModule)
 assert isinstance(compiled, torch._dynamo.OptimizedModule)
