@@ -77,12 +77,17 @@ def _with_key_in_errors(key: str, factory: Callable[..., Any]) -> Callable[..., 
 
 
 def check_arguments(
-    key: str, target: Callable[..., Any], node: DictConfig, given: Sequence[str] | dict[str, Any]
+    key: str,
+    target: Callable[..., Any],
+    node: DictConfig,
+    given: Sequence[str] | dict[str, Any],
+    others: Sequence[str] = (),
 ) -> None:
     """Compare a node's keys and values with the signature of the class or function that it configures.
 
     Args:
         given: names of arguments that the program passes itself and that the config therefore cannot set.
+        others: names of further keys, which the target does not take but the user may have meant.
 
     Raises:
         UserError: naming the key, the expected type and the value.
@@ -93,7 +98,7 @@ def check_arguments(
         if name.startswith("_") or (takes_any and name not in annotations):
             continue
         if name not in annotations:
-            nearest = did_you_mean(name, [choice for choice in annotations if choice not in given])
+            nearest = did_you_mean(name, [*others, *(choice for choice in annotations if choice not in given)])
             raise UserError(f"unknown key {key}.{name}: {target_name} has no such argument{nearest}")
         try:
             value = node[name]

@@ -42,7 +42,7 @@ _INSTEAD = {
     "plugins": "trainer.precision and trainer.strategy choose those of Lightning",
     "overfit_batches": "trainer=overfit trains on one batch, data.train_size trains on few samples; "
     "batches are drawn anew in every epoch",
-    "barebones": "trainer=fast leaves out what costs time",
+    "barebones": "trainer.fast_loop=auto, the default, leaves out what costs time",
 }
 _FINDERS: dict[type[Callback], str] = {
     BatchSizeFinder: "python train.py -m data.batch_size=32,128,512 compares batch sizes",
@@ -71,7 +71,7 @@ def build_trainer(
     for key, instead in _INSTEAD.items():
         if key in settings:
             raise UserError(f"trainer.{key} is not taken: {instead}")
-    check_arguments("trainer", Trainer, settings, _OURS)
+    check_arguments("trainer", Trainer, settings, tuple(_INSTEAD), others=_OURS)
     graph = config.trainer.get("cuda_graph", False)
     wanted = fast_loop.wanted(config.trainer.get("fast_loop", False), graph)
     arguments: dict[str, Any] = {"devices": 1, "num_sanity_val_steps": 0, "enable_model_summary": False}

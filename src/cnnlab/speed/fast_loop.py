@@ -102,7 +102,10 @@ class FastLoop(EpochLoop):
         if isinstance(model, nn.Module) and not all(parameter.requires_grad for parameter in model.parameters()):
             return  # a graph would go on without the gradients of layers that are frozen now and trained later
         self._wants_graph = False
-        if device.type != "cuda" or not isinstance(model, nn.Module):
+        if device.type != "cuda":
+            log.info("note    trainer.cuda_graph: no graph, because only an NVIDIA GPU has them; the run is as without")
+            return
+        if not isinstance(model, nn.Module):
             return
         if is_compiled(model):
             log.info("note    trainer.cuda_graph: no graph, because trainer.compile compiles the network")

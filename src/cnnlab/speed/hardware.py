@@ -52,8 +52,11 @@ def choose(accelerator: str, precision: str | int, num_threads: int | None = Non
         key: what the accelerator was asked for with, for errors.
 
     Raises:
-        UserError: if a GPU is asked for that cannot be used, with the reason and what to use instead.
+        UserError: if a GPU is asked for that cannot be used, with the reason and what to use instead; for a number of
+            threads that is none.
     """
+    if num_threads is not None and (type(num_threads) is not int or num_threads < 1):
+        raise UserError(f"trainer.num_threads must be a whole number from 1 on, or null, got {num_threads!r}")
     accelerator = resolve_accelerator(accelerator, key)
     num_threads = num_threads or default_threads()
     name = device_name(accelerator, num_threads)

@@ -125,6 +125,12 @@ def test_the_fast_loop_is_the_default_and_its_absence_is_no_failure(
     assert "has no LightningModule._gone" in run.out
 
 
+def test_who_asks_for_cuda_graphs_where_there_is_no_gpu_is_told(smoke: Callable[..., Finished]) -> None:
+    run = smoke(*QUICK, "model=linear", "trainer.max_epochs=1", "trainer.cuda_graph=true")
+    assert run.status == 0, run.err
+    assert run.out.count("note    trainer.cuda_graph: no graph, because only an NVIDIA GPU has them") == 1
+
+
 def test_a_value_that_is_none_is_refused(smoke: Callable[..., Finished]) -> None:
     run = smoke("trainer.fast_loop=always")
     assert run.status != 0

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -92,6 +93,12 @@ def test_a_quota_limits_pytorchs_number_of_threads_but_not_the_users(
     machine = hardware.choose("cpu", "32-true", given)
     assert machine.num_threads == expected
     assert machine.device.endswith(f", {expected} threads")
+
+
+@pytest.mark.parametrize("given", [0, -3, "two", 1.5])
+def test_a_number_of_threads_that_is_none_is_refused(given: Any) -> None:
+    with pytest.raises(UserError, match="trainer.num_threads must be a whole number from 1 on, or null, got"):
+        hardware.choose("cpu", "32-true", given)
 
 
 def test_older_names_of_a_precision_and_what_a_cpu_makes_of_float16(caplog: pytest.LogCaptureFixture) -> None:
