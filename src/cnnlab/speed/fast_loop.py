@@ -89,7 +89,7 @@ class FastLoop(EpochLoop):
         else:
             batch, _, _ = next(data_fetcher)
             if batch is None:  # a collate_fn found nothing to train on; Lightning warns and counts it
-                super().advance(_Fetched(batch, data_fetcher.done))
+                super().advance(_Fetched(batch, data_fetcher.done))  # type: ignore[arg-type]
                 return
             self.batch_progress.is_last_batch = data_fetcher.done
             self._step(batch, self.batch_idx + 1)
