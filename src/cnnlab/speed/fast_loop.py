@@ -56,7 +56,7 @@ class FastLoop(EpochLoop):
         self.cuda_graph = self._wants_graph = cuda_graph
         self._graph: GraphedForward | None = None
         self._step: Step | None = None
-        self._prepared = False
+        self._reason: str | None = None
 
     @property
     def is_in_use(self) -> bool:
@@ -71,12 +71,12 @@ class FastLoop(EpochLoop):
 
     def on_run_start(self, data_fetcher: Any) -> None:
         super().on_run_start(data_fetcher)
-        if not self._prepared:
-            self._prepared = True
-            if reason := why_not(self.trainer):
-                log.log(self._level, _OWN_LOOP, reason)
-            else:
-                self._step = Step(self, self.trainer, self._capture)
+        # Anew in every epoch, for a callback may change the trainer between two.
+        reason = why_not(self.trainer)
+        if reason and reason != self._reason:
+            log.log(self._level, _OWN_LOOP, reason)
+        self._reason = reason
+        self._step = None if reason else Step(self, self.trainer, self._capture)
         if self._step is not None:
             profiler = self.trainer.profiler
             if isinstance(profiler, Stopwatch):

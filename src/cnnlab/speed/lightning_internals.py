@@ -35,6 +35,7 @@ FAST_LOOP: Names = {
     ("lightning.pytorch.loops.fetchers", "_DataFetcher"): ["_start_profiler", "_stop_profiler"],
     ("lightning.pytorch", "Trainer"): ["_logger_connector"],
     ("lightning.pytorch.trainer.connectors.logger_connector.logger_connector", "_LoggerConnector"): [
+        "_first_loop_iter",
         "on_batch_start",
         "on_batch_end",
         "update_train_step_metrics",
@@ -84,10 +85,11 @@ class EpochLoop(_TrainingEpochLoop):
     def count_step(self) -> None:
         self._batches_that_stepped += 1
 
-    def begin_batch(self, batch: Any, batch_idx: int) -> None:
+    def begin_batch(self, batch: Any) -> None:
         """Tell Lightning which batch the values belong to that are logged from now on."""
-        if batch_idx < 2:  # from the third batch on it would find again what it knows
-            self.trainer._logger_connector.on_batch_start(batch)
+        connector = self.trainer._logger_connector
+        if connector._first_loop_iter is not False:  # from the third batch on it would find again what it knows
+            connector.on_batch_start(batch)
         self._results.batch, self._results.batch_size = batch, None
 
     def hand_on_logged_values(self) -> None:

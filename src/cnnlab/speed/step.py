@@ -64,7 +64,7 @@ class Step:
         self.before(batch)
 
         loop.batch_progress.increment_ready()
-        loop.begin_batch(batch, batch_idx)
+        loop.begin_batch(batch)
         self.call("on_train_batch_start", batch, batch_idx)
         loop.batch_progress.increment_started()
 

@@ -208,7 +208,7 @@ class Regression(LightningModule):
     def training_step(self, batch: list[Tensor]) -> dict[str, Tensor]:
         self.calls.append("training_step")
         loss = (self.model(batch[0]) - batch[1]).square().mean()
-        self.log("loss_of_step", loss, on_step=True)
+        self.log("loss_of_step", loss, on_step=True, on_epoch=True)
         return {"loss": loss, "inputs": batch[0]}
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
@@ -218,6 +218,7 @@ class Regression(LightningModule):
         self.calls.append("module.on_before_zero_grad")
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.log("rate", optimizer.param_groups[0]["lr"])
         self.calls.append(f"module.on_before_optimizer_step {self.model.weight.grad.norm().item():.6f}")  # type: ignore[union-attr]
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -234,6 +235,12 @@ class Listener(Callback):
 
     def __init__(self, calls: list[str]) -> None:
         self.calls = calls
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            late = LambdaCallback(on_after_backward=lambda *_: self.calls.append("late"))
+            trainer.callbacks.append(late)  # type: ignore[attr-defined]
+            trainer.gradient_clip_val = 0.01
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self.calls.append(f"on_train_batch_start {batch_idx} {trainer.global_step}")
