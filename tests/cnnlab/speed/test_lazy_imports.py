@@ -21,6 +21,8 @@ sys.meta_path.insert(0, Listener())
 import cnnlab.training, lightning.pytorch
 assert "matplotlib" not in asked, "a user would be told that it is loaded"
 assert not {"torchvision", "scipy.signal", "matplotlib", "torch.utils.flop_counter", "sympy"} & sys.modules.keys()
+import cnnlab.workbench.prediction.predict  # only: workbench
+assert not {"torchvision", "torch.utils.flop_counter"} & sys.modules.keys(), "Triton says at the end what it leaked"
 import torch
 from lightning.pytorch.utilities.model_summary import ModelSummary
 from torchmetrics.functional.image import dists
