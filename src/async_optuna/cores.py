@@ -1,6 +1,7 @@
 """How many CPU cores a process may compute on: its affinity, the quota of its container, each physical core once."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,14 +37,15 @@ def _physical_cores(cpus: set[int]) -> int:
 
 def _cpu_list(text: str) -> set[int]:
     """The numbers of a list like 0-3,8."""
-    spans = [part.partition("-") for part in text.split(",") if part]
-    return {cpu for first, _, last in spans for cpu in range(int(first), int(last or first) + 1)}
+    spans = re.findall(r"(\d+)(?:-(\d+))?", text)
+    return {cpu for first, last in spans for cpu in range(int(first), int(last or first) + 1)}
 
 
 def _quotas() -> Iterator[float]:
     """The cores that each control group around this process grants, where it sets a limit."""
     for line in _text(_CGROUPS_OF_THIS_PROCESS).splitlines():
-        number, controllers, path = line.split(":", 2)
+        number, _, group_of_controllers = line.partition(":")
+        controllers, _, path = group_of_controllers.partition(":")
         if number == "0":
             mount = _CGROUPS
         elif "cpu" in controllers.split(","):
@@ -61,7 +63,7 @@ def _quota(folder: Path) -> Iterator[float]:
     limit = _text(folder / "cpu.max").split()  # version 2: "200000 100000", or max for none
     if not limit:  # version 1: -1 for none
         limit = [_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
-    if all(part.isdigit() for part in limit):
+    if len(limit) == 2 and all(part.isdigit() and int(part) > 0 for part in limit):
         yield int(limit[0]) / int(limit[1])
 
 

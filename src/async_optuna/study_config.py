@@ -1,6 +1,6 @@
 """Keeps the config of a study with it, so that trials with an edited config do not slip in among the others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +22,12 @@ class StudyConfig:
     Attributes:
         values: each key and its value.
         free: the choices of config groups that may differ; where one does, so may the keys below it.
+        may_differ: keys that are not among the values; in a study of an earlier version they may be.
     """
 
     values: Mapping[str, Any]
     free: Mapping[str, str] = field(default_factory=dict)
+    may_differ: Sequence[str] = ()
 
     def check(self, study: optuna.Study, accept_changes: bool) -> list[str]:
         """Return what differs from the config that the study was made with.
@@ -58,10 +60,14 @@ class StudyConfig:
             return []
         others = {key for key in {**old["free"], **self.free} if old["free"].get(key) != self.free.get(key)}
         before, now = (
-            {key: value for key, value in values.items() if key.partition(".")[0] not in others}
+            {key: value for key, value in values.items() if key.partition(".")[0] not in others and self._counts(key)}
             for values in (old["values"], self.values)
         )
         return list(differences(before, now))
+
+    def _counts(self, key: str) -> bool:
+        key = key.partition(" where ")[0]
+        return not any(key == one or key.startswith(f"{one}.") for one in self.may_differ)
 
 
 def note_code_version(study: optuna.Study, version: str) -> None:

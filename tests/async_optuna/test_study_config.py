@@ -36,6 +36,12 @@ def test_below_a_choice_that_may_differ_so_may_the_keys(device: str, differs: bo
     assert bool(found) is differs
 
 
+def test_what_means_nothing_to_the_result_any_more_may_differ_in_an_older_study(study: optuna.Study) -> None:
+    older = {"lr": 0.1, "trainer.lean": True, "data.cache.on": 1, "trainer.lean where model=vgg": False}
+    StudyConfig(older).keep(study, accept_changes=False)
+    assert StudyConfig({"lr": 0.1}, may_differ=["trainer.lean", "data.cache"]).check(study, accept_changes=False) == []
+
+
 def test_other_code_is_noted(study: optuna.Study, capsys: pytest.CaptureFixture[str]) -> None:
     for version in ("abc", "abc", "def"):
         note_code_version(study, version)

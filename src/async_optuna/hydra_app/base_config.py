@@ -52,7 +52,8 @@ def base_config(space: Space, baseline: Baseline, may_differ: Sequence[str]) -> 
                 }
     common = {key: value for key, value in values.items() if key not in varying}
     free = {key: str(baseline.value(key)) for key in may_differ if baseline.is_group(key)}
-    return StudyConfig({**common, **dict(sorted(of_choices.items()))}, free)
+    keys = [key for key in may_differ if key and key not in free]
+    return StudyConfig({**common, **dict(sorted(of_choices.items()))}, free, keys)
 
 
 def _values(config: DictConfig, left_out: Sequence[str]) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """The same training with fewer Python calls a step, wherever a run asks for nothing that only Lightning's loop does."""
 
 import logging
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
+from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import nn
 from torch.optim import LBFGS
 
@@ -85,6 +88,9 @@ class FastLoop(EpochLoop):
             super().advance(data_fetcher)
         else:
             batch, _, _ = next(data_fetcher)
+            if batch is None:  # a collate_fn found nothing to train on; Lightning warns and counts it
+                super().advance(_Fetched(batch, data_fetcher.done))
+                return
             self.batch_progress.is_last_batch = data_fetcher.done
             self._step(batch, self.batch_idx + 1)
 
@@ -126,6 +132,17 @@ class FastLoop(EpochLoop):
             super().on_advance_end(data_fetcher)
 
 
+@dataclass
+class _Fetched:
+    """Hands a batch that was fetched already to Lightning's loop."""
+
+    batch: Any
+    done: bool
+
+    def __next__(self) -> tuple[Any, int, int]:
+        return self.batch, 0, 0
+
+
 def wanted(fast_loop: object, cuda_graph: object) -> bool | Literal["auto"]:
     """Return trainer.fast_loop: true, false, or auto, which is for runs that can be had with it.
 
@@ -159,6 +176,9 @@ def why_not(trainer: Trainer) -> str | None:
     prepares = datamodule is not None and is_overridden("on_before_batch_transfer", datamodule)
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     changing = [type(callback).__name__ for callback in callbacks if isinstance(callback, _CHANGE_THE_LOOP)]
+    takes_iterator = is_param_in_hook_signature(module.training_step, "dataloader_iter", explicit=True)
+    profiler = trainer.profiler  # type: ignore[attr-defined]
+    profiles = not isinstance(profiler, PassThroughProfiler)
     plain = {"32-true", "bf16-mixed"}
     # An optimizer from elsewhere may ask for the closure with which Lightning hands it the whole step.
     repeating = [
@@ -176,6 +196,11 @@ def why_not(trainer: Trainer) -> str | None:
                 (trainer.precision not in plain, f"precision is {trainer.precision}"),
                 (not module.automatic_optimization, f"{type(module).__name__} optimises by itself"),
                 (bool(own), f"{type(module).__name__} has its own {', '.join(own)}"),
+                (
+                    takes_iterator,
+                    f"{type(module).__name__}.training_step takes its batches from dataloader_iter itself",
+                ),
+                (profiles, f"{type(profiler).__name__} looks into every part of it"),
                 (prepares, "the data module has its own on_before_batch_transfer"),
                 (len(trainer.optimizers) != 1, f"there are {len(trainer.optimizers)} optimizers"),
                 (bool(repeating), f"{', '.join(repeating)} may evaluate a step several times"),

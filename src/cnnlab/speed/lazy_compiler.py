@@ -58,7 +58,8 @@ class _PostponingLoader(Loader):
 def _spec_of_imported(module: ModuleType) -> ModuleSpec | None:
     """A spec for a module that has come along with another one: Python would import it a second time."""
     spec = spec_from_loader(module.__name__, _LoaderOfImported(module))
-    module.__spec__ = spec  # in which Python looks when it finds the module among the imported ones
+    # In which Python looks when it finds the module among the imported ones; those that hold settings take no other.
+    vars(module)["__spec__"] = spec
     return spec
 
 
@@ -70,7 +71,7 @@ class _LoaderOfImported(Loader):
         return self._module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec
+        vars(module)["__spec__"] = self._spec
 
 
 class _Postponed(ModuleType):
@@ -79,6 +80,8 @@ class _Postponed(ModuleType):
     _is_importing = False
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__all__":  # unittest, among others, asks every module for such names
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         self.become_real()
         if isinstance(self, _Postponed):  # while it is imported it asks for something of itself that is not there yet
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")

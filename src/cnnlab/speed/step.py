@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loops.optimization.automatic import ClosureResult
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor
@@ -22,8 +23,8 @@ _HOOKS = (
     "on_before_optimizer_step",
     "on_train_batch_end",
 )
-# Classes, Lightning's and ours, that move a batch to the device and leave it alone otherwise.
-_MOVERS = ("DataHooks", "DataModule")
+# Lightning's and ours, which move a batch to the device and leave it alone otherwise.
+_MOVERS = {"lightning.pytorch.core.hooks.DataHooks", "cnnlab.data.datamodule.DataModule"}
 
 
 class Step:
@@ -71,7 +72,7 @@ class Step:
         set_current_hook(module, "training_step")
         with self.context():
             output = module.training_step(batch, batch_idx) if self.takes_index else module.training_step(batch)
-        loss: Tensor | None = output if isinstance(output, Tensor) or output is None else output["loss"]
+        loss = _loss_of(output)
         self.progress.zero_grad.increment_ready()
         self.call("on_before_zero_grad", optimizer)
         self.progress.zero_grad.increment_started()
@@ -146,7 +147,18 @@ def _hooks(trainer: Trainer, name: str) -> list[Callable[..., Any]]:
     return found
 
 
+def _loss_of(output: Any) -> Tensor | None:
+    """The loss in what training_step returns; None is a step that is left out. Lightning says what else is wrong."""
+    if isinstance(output, Tensor) or output is None:
+        return output
+    if isinstance(output, Mapping) and isinstance(output.get("loss"), Tensor):
+        loss: Tensor = output["loss"]
+        return loss
+    return ClosureResult.from_training_step_output(output).closure_loss
+
+
 def _changes_batches(owner: Any) -> bool:
     """Whether a module or data module does more to a batch than moving it."""
-    moved_by = type(owner).transfer_batch_to_device.__qualname__.partition(".")[0]
+    method = type(owner).transfer_batch_to_device
+    moved_by = f"{method.__module__}.{method.__qualname__.rpartition('.')[0]}"
     return moved_by not in _MOVERS or is_overridden("on_after_batch_transfer", owner)

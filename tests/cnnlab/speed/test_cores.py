@@ -55,6 +55,14 @@ def test_hyper_threads_count_once_and_slow_cores_not_at_all(machine: Path) -> No
     assert cores.usable_cores() == 2
 
 
+@pytest.mark.parametrize("limit", ["100000 0", "100000", "max", "0 0", "none at all", "100000 100000 1"])
+def test_what_cannot_be_a_quota_limits_nothing(machine: Path, limit: str) -> None:
+    write(machine / "cgroup", "nonsense\n0::/")
+    write(machine / "cgroups/cpu.max", limit)
+    write(machine / "devices/cpu_core/cpus", "nonsense")
+    assert cores.usable_cores() == 8
+
+
 # only: sweep
 def test_a_search_counts_cores_as_training_does() -> None:
     ours, theirs = (PROJECT / "src" / package / "cores.py" for package in ("cnnlab/speed", "async_optuna"))

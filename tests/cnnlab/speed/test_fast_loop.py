@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import (
     GradientAccumulationScheduler,
@@ -313,6 +314,11 @@ class PreparingItself(Regression):
         return batch
 
 
+class Iterating(Regression):
+    def training_step(self, dataloader_iter: Any) -> Any:  # type: ignore[override]
+        return super().training_step(next(dataloader_iter)[0])
+
+
 class Twice(torch.optim.SGD):
     """Evaluates the step once more after it, as sharpness-aware minimisation does."""
 
@@ -338,7 +344,18 @@ class Preparing(Doubling):
         return [tensor + 1 for tensor in batch]
 
 
-@pytest.mark.parametrize(("datamodule", "expected"), [(Doubling, 2.0), (Preparing, 4.0)])
+def namesake() -> type[LightningDataModule]:
+    class DataModule(Doubling):
+        """Has the name of this project's data module, as those of many have."""
+
+        def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+            return [3 * tensor for tensor in batch]
+
+    DataModule.transfer_batch_to_device.__qualname__ = "DataModule.transfer_batch_to_device"  # as in a file of its own
+    return DataModule
+
+
+@pytest.mark.parametrize(("datamodule", "expected"), [(Doubling, 2.0), (Preparing, 4.0), (namesake(), 3.0)])
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*no `val_dataloader`")
 @pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
 def test_a_data_module_that_changes_batches_is_asked(
@@ -346,18 +363,51 @@ def test_a_data_module_that_changes_batches_is_asked(
 ) -> None:
     seen: list[float] = []
     noting = LambdaCallback(on_train_batch_start=lambda *args: seen.append(args[2][0].mean().item()))
-    options: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
-    trainer = Trainer(
-        **options,
-        max_epochs=1,
-        accelerator="cpu",
-        callbacks=[noting],
-        default_root_dir=tmp_path,
-        enable_model_summary=False,
-    )
-    trainer.fit_loop.epoch_loop = FastLoop(trainer)
+    trainer = quiet_trainer(tmp_path, noting)
     trainer.fit(Regression([]), datamodule=datamodule())
     assert seen == [expected, expected]
+
+
+class Plain(Regression):
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        assert (outputs is None) == (batch is None)
+
+
+def quiet_trainer(folder: Path, *callbacks: Callback) -> Trainer:
+    options: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+    options |= {"max_epochs": 1, "accelerator": "cpu", "enable_model_summary": False, "default_root_dir": folder}
+    trainer = Trainer(**options, callbacks=list(callbacks))
+    trainer.fit_loop.epoch_loop = FastLoop(trainer)
+    return trainer
+
+
+class Forgetful(Regression):
+    """Returns what is no loss."""
+
+    def __init__(self, output: Any) -> None:
+        super().__init__([])
+        self.output = output
+
+    def training_step(self, batch: list[Tensor]) -> Any:
+        return self.output
+
+
+@pytest.mark.parametrize(("output", "expected"), [({"los": 1}, "'loss' key needs"), (0.5, "a Tensor, a dict, or None")])
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*no `val_dataloader`")
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`", "ignore:.*LeafSpec")
+def test_lightning_explains_what_is_no_loss(output: Any, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(MisconfigurationException, match=expected):
+        quiet_trainer(tmp_path).fit(Forgetful(output), datamodule=Doubling())
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*no `val_dataloader`")
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
+def test_a_batch_of_nothing_is_passed_over(tmp_path: Path) -> None:
+    batches = DataLoader([1, 0, 1], batch_size=1, collate_fn=lambda it: [torch.ones(1, 3)] * 2 if it[0] else None)  # type: ignore[arg-type, var-annotated]
+    trainer = quiet_trainer(tmp_path)
+    with pytest.warns(match="train_dataloader yielded None"):
+        trainer.fit(Plain([]), batches)
+    assert trainer.global_step == 2
 
 
 @pytest.mark.parametrize(
@@ -379,6 +429,8 @@ def test_a_data_module_that_changes_batches_is_asked(
             "StochasticWeightAveraging changes",
         ),
         (Own, {}, torch.optim.SGD, "Own has its own on_train_batch_start, backward"),
+        (Iterating, {}, torch.optim.SGD, "Iterating.training_step takes its batches from dataloader_iter"),
+        (Regression, {"profiler": "simple"}, torch.optim.SGD, "SimpleProfiler looks into every part"),
         (PreparingItself, {}, torch.optim.SGD, "PreparingItself has its own on_before_batch_transfer"),
         (Regression, {}, torch.optim.LBFGS, "LBFGS may evaluate a step several times"),
         (Regression, {}, Twice, "Twice may evaluate a step several times"),

@@ -16,15 +16,19 @@ import cnnlab, sys
 import torch, lightning.pytorch
 from lightning.pytorch.utilities.compile import OptimizedModule
 
+torch.manual_seed(0)
 net = torch.nn.Linear(2, 2)
 optimizer = torch.optim.Adam(net.parameters())
 optimizer.zero_grad()
 net(torch.ones(1, 2)).sum().backward()
 optimizer.step()
 assert not isinstance(net, OptimizedModule)
+assert not [module for module in [*sys.modules.values()] if getattr(module, "__warningregistry__", {}) is None]
 assert not {"torch._dynamo.eval_frame", "sympy", "torch._inductor"} & sys.modules.keys()
 """
 COMPILES = """
+import torch._dynamo.config
+assert torch._dynamo.config.__spec__.name == "torch._dynamo.config"
 compiled = torch.compile(net, backend="eager")
 assert isinstance(compiled, OptimizedModule)
 assert isinstance(compiled, torch._dynamo.OptimizedModule)
@@ -44,8 +48,9 @@ assert step(torch.ones(1, 2)) > step(torch.ones(1, 2))
 """
 
 
-def test_training_does_without_it_and_compiling_imports_it() -> None:
-    code = TRAINS_WITHOUT_IT + COMPILES
+@pytest.mark.parametrize("then", ["", pytest.param(COMPILES, marks=pytest.mark.slow)], ids=["trained", "compiled"])
+def test_training_does_without_it_and_compiling_imports_it(then: str) -> None:
+    code = TRAINS_WITHOUT_IT + then
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
