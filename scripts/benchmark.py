@@ -60,7 +60,7 @@ PARTS = (
 )
 CHOICES = (*PARTS, "busy", "loops_to_accuracy", "threads", "memory", "peers", "gpu")
 OUT = Path("outputs/bench")
-# A machine with a GPU is often lent for minutes: its part ends by itself, and each cell is as short as it can be.
+# A machine with a GPU is often rented by the minute: its part ends by itself, and each cell is as short as it can be.
 _GPU_SECONDS = 540
 _LENGTHS: dict[str, dict[str, Any]] = {
     "peers": {"repeats": 3},

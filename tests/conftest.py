@@ -168,6 +168,7 @@ def _no_network_and_an_empty_cache(tmp_path_factory: pytest.TempPathFactory) -> 
         patch.setattr(hydra._internal.utils, "is_under_debugger", lambda: False)
         patch.setattr(multiprocessing.util, "spawnv_passfds", fork_server.spawnv_passfds)
         yield
+    gc.unfreeze()  # or Triton tells at the end what was not taken down
 
 
 @pytest.fixture(autouse=True)

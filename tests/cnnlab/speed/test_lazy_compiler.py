@@ -48,8 +48,9 @@ assert step(torch.ones(1, 2)) > step(torch.ones(1, 2))
 """
 
 
-def test_training_does_without_it_and_compiling_imports_it() -> None:
-    code = TRAINS_WITHOUT_IT + COMPILES
+@pytest.mark.parametrize("then", ["", pytest.param(COMPILES, marks=pytest.mark.slow)], ids=["trained", "compiled"])
+def test_training_does_without_it_and_compiling_imports_it(then: str) -> None:
+    code = TRAINS_WITHOUT_IT + then
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

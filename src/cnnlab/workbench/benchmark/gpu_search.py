@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+import optuna
 import pandas as pd
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
@@ -64,8 +65,8 @@ def measure(settings: Settings, device: str, at_once: int) -> list[Row]:
 
 def ends_of_trials(journal: Path) -> Sequence[datetime]:
     """When the trials of a study were complete, in order."""
-    [study] = (storage := JournalStorage(JournalFileBackend(str(journal)))).get_all_studies()
-    trials = storage.get_all_trials(study._study_id)
+    study = optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(journal))))
+    trials = study.get_trials(deepcopy=False)
     return sorted(trial.datetime_complete for trial in trials if trial.datetime_complete)
 
 

@@ -6,15 +6,17 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils.flop_counter import FlopCounterMode
 
 from cnnlab.blocks.shapes import output_shape
 from cnnlab.workbench.inspection.torch_internals import TorchDispatchMode
+
+if TYPE_CHECKING:
+    from torch.utils.flop_counter import FlopCounterMode
 
 _AXES = {1: "length", 2: "height x width", 3: "depth x height x width"}
 
@@ -80,6 +82,8 @@ def inspect_model(model: nn.Module, input_shape: Sequence[int]) -> Inspection:
     Raises:
         ValueError: naming the first layer that does not fit, its settings and the sizes.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # imports Triton, which those who only read shapes do not need
+
     output_shape(model, input_shape)
     probe = copy.deepcopy(model).to("meta").eval()
     sample = torch.empty(1, *input_shape, device="meta")
@@ -164,7 +168,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Receptive fields belong to storages, which views and in-place operations share.
     """
 
-    def __init__(self, flops: FlopCounterMode, sample: Tensor) -> None:
+    def __init__(self, flops: "FlopCounterMode", sample: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.layers: list[Layer] = []
         self._flops = flops
