@@ -232,7 +232,8 @@ class ProcessExecutor:
     def _signal(self, signum: int) -> None:
         for running in self._running.values():
             if not running.worker.kill_group(signum) and running.worker.process.is_alive():
-                os.kill(running.worker.pid, signum)
+                with suppress(ProcessLookupError):  # dead already, which its sentinel does not tell yet
+                    os.kill(running.worker.pid, signum)
 
 
 def go_on(number: int, value: float, step: int, num_steps: int | None) -> None:
