@@ -165,6 +165,17 @@ def test_what_a_trial_started_ends_with_it(executor: ProcessExecutor, job: Calla
     wait_until(lambda: not lives(child), 5)
 
 
+def test_a_process_that_has_just_died_can_be_asked_to_stop(
+    executor: ProcessExecutor, job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor.start(Slot(0), job(0, "parent"))
+    (running,) = executor._running.values()
+    os.kill(running.worker.pid, signal.SIGKILL)
+    running.worker.process.join(10)
+    monkeypatch.setattr(type(running.worker.process), "is_alive", lambda process: True)  # its sentinel is slower
+    executor._signal(signal.SIGTERM)
+
+
 @needs_proc
 def test_stopping_asks_first_and_then_insists(executor: ProcessExecutor, job: Callable[..., Job]) -> None:
     jobs = [job(0, "parent"), job(1, "deaf"), job(2, "square")]
