@@ -37,7 +37,7 @@ def test_below_a_choice_that_may_differ_so_may_the_keys(device: str, differs: bo
 
 
 def test_what_means_nothing_to_the_result_any_more_may_differ_in_an_older_study(study: optuna.Study) -> None:
-    older = {"lr": 0.1, "trainer.lean": True, "data.cache.on": 1, "trainer.lean where model=vgg": False}
+    older = {"lr": 0.1, "trainer.lean": True, "data.cache.on": 1, "trainer.lean where network=small": False}
     StudyConfig(older).keep(study, accept_changes=False)
     assert StudyConfig({"lr": 0.1}, may_differ=["trainer.lean", "data.cache"]).check(study, accept_changes=False) == []
 
