@@ -102,11 +102,11 @@ def _lines(rows: pd.DataFrame) -> Iterator[dict[str, object]]:
 
 
 def draw(rows: pd.DataFrame) -> bytes:
-    labelled = rows.assign(variant=rows["model"] + ", " + rows["layout"])
+    labelled = rows.assign(variant=rows["layout"] + ", " + rows["precision"])
     panels = [
         figures.Panel(
-            f"batch {batch_size}, {precision}", "threads", "images/s", figures.values_over(some, "threads", rates)
+            f"{model}, batch {batch_size}", "threads", "images/s", figures.values_over(some, "threads", rates), False
         )
-        for (batch_size, precision), some in labelled.groupby(["batch_size", "precision"])
+        for (batch_size, model), some in labelled.groupby(["batch_size", "model"])
     ]
     return figures.draw(panels, columns=min(2, len(panels)))
