@@ -47,6 +47,11 @@ from async_optuna.storage import JOURNAL
 from async_optuna.study import kept_seed, open_study
 from async_optuna.terminal import tell_what_takes_long
 
+_PASSWORD_IS_SEEN = (
+    "warning: hydra.sweeper.storage holds a password, which on a command line every user of this machine can read with "
+    "ps; leave it out, and keep it in ~/.pgpass or PGPASSWORD or in the file that MySQL's read_default_file names"
+)
+
 
 def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFunction, arguments: list[str]) -> None:
     """Run a search to its end.
@@ -76,6 +81,8 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         complete(config)
     storage, source = _plain(settings.storage), _plain(settings.warm_start)
     hide_passwords(config)
+    if without_passwords(storage) != storage:
+        say(_PASSWORD_IS_SEEN)
     metric, directions = objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
     make_sampler, seed = sampler_factory(_plain(settings.sampler) or {"_target_": "TPESampler"})

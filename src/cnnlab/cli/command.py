@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -27,6 +28,9 @@ from cnnlab.runs import resuming, run_folder
 from cnnlab.speed.threads import wait_briefly
 
 Task = Callable[[DictConfig], Any]
+
+# Hydra repeats what it cannot read: in the address of a server, all from the first colon to the last @ may be secret.
+_PASSWORD = re.compile(r"(://[^:/\s]*):.*@")
 
 _BEFORE_JOBS = ("-m", "--multirun")  # the flags of Hydra's that do not only ask for an answer
 
@@ -104,7 +108,8 @@ class Command:
         return jobs.folder
 
     def in_one_line(self, error: Exception) -> str:
-        return in_one_line(error, self.conf_dir, self.config_name, self.arguments)
+        line = in_one_line(error, self.conf_dir, self.config_name, self.arguments)
+        return _PASSWORD.sub(r"\1@", line)
 
 
 def run_dir() -> Path:

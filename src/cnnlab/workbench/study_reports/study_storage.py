@@ -1,6 +1,5 @@
 """Finds the study of a sweep folder where its search kept it, and reads it without changing anything there."""
 
-import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +9,9 @@ import optuna
 from omegaconf import OmegaConf
 from optuna.storages import BaseStorage, JournalStorage
 
+from async_optuna.database_url import with_driver
+from async_optuna.errors import SearchError
+from async_optuna.passwords import without_passwords
 from cnnlab.errors import UserError
 from cnnlab.workbench.study_reports.journal_reader import JournalReader
 from cnnlab.workbench.study_reports.quiet_optuna import optuna_is_quiet
@@ -34,16 +36,19 @@ def read_study(folder: Path, results: Mapping[str, Any]) -> tuple[optuna.Study, 
         if isinstance(storage, Mapping):
             return _copied(_constructed(storage, folder), results, folder)
         if "://" in storage:
-            return _copied(optuna.storages.RDBStorage(_readable(storage, folder)), results, folder)
+            return _copied(optuna.storages.RDBStorage(with_driver(_readable(storage, folder))), results, folder)
         study = _load(JournalStorage(JournalReader(_journal(storage, folder))), results, folder)
         return study, study.metric_names
     except UserError:
         raise
+    except SearchError as error:
+        raise UserError(str(error)) from error
     except KeyError as error:
-        raise UserError(f"{_told(storage)} in {folder} holds no study {results.get('study_name')}") from error
+        told = without_passwords(storage)
+        raise UserError(f"{told} in {folder} holds no study {results.get('study_name')}") from error
     except Exception as error:  # a database's errors: no driver, no server, no permission …
-        text = f"cannot open {_told(storage)}: {' '.join(str(error).split())}"
-        raise UserError(re.sub(r"//[^/@\s]*@", "//", text)) from error  # less user and password
+        told = without_passwords(" ".join(str(error).split()))
+        raise UserError(f"cannot open {without_passwords(storage)}: {told}") from error
 
 
 def copy_of(study: optuna.Study) -> tuple[optuna.Study, list[str] | None]:
@@ -84,7 +89,7 @@ def _constructed(config: Mapping[str, Any], folder: Path) -> BaseStorage:
     module, _, name = str(config.get("_target_")).rpartition(".")
     arguments = {str(key): value for key, value in config.items() if key != "_target_"}
     if isinstance(arguments.get("url"), str):
-        arguments["url"] = _readable(arguments["url"], folder)
+        arguments["url"] = with_driver(_readable(arguments["url"], folder))
     storage: BaseStorage = getattr(import_module(module), name)(**arguments)
     return storage
 
@@ -123,8 +128,3 @@ def _started_in(folder: Path) -> list[Path]:
         return [Path(str(OmegaConf.load(folder / "multirun.yaml").hydra.runtime.cwd))]
     except Exception:  # no such file, no YAML, other keys
         return []
-
-
-def _told(storage: Any) -> str:
-    """The storage without user and password."""
-    return re.sub(r"//[^/@\s]*@", "//", str(storage))
