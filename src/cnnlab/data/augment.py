@@ -79,7 +79,7 @@ class Affine:
         translate: shift uniform in -translate to translate, as a fraction of each side.
     """
 
-    kinds = ("image", "series", "volume", "audio", "spectrogram")
+    kinds: tuple[str, ...] = ("image", "series", "volume", "audio", "spectrogram")
 
     def __init__(self, degrees: float = 10.0, scale: float = 0.1, translate: float = 0.07) -> None:
         for name, value in {"degrees": degrees, "scale": scale, "translate": translate}.items():
