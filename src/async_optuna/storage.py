@@ -17,7 +17,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from async_optuna.database_url import with_driver
 from async_optuna.errors import SearchError, on_one_line
 from async_optuna.files import AVAILABLE, FileLock
-from async_optuna.passwords import without_passwords
+from async_optuna.passwords import message_without_passwords, without_passwords
 from async_optuna.terminal import tell_what_takes_long
 
 JOURNAL = "study.journal"
@@ -204,4 +204,4 @@ def _construct(config: Mapping[str, Any]) -> BaseStorage:
 
 
 def _reason(error: Exception) -> str:
-    return str(without_passwords(on_one_line(error)))[:300]
+    return message_without_passwords(on_one_line(error))[:300]

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable
@@ -28,9 +27,6 @@ from cnnlab.runs import resuming, run_folder
 from cnnlab.speed.threads import wait_briefly
 
 Task = Callable[[DictConfig], Any]
-
-# Hydra repeats what it cannot read: in the address of a server, all from the first colon to the last @ may be secret.
-_PASSWORD = re.compile(r"(://[^:/\s]*):.*@")
 
 _BEFORE_JOBS = ("-m", "--multirun")  # the flags of Hydra's that do not only ask for an answer
 
@@ -108,8 +104,7 @@ class Command:
         return jobs.folder
 
     def in_one_line(self, error: Exception) -> str:
-        line = in_one_line(error, self.conf_dir, self.config_name, self.arguments)
-        return _PASSWORD.sub(r"\1@", line)
+        return in_one_line(error, self.conf_dir, self.config_name, self.arguments)
 
 
 def run_dir() -> Path:
