@@ -55,7 +55,7 @@ ReturnToService=2
 KillWait=30
 MinJobAge=300
 NodeName={host} NodeAddr=127.0.0.1 CPUs={num_cpus} State=UNKNOWN
-PartitionName=all Nodes={host} Default=YES MaxTime=60 State=UP
+PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """,
         encoding="utf-8",
     )
