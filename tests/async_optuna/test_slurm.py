@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import slurm_cluster
 from app_runs import TOY, finished, points, states, study_at, wait_until
 
 from conftest import PROJECT
@@ -20,8 +19,16 @@ pytestmark = pytest.mark.slow
 SCRIPT = PROJECT / "scripts/cluster/slurm_sweep.sbatch"
 
 
+def script(name: str) -> Any:
+    """A module of scripts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(PROJECT / "scripts"))
+        return importlib.import_module(name)
+
+
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    slurm_cluster = script("slurm_cluster")
     if missing := slurm_cluster.what_is_missing():
         pytest.skip(f"this needs {missing}")
     (tmp_path / "slurm").mkdir()
@@ -33,9 +40,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def server() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(PROJECT / "scripts"))
-        postgresql = importlib.import_module("postgresql_server")
+    postgresql = script("postgresql_server")
     if missing := postgresql.what_is_missing():
         pytest.skip(f"this needs {missing}")
     with postgresql.running_server() as server:
