@@ -57,7 +57,7 @@ def main() -> None:
         else:
             rows.append({"ended": "scancel of one task of two", **two_tasks(server, Path(folder) / "slurm")})
     table = pd.DataFrame(rows)
-    found = f"{markdown([table, *table.to_numpy(dtype=object)])}\n\n"
+    found = f"{markdown([table, *table.to_numpy(dtype=object)])}\n"
     found += f"{_N_TRIALS} trials of {_SECONDS:g} s, two at a time; a silent host is dead after {_DEAD_AFTER:g} s."
     print(found)
     if results:
