@@ -1,20 +1,18 @@
 """Builds the Trainer of a run from conf/trainer, conf/callbacks and conf/logger."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.direction import direction_of_part
+from cnnlab.distributed.environment import check_number, environment
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.instantiation import build, check_arguments, takes_argument, target
 from cnnlab.runs import tracking
@@ -88,7 +86,7 @@ def build_trainer(
             callbacks=callbacks,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-            plugins=[AtomicCheckpointIO(), *plugins_of_one_process(arguments)],
+            plugins=[AtomicCheckpointIO(), environment(arguments)],
             default_root_dir=run_dir,
         )
     except (MisconfigurationException, ValueError, TypeError, ModuleNotFoundError) as error:
@@ -98,26 +96,12 @@ def build_trainer(
             "trainer: processes that ddp_spawn, ddp_fork or a notebook starts do not bring their numbers back; "
             "for several processes run python train.py with trainer.strategy=ddp"
         )
+    check_number(trainer, arguments)
     if backend := compiling.backend(config.trainer.get("compile", False)):
         compiling.apply(module, backend)
     if wanted:
         fast_loop.apply(trainer, graph, is_asked_for=graph or wanted is True)
     return trainer
-
-
-def plugins_of_one_process(arguments: Mapping[str, Any]) -> list[LightningEnvironment]:
-    """Return the plugins that keep a Trainer of one device from joining other processes.
-
-    Inside a Slurm job (SLURM_NTASKS=4) Lightning would ask for as many devices as there are tasks. In a process that
-    srun or torchrun has started (SLURM_PROCID=1, RANK=1) it would leave all files to a first process, which knows
-    nothing of this run.
-    """
-    devices = arguments.get("devices")
-    is_alone = devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)
-    if not is_alone or arguments.get("num_nodes", 1) != 1:
-        return []
-    rank_zero_only.rank = 0  # type: ignore[attr-defined]
-    return [LightningEnvironment()]
 
 
 def _build_callbacks(config: DictConfig) -> list[Callback]:

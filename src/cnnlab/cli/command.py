@@ -4,17 +4,19 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cnnlab.cli import console, grid
-from cnnlab.cli.arguments import arguments_for_hydra, is_first_process
+from cnnlab.cli.arguments import arguments_for_hydra, arguments_of_follower, is_follower
 from cnnlab.cli.config_errors import in_one_line, refuse_misplaced_header, refuse_unknown_flags
 from cnnlab.cli.help import help_text, is_wanted
 from cnnlab.cli.jobs import Jobs
@@ -22,8 +24,8 @@ from cnnlab.cli.lazy_help import lazy_help_allowed
 from cnnlab.cli.process_state import changed_argv, changed_environment
 from cnnlab.cli.signals import signals_raise
 from cnnlab.colours import coloured
-from cnnlab.errors import Interrupted
-from cnnlab.runs import resuming, run_folder
+from cnnlab.errors import Interrupted, UserError
+from cnnlab.runs import ranks, resuming, run_folder
 from cnnlab.speed.threads import wait_briefly
 
 Task = Callable[[DictConfig], Any]
@@ -47,6 +49,7 @@ class Command:
         functools.update_wrapper(self, task)
         self.task, self.config_name = task, config_name
         self.arguments: list[str] = []
+        self.is_follower = False  # a process of a run whose first process is another one
         folders = Path(task.__code__.co_filename).resolve().parents
         conf_dirs = [folder / "conf" for folder in folders[:2]]
         self.conf_dir = next((conf for conf in conf_dirs if (conf / f"{config_name}.yaml").is_file()), conf_dirs[0])
@@ -66,12 +69,14 @@ class Command:
             except (Interrupted, KeyboardInterrupt) as stop:
                 stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
                 with suppress(OSError):  # the terminal may be what was closed
-                    print(stop, file=sys.stderr)
+                    if not self.is_follower:
+                        print(stop, file=sys.stderr)
                 sys.exit(128 + stop.signum)
             except Exception as error:
                 if wants_trace or isinstance(error, BrokenPipeError):
                     raise
-                print(f"{coloured('error:', 'red')} {self.in_one_line(error)}", file=sys.stderr)
+                if not self.is_follower or self._is_to_tell(error):
+                    print(f"{coloured('error:', 'red')} {self.in_one_line(error)}", file=sys.stderr)
                 sys.exit(1)
 
     def start(self, argv: list[str]) -> Path:
@@ -92,16 +97,35 @@ class Command:
             print(help_text(self.conf_dir, self.config_name, arguments))
             return Path()
         jobs = Jobs(self.in_one_line)
+        self.is_follower = is_follower(self.conf_dir, self.config_name, arguments)
         # With HYDRA_FULL_ERROR Hydra raises errors, which are reported here; without it, it prints them and exits.
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
-        command_line = [script, *arguments_for_hydra(arguments)]
         environment = changed_environment("HYDRA_FULL_ERROR", "1")
-        with signals_raise(), changed_argv(command_line), lazy_help_allowed(), environment, grid.announced(arguments):
-            hydra_main(_guarded(self.task, jobs))()
+        with (
+            self._arguments_for_hydra() as for_hydra,
+            signals_raise(),
+            changed_argv([script, *for_hydra]),
+            lazy_help_allowed(),
+            environment,
+            grid.announced(arguments),
+        ):
+            hydra_main(_guarded(self.task, jobs, self.is_follower))()
             if table := grid.grid_table(jobs.of_grid, arguments):
                 print(table)
         jobs.raise_failures()
         return jobs.folder
+
+    @contextmanager
+    def _arguments_for_hydra(self) -> Iterator[list[str]]:
+        if self.is_follower:
+            with tempfile.TemporaryDirectory() as folder:
+                yield arguments_of_follower(self.arguments, Path(folder))
+        else:
+            yield arguments_for_hydra(self.arguments)
+
+    def _is_to_tell(self, error: Exception) -> bool:
+        """Return whether a follower tells its error: the first process has none like it on the other machines."""
+        return ranks.local_rank() == 0 and not getattr(error, "is_told", False)
 
     def in_one_line(self, error: Exception) -> str:
         return in_one_line(error, self.conf_dir, self.config_name, self.arguments)
@@ -112,7 +136,7 @@ def run_dir() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def _guarded(task: Task, jobs: Jobs) -> Task:
+def _guarded(task: Task, jobs: Jobs, is_follower: bool) -> Task:
     """Wrap the task for Hydra: saved runs continue with their own config, and failed jobs leave nothing behind."""
 
     @functools.wraps(task)
@@ -122,10 +146,10 @@ def _guarded(task: Task, jobs: Jobs) -> Task:
         jobs.begin(folder, config, settings)
         resume = bool(config.get("resume"))
         try:
-            with run_folder.in_use(folder, alone=resume and is_first_process()):
+            with run_folder.in_use(folder, alone=resume) if not is_follower else nullcontext():
                 if resume:
                     config = resuming.saved_config(folder, config, list(settings.overrides.task))
-                with changed_environment("HYDRA_FULL_ERROR", None):
+                with changed_environment("HYDRA_FULL_ERROR", None), _own_processes(config, settings):
                     return task(config)
         except Exception as error:
             if jobs.fail(error, settings):
@@ -136,3 +160,20 @@ def _guarded(task: Task, jobs: Jobs) -> Task:
             raise
 
     return guarded
+
+
+def _own_processes(config: DictConfig, settings: Any) -> AbstractContextManager[None]:
+    """Let a trial start its own further processes, where its search is one of several that srun has started.
+
+    Raises:
+        UserError: for a grid of runs on many devices, whose processes a launcher has started all at once.
+    """
+    trainer = config.get("trainer")
+    if settings.mode != RunMode.MULTIRUN or trainer is None or ranks.is_alone(trainer) or ranks.launcher() is None:
+        return nullcontext()
+    if run_folder.is_plain_grid(settings):
+        raise UserError(
+            f"{ranks.launcher()} starts the processes of one run; start each run of this grid by its own "
+            f"{ranks.launcher()}, or the grid without it"
+        )
+    return ranks.without_launcher()
