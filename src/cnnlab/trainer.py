@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ModelCheckpoint, ProgressBar
@@ -15,12 +16,11 @@ from cnnlab.direction import direction_of_part
 from cnnlab.distributed.environment import check_number, environment
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.instantiation import build, check_arguments, takes_argument, target
-from cnnlab.runs import tracking
+from cnnlab.runs import ranks, tracking
 from cnnlab.runs.checkpoint_io import AtomicCheckpointIO
 from cnnlab.runs.commands import short_path
 from cnnlab.runs.csv_rows import keep_rows
-from cnnlab.speed import compiling, fast_loop, lightning_internals
-from cnnlab.speed.hardware import Hardware
+from cnnlab.speed import compiling, fast_loop, hardware, lightning_internals
 from cnnlab.speed.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
@@ -53,8 +53,15 @@ _PROFILERS: dict[str, type[Profiler]] = {
 }
 
 
+def choose_hardware(settings: DictConfig) -> hardware.Hardware:
+    """Choose what this process computes on by conf/trainer; the processes on a machine share its CPU cores out."""
+    accelerator = hardware.resolve_accelerator(settings.accelerator)
+    num_processes = ranks.num_local(settings, torch.cuda.device_count() if accelerator == "cuda" else 1)
+    return hardware.choose(accelerator, settings.precision, settings.num_threads, num_processes=num_processes)
+
+
 def build_trainer(
-    config: DictConfig, run_dir: Path, machine: Hardware, module: LightningModule, steps_done: int = 0
+    config: DictConfig, run_dir: Path, machine: hardware.Hardware, module: LightningModule, steps_done: int = 0
 ) -> Trainer:
     """Build the Trainer with its callbacks and loggers. The keys of conf/trainer are its arguments, except for _OURS.
 

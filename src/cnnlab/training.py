@@ -1,11 +1,9 @@
 """One training run, from a composed config to metrics.json; here all parts meet."""
 
 import logging
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-import torch
 from lightning.pytorch import LightningModule, seed_everything
 from omegaconf import DictConfig
 
@@ -24,7 +22,7 @@ from cnnlab.runs.end_table import end_table
 from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.schedules import length_argument
 from cnnlab.speed import hardware
-from cnnlab.trainer import build_trainer
+from cnnlab.trainer import build_trainer, choose_hardware
 from cnnlab.trial_metrics import set_trial_metrics  # only: sweep
 
 log = logging.getLogger(__name__)
@@ -49,7 +47,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
         log.info(end_table(finished, run_dir, config))
         return run_record.objective(config, finished)
     seed_everything(config.seed, verbose=False)
-    machine = _machine(config.trainer)
+    machine = choose_hardware(config.trainer)
     hardware.apply(machine)
     datamodule = build_data(config, machine.accelerator)
     model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
@@ -63,8 +61,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     # end only
     trainer = build_trainer(config, run_dir, machine, classifier, steps_done)
     datamodule.check_processes(trainer.world_size)
-    save_end = partial(resuming.save_end, config, run_dir) if last is not None else lambda: None
-    others = join(trainer, config, run_dir, save_end)
+    others = join(trainer, config, run_dir, partial(resuming.save_end, config, run_dir))
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     set_trial_metrics(config, {"num_parameters": num_parameters})  # only: sweep
     name = config.model.get("name", type(model).__name__)  # one class stands for all networks of another library
@@ -74,8 +71,8 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     log.info(labelled(f"device  {machine.device}, {machine.precision}{shared}"), extra={"in_grid": "once"})
     loggers = dict(zip(config.get("logger") or {}, trainer.loggers, strict=True))
     settings = run_record.hyperparameters(config, datamodule.dataset)
-    explained = failures.explained(run_dir, datamodule.batch_size, scaled_rate(config, 0.5))
-    with tracking.recorded(loggers, settings, run_dir), explained if is_first else nullcontext(), others:
+    explained = failures.explained(run_dir, datamodule.batch_size, scaled_rate(config, 0.5), is_first)
+    with tracking.recorded(loggers, settings, run_dir), explained, others:
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last)
         scores = run_record.scores(trainer)
         if config.test:
@@ -91,13 +88,6 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     set_trial_metrics(config, metrics, is_all=True)  # only: sweep
     log.info(end_table(metrics, run_dir, config), extra={"in_grid": "never"})
     return run_record.objective(config, metrics)
-
-
-def _machine(trainer: DictConfig) -> hardware.Hardware:
-    """Choose what this process computes on; the processes on a machine share its CPU cores out."""
-    accelerator = hardware.resolve_accelerator(trainer.accelerator)
-    num_processes = ranks.num_local(trainer, torch.cuda.device_count() if accelerator == "cuda" else 1)
-    return hardware.choose(accelerator, trainer.precision, trainer.num_threads, num_processes=num_processes)
 
 
 def _where_to_go_on(

@@ -4,28 +4,25 @@ import functools
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cnnlab.cli import console, grid
-from cnnlab.cli.arguments import arguments_for_hydra, arguments_of_follower, is_follower
+from cnnlab.cli import console, followers, grid
 from cnnlab.cli.config_errors import in_one_line, refuse_misplaced_header, refuse_unknown_flags
 from cnnlab.cli.help import help_text, is_wanted
 from cnnlab.cli.jobs import Jobs
 from cnnlab.cli.lazy_help import lazy_help_allowed
-from cnnlab.cli.process_state import changed_argv, changed_environment
+from cnnlab.cli.process_state import changed_environment
 from cnnlab.cli.signals import signals_raise
 from cnnlab.colours import coloured
-from cnnlab.errors import Interrupted, UserError
-from cnnlab.runs import ranks, resuming, run_folder
+from cnnlab.errors import Interrupted
+from cnnlab.runs import resuming, run_folder
 from cnnlab.speed.threads import wait_briefly
 
 Task = Callable[[DictConfig], Any]
@@ -69,14 +66,12 @@ class Command:
             except (Interrupted, KeyboardInterrupt) as stop:
                 stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
                 with suppress(OSError):  # the terminal may be what was closed
-                    if not self.is_follower:
-                        print(stop, file=sys.stderr)
+                    self._tell(stop, str(stop))
                 sys.exit(128 + stop.signum)
             except Exception as error:
                 if wants_trace or isinstance(error, BrokenPipeError):
                     raise
-                if not self.is_follower or self._is_to_tell(error):
-                    print(f"{coloured('error:', 'red')} {self.in_one_line(error)}", file=sys.stderr)
+                self._tell(error, f"{coloured('error:', 'red')} {self.in_one_line(error)}")
                 sys.exit(1)
 
     def start(self, argv: list[str]) -> Path:
@@ -89,43 +84,28 @@ class Command:
             UserError: listing all failures of a grid, whose other jobs have run nevertheless.
         """
         wait_briefly()  # before the task loads torch; the processes that a search starts inherit the setting
-        script, *arguments = argv
-        self.arguments = arguments
+        self.arguments = arguments = argv[1:]
         refuse_unknown_flags(self.conf_dir, self.config_name, arguments)
         refuse_misplaced_header(self.conf_dir, arguments)
         if is_wanted(arguments):
             print(help_text(self.conf_dir, self.config_name, arguments))
             return Path()
         jobs = Jobs(self.in_one_line)
-        self.is_follower = is_follower(self.conf_dir, self.config_name, arguments)
+        self.is_follower = followers.is_follower(self.conf_dir, self.config_name, arguments)
         # With HYDRA_FULL_ERROR Hydra raises errors, which are reported here; without it, it prints them and exits.
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
-        environment = changed_environment("HYDRA_FULL_ERROR", "1")
-        with (
-            self._arguments_for_hydra() as for_hydra,
-            signals_raise(),
-            changed_argv([script, *for_hydra]),
-            lazy_help_allowed(),
-            environment,
-            grid.announced(arguments),
-        ):
+        raising = changed_environment("HYDRA_FULL_ERROR", "1")
+        rewritten = followers.argv_for_hydra(argv, self.is_follower)
+        with rewritten, signals_raise(), lazy_help_allowed(), raising, grid.announced(arguments):
             hydra_main(_guarded(self.task, jobs, self.is_follower))()
             if table := grid.grid_table(jobs.of_grid, arguments):
                 print(table)
         jobs.raise_failures()
         return jobs.folder
 
-    @contextmanager
-    def _arguments_for_hydra(self) -> Iterator[list[str]]:
-        if self.is_follower:
-            with tempfile.TemporaryDirectory() as folder:
-                yield arguments_of_follower(self.arguments, Path(folder))
-        else:
-            yield arguments_for_hydra(self.arguments)
-
-    def _is_to_tell(self, error: Exception) -> bool:
-        """Return whether a follower tells its error: the first process has none like it on the other machines."""
-        return ranks.local_rank() == 0 and not getattr(error, "is_told", False)
+    def _tell(self, error: BaseException, line: str) -> None:
+        if not (self.is_follower and followers.another_tells(error)):
+            print(line, file=sys.stderr)
 
     def in_one_line(self, error: Exception) -> str:
         return in_one_line(error, self.conf_dir, self.config_name, self.arguments)
@@ -149,7 +129,7 @@ def _guarded(task: Task, jobs: Jobs, is_follower: bool) -> Task:
             with run_folder.in_use(folder, alone=resume) if not is_follower else nullcontext():
                 if resume:
                     config = resuming.saved_config(folder, config, list(settings.overrides.task))
-                with changed_environment("HYDRA_FULL_ERROR", None), _own_processes(config, settings):
+                with changed_environment("HYDRA_FULL_ERROR", None), followers.own_processes(config, settings):
                     return task(config)
         except Exception as error:
             if jobs.fail(error, settings):
@@ -160,20 +140,3 @@ def _guarded(task: Task, jobs: Jobs, is_follower: bool) -> Task:
             raise
 
     return guarded
-
-
-def _own_processes(config: DictConfig, settings: Any) -> AbstractContextManager[None]:
-    """Let a trial start its own further processes, where its search is one of several that srun has started.
-
-    Raises:
-        UserError: for a grid of runs on many devices, whose processes a launcher has started all at once.
-    """
-    trainer = config.get("trainer")
-    if settings.mode != RunMode.MULTIRUN or trainer is None or ranks.is_alone(trainer) or ranks.launcher() is None:
-        return nullcontext()
-    if run_folder.is_plain_grid(settings):
-        raise UserError(
-            f"{ranks.launcher()} starts the processes of one run; start each run of this grid by its own "
-            f"{ranks.launcher()}, or the grid without it"
-        )
-    return ranks.without_launcher()

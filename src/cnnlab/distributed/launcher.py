@@ -113,12 +113,12 @@ class Launcher:
 
     def _cause(self) -> str:
         """Say why another process does not answer, which may take a moment to be known."""
-        deadline = time.monotonic() + _TO_NOTICE
+        deadline = time.monotonic() + (_TO_NOTICE if self._children else 2 * _BETWEEN_LOOKS)
         while time.monotonic() < deadline:
             if cause := failures.cause(self.run_dir) or self._lost():
                 return cause
             time.sleep(_BETWEEN_LOOKS / 5)
-        return "another process of the run does not answer"
+        return "another process of the run has ended"
 
     def _watch(self) -> None:
         """End this process where the training does not: it may wait for the lost one outside of Python."""

@@ -19,13 +19,17 @@ _CAUSE, _TOLD = "error.txt", ".told"
 
 
 @contextmanager
-def explained(run_dir: Path, batch_size: int, rate: str) -> Iterator[None]:
+def explained(run_dir: Path, batch_size: int, rate: str, is_first: bool = True) -> Iterator[None]:
     """Turn errors of libraries into UserErrors, and write error.txt. A run that the user stops gets no error.txt.
 
     Args:
         batch_size: of the run, for the advice after it has run out of memory.
         rate: the learning rate that suits half of it, as an override.
+        is_first: whether this is the run's first process; the others leave all this to it.
     """
+    if not is_first:
+        yield
+        return
     for name in (_CAUSE, "traceback.txt", _TOLD):
         (run_dir / name).unlink(missing_ok=True)
     try:
