@@ -23,6 +23,7 @@ from cnnlab.runs import failures, ranks
 
 # By which torch's processes find each other; the next run of a grid has its own.
 _VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
+_STOPPED = 128  # what a stop adds to the number of its signal, see Command
 _BETWEEN_LOOKS = 0.5  # seconds
 _TO_NOTICE = 5.0  # seconds in which the system tells that a process has ended, after its connection
 _TO_END = 60.0  # seconds for the other processes after the first one has finished
@@ -108,6 +109,8 @@ class Launcher:
         for number, child in enumerate(self._children, start=1):
             if code := child.poll():
                 how = f"was killed by {_name(-code)}" if code < 0 else f"has ended with exit status {code}"
+                if code > _STOPPED:
+                    how = f"was stopped by {_name(code - _STOPPED)}"
                 return f"process {number} of {self.world_size} {how}"
         return None
 
