@@ -103,7 +103,8 @@ BORDERS: dict[str, tuple[set[str], set[str]]] = {
     "cnnlab.workbench.study_reports": (
         {
             *("cnnlab.errors", "cnnlab.runs", "cnnlab.workbench.canvas", "cnnlab.workbench.html_page"),
-            "cnnlab.workbench.notation",
+            *("cnnlab.workbench.notation", "async_optuna.database_url", "async_optuna.errors"),
+            "async_optuna.passwords",
         },
         {"torch", "lightning", "hydra", "torchvision"},
     ),

@@ -52,7 +52,7 @@ class Ledger:
         max_retries: int = 2,
         is_shared: bool = False,
         extend: Callable[[Trial], None] | None = None,
-        dead_after_seconds: float = 150.0,
+        dead_after_seconds: float = 90.0,
         storage_patience_seconds: float = 600.0,
     ) -> None:
         self.study = study

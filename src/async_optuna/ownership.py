@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import socket
 import threading
 import time
 import uuid
@@ -13,17 +15,19 @@ from optuna.study import Study
 from async_optuna.files import FileLock, is_held
 
 _FOLDER = ".controllers"
+_HOST = re.sub(r"[^\w.-]", "", socket.gethostname())[:60]  # in the name of a file
 
 # A controller on another file system shows that it lives by a mark in the study, which it moves this often within the
 # time after which the others take it for dead.
-_BEATS = 10
+_BEATS = 3
 
 
 class Owner:
     """A living controller: it holds a lock of its own name as long as it lives, which ends with it in every case.
 
     Where the study is shared it also moves its mark there, in a thread: whatever else the process waits for, a trial of
-    its own or a sampler or a stop, it is alive.
+    its own or a sampler or a stop, it is alive. Who cannot move his own mark judges nobody: the others may be as far
+    from the study as he is.
 
     Args:
         sweep_dir: where controllers that share this folder see each other's locks.
@@ -35,8 +39,8 @@ class Owner:
     before `lives`: marks are read once for all the trials that are then asked for.
     """
 
-    def __init__(self, sweep_dir: Path, study: Study, is_shared: bool, dead_after_seconds: float = 150.0) -> None:
-        self.name = uuid.uuid4().hex[:12]
+    def __init__(self, sweep_dir: Path, study: Study, is_shared: bool, dead_after_seconds: float = 90.0) -> None:
+        self.name = f"{_HOST}-{uuid.uuid4().hex[:12]}"  # reports tell by it where a trial's folder is
         self._folder = sweep_dir / _FOLDER
         self._folder.mkdir(exist_ok=True)
         self._lock = FileLock(self._folder / self.name)
@@ -48,6 +52,7 @@ class Owner:
         self._study = study
         self._is_shared = is_shared
         self._dead_after = dead_after_seconds
+        self._last_beat = 0.0
         self._marks: Mapping[str, object] = {}
         self._last_seen: dict[str, tuple[object, float]] = {}
         self._has_left = threading.Event()
@@ -57,10 +62,13 @@ class Owner:
 
     def beat(self) -> None:
         self._study.set_user_attr(f"alive:{self.name}", time.time())
+        self._last_beat = time.monotonic()
 
     def look(self) -> None:
         """Read the marks of all controllers, if there may be some on other machines."""
         if self._is_shared:
+            if time.monotonic() - self._last_beat > 2 * self._dead_after / _BEATS:
+                self.forget_the_silence()
             self._marks = self._study.user_attrs
 
     def lives(self, name: str | None, number: int) -> bool:
@@ -72,7 +80,7 @@ class Owner:
         """
         if name == self.name:
             return True
-        if name is not None and (self._folder / name).exists():
+        if name is not None and self._can_be_seen_locked(name):
             return is_held(self._folder / name)
         if not self._is_shared:
             return False
@@ -85,6 +93,11 @@ class Owner:
             self._last_seen[key] = (mark, now)
             return True
         return now - since < self._dead_after
+
+    def _can_be_seen_locked(self, name: str) -> bool:
+        """Whether its lock tells that it lives: not every file system that several machines share shares its locks."""
+        is_here = not self._is_shared or name.rpartition("-")[0] == _HOST
+        return is_here and (self._folder / name).exists()
 
     def forget_the_silence(self) -> None:
         """Begin to wait anew: while the study could not be reached, nobody could move a mark."""

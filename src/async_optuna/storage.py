@@ -14,8 +14,10 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from async_optuna.database_url import with_driver
 from async_optuna.errors import SearchError, on_one_line
 from async_optuna.files import AVAILABLE, FileLock
+from async_optuna.passwords import message_without_passwords, without_passwords
 from async_optuna.terminal import tell_what_takes_long
 
 JOURNAL = "study.journal"
@@ -23,7 +25,7 @@ _BEGINNING = b'{"op_code":'
 
 # What databases say while they restart or are locked, or if two searches make their tables at the same moment.
 _OVER_SOON = (
-    *("already exists", "is locked", "starting up", "shutting down", "refused"),
+    *("already exists", "Duplicate entry", "deadlock", "is locked", "starting up", "shutting down", "refused"),
     *("closed the connection", "terminating connection"),
 )
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
@@ -40,18 +42,20 @@ def open_storage(storage: str | Mapping[str, Any] | None, sweep_dir: Path) -> Ba
         return open_journal(sweep_dir / JOURNAL)
     if isinstance(storage, Mapping):
         return _construct(storage)
+    if not isinstance(storage, str):
+        raise SearchError(f"hydra.sweeper.storage: expected a URL, a path or a class, got {type(storage).__name__}")
     if "://" not in storage:
         return open_journal(Path(storage).absolute())
+    told = f"hydra.sweeper.storage={without_passwords(storage)}"
     try:
-        opened: BaseStorage = _patiently(lambda: optuna.storages.get_storage(storage))
+        url = with_driver(storage)
+        opened: BaseStorage = _patiently(lambda: optuna.storages.get_storage(url))
         return opened
-    except ImportError as error:
-        raise SearchError(f"hydra.sweeper.storage={storage}: {on_one_line(error)[:300]}") from error
+    except (ImportError, SearchError) as error:
+        raise SearchError(f"{told}: {_reason(error)}") from None
     except Exception as error:  # each database driver has its own
-        expected = "expected a URL such as sqlite:///study.db or postgresql://user:password@host/name"
-        raise SearchError(
-            f"hydra.sweeper.storage={storage} cannot be opened ({on_one_line(error)[:300]}); {expected}"
-        ) from error
+        expected = "expected a URL such as sqlite:///study.db or postgresql://user@host/name"
+        raise SearchError(f"{told} cannot be opened ({_reason(error)}); {expected}") from None
 
 
 def open_journal(path: Path) -> JournalStorage:
@@ -188,9 +192,16 @@ def _construct(config: Mapping[str, Any]) -> BaseStorage:
     module_name, _, name = path.rpartition(".")
     try:
         cls = getattr(import_module(module_name), name)
-        storage = _patiently(lambda: cls(**{str(key): value for key, value in config.items() if key != "_target_"}))
+        arguments = {str(key): value for key, value in config.items() if key != "_target_"}
+        if isinstance(arguments.get("url"), str):
+            arguments["url"] = with_driver(arguments["url"])
+        storage = _patiently(lambda: cls(**arguments))
     except Exception as error:  # each database driver has its own
-        raise SearchError(f"hydra.sweeper.storage: {path} cannot be built ({on_one_line(error)[:300]})") from error
+        raise SearchError(f"hydra.sweeper.storage: {path} cannot be built ({_reason(error)})") from None
     if not isinstance(storage, BaseStorage):
         raise SearchError(f"hydra.sweeper.storage: expected an Optuna storage, got {path}")
     return storage
+
+
+def _reason(error: Exception) -> str:
+    return message_without_passwords(on_one_line(error))[:300]

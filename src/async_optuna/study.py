@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ from async_optuna.files import FileLock
 from async_optuna.output import say
 from async_optuna.storage import JOURNAL, open_storage
 from async_optuna.study_config import StudyConfig, note_code_version
+
+# How long it may take from making a study to writing down which search it is, at most.
+_MAKING_SECONDS = 5.0
 
 Prepare = Callable[[bool], Mapping[str, Any]]
 
@@ -111,14 +115,14 @@ def _create(
     pins: Mapping[str, Any],
     may_differ: Sequence[str],
 ) -> optuna.Study:
+    wanted = [StudyDirection[direction.upper()] for direction in directions]
+    pruner = pruner or NopPruner()
     with _about_to_load(name):
-        study = optuna.create_study(
-            storage=storage,
-            study_name=name,
-            directions=[StudyDirection[direction.upper()] for direction in directions],
-            load_if_exists=True,
-            pruner=pruner or NopPruner(),
-        )
+        try:
+            study = optuna.create_study(storage=storage, study_name=name, directions=wanted, pruner=pruner)
+        except optuna.exceptions.DuplicatedStudyError:
+            study = optuna.load_study(storage=storage, study_name=name, pruner=pruner)
+            _wait_for_its_maker(study)
     if "spec" in study.user_attrs:
         grown = _compare(study, spec, pins, may_differ)
         if grown:
@@ -131,6 +135,16 @@ def _create(
     study.set_user_attr("pins", dict(pins))
     study.set_user_attr("spec", dict(spec))
     return study
+
+
+def _wait_for_its_maker(study: optuna.Study) -> None:
+    """Wait while another machine, which has just made the study, writes down what it is about: one of them must.
+
+    A study of plain Optuna says nothing, and then it is this search's.
+    """
+    until = time.monotonic() + _MAKING_SECONDS
+    while "spec" not in study.user_attrs and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def _find(storage: Any, sweep_dir: Path, name: str) -> tuple[BaseStorage | None, optuna.Study | None]:

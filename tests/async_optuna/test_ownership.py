@@ -1,5 +1,6 @@
 """The owner of a search lives as long as its process, on this machine and on others."""
 
+import socket
 import time
 from pathlib import Path
 
@@ -54,15 +55,30 @@ def test_an_owner_on_another_machine_lives_while_its_mark_moves(
         (tmp_path / name).mkdir()
     here = Owner(tmp_path / "here", study, is_shared=True)
     there = Owner(tmp_path / "there", study, is_shared=True)
+
+    def pass_time(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        here.beat()
+
     assert lives(here, there)
-    now += 100
+    pass_time(60)
     there.beat()
     assert lives(here, there)  # its clock starts again
-    now += 100
+    pass_time(60)
     assert lives(here, there)
-    now += 100
+    pass_time(29)
+    assert lives(here, there)
+    pass_time(2)  # 91 s, and more than three beats
     assert not lives(here, there)
     here.forget_the_silence()
+    assert lives(here, there)
+    pass_time(91)
+    assert not lives(here, there)
+    now += 61  # nor can this one reach the study: it judges nobody
+    assert lives(here, there)
+    there.beat()
+    pass_time(61)
     assert lives(here, there)
     for owner in (here, there):
         owner.leave()
@@ -90,7 +106,29 @@ def test_an_owner_that_had_no_time_to_sign_is_given_some_on_another_machine(
     monkeypatch.setattr("time.monotonic", lambda: now)
     owner = Owner(tmp_path, study, is_shared=True)
     assert owner.lives(None, 3)
-    now += 1000
-    assert not owner.lives(None, 3)
+    now += 60
     assert owner.lives(None, 4)  # each has its own time
+    now += 60
+    assert not owner.lives(None, 3)
+    assert owner.lives(None, 4)
     owner.leave()
+
+
+def test_the_name_of_an_owner_tells_its_host(tmp_path: Path, study: optuna.Study) -> None:
+    owners = [Owner(tmp_path, study, is_shared=False) for _ in range(2)]
+    assert {owner.name.rpartition("-")[0] for owner in owners} == {socket.gethostname()}
+    assert len({owner.name for owner in owners}) == 2
+
+
+def test_the_lock_of_another_machine_in_a_shared_folder_says_nothing(
+    tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lustre and NFS may keep locks to the machine that took them."""
+    here = Owner(tmp_path, study, is_shared=True)
+    monkeypatch.setattr("async_optuna.ownership._HOST", "elsewhere")
+    there = Owner(tmp_path, study, is_shared=True)
+    monkeypatch.undo()
+    killed(there)
+    assert lives(here, there)
+    monkeypatch.setattr("async_optuna.ownership._HOST", "elsewhere")
+    assert not Owner(tmp_path, study, is_shared=True).lives(there.name, 0)  # on its own machine it does

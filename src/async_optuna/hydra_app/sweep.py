@@ -36,7 +36,7 @@ from async_optuna.limits import Limits
 from async_optuna.named_classes import build_pruner, sampler_factory
 from async_optuna.outage import not_reached
 from async_optuna.output import say
-from async_optuna.passwords import without_passwords
+from async_optuna.passwords import message_without_passwords, without_passwords
 from async_optuna.repeats import Repeats
 from async_optuna.results import Results
 from async_optuna.search import Search
@@ -46,6 +46,11 @@ from async_optuna.space import Space
 from async_optuna.storage import JOURNAL
 from async_optuna.study import kept_seed, open_study
 from async_optuna.terminal import tell_what_takes_long
+
+_PASSWORD_IS_SEEN = (
+    "warning: hydra.sweeper.storage holds a password, which on a command line every user of this machine can read with "
+    "ps; leave it out, and keep it in ~/.pgpass or PGPASSWORD or in the file that MySQL's read_default_file names"
+)
 
 
 def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFunction, arguments: list[str]) -> None:
@@ -63,7 +68,7 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
         line = str(error) if is_told_in_one_line(error) else not_reached(error)
         if not line:
             raise
-        raise CompactHydraException(without_passwords(line)) from error
+        raise CompactHydraException(message_without_passwords(line)) from error
     except (Stopped, KeyboardInterrupt) as stop:  # the latter before the first trial, or after the last
         say(f"stopped; go on with: {this_script(sys.argv[1:])}", to_errors=True)
         sys.exit(128 + (stop.signum if isinstance(stop, Stopped) else signal.SIGINT))
@@ -76,6 +81,8 @@ def _run(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFun
         complete(config)
     storage, source = _plain(settings.storage), _plain(settings.warm_start)
     hide_passwords(config)
+    if without_passwords(storage) != storage:
+        say(_PASSWORD_IS_SEEN)
     metric, directions = objectives(config)
     pruner = build_pruner(_plain(settings.pruner))
     make_sampler, seed = sampler_factory(_plain(settings.sampler) or {"_target_": "TPESampler"})

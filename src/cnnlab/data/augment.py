@@ -79,7 +79,7 @@ class Affine:
         translate: shift uniform in -translate to translate, as a fraction of each side.
     """
 
-    kinds = ("image", "series", "volume", "audio", "spectrogram")
+    kinds: tuple[str, ...] = ("image", "series", "volume", "audio", "spectrogram")
 
     def __init__(self, degrees: float = 10.0, scale: float = 0.1, translate: float = 0.07) -> None:
         for name, value in {"degrees": degrees, "scale": scale, "translate": translate}.items():
@@ -90,9 +90,13 @@ class Affine:
     def __call__(self, batch: Tensor, generator: Generator) -> Tensor:
         if batch.dim() == 3:  # grid_sample has no 1-D form: a signal is an image one pixel high
             return self(batch.unsqueeze(2), generator).squeeze(2)
-        matrices = self._matrices(batch.shape, batch.device, generator)
-        grid = functional.affine_grid(matrices, list(batch.shape), align_corners=False)
+        grid = self.grid(batch, generator)
         return functional.grid_sample(batch.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+    def grid(self, batch: Tensor, generator: Generator) -> Tensor:
+        """Return where each pixel of the result comes from: (N, *spatial, D), from -1 to 1 along every side."""
+        matrices = self._matrices(batch.shape, batch.device, generator)
+        return functional.affine_grid(matrices, list(batch.shape), align_corners=False)
 
     def _matrices(self, shape: torch.Size, device: torch.device, generator: Generator) -> Tensor:
         """Return maps (N, D, D + 1) from output to input coordinates, which run from -1 to 1 along every side."""

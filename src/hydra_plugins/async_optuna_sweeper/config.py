@@ -24,13 +24,15 @@ class AsyncOptunaSweeperConf:
     direction: Any = None
     # The names of the objectives, for reports. null: the app's `monitor`, if the direction comes from its `mode` too.
     metric: Any = None
-    # null: a journal in the sweep folder; else an Optuna URL or a storage's _target_ and arguments.
+    # null: a journal in the sweep folder; else an Optuna URL or a storage's _target_ and arguments. Passwords are best
+    # left to ~/.pgpass, PGPASSWORD or MySQL's read_default_file.
     storage: Any = None
     # How long a study that cannot be reached (a database that restarts or is locked, a full disk) is tried again, while
     # running trials go on, before the search ends.
     storage_patience_seconds: float = 600.0
-    # How long a search of another machine may give no sign of life until its trials are run again; it gives ten in it.
-    dead_after_seconds: float = 150.0
+    # How long a search on another machine may give no sign of life until its trials are run again. It gives three in
+    # that time.
+    dead_after_seconds: float = 90.0
     study_name: str | None = None
     # Finished trials to reach, over all calls and processes.
     n_trials: int = 20

@@ -127,7 +127,7 @@ def test_broken_metrics_are_no_metrics(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_opened_is_told_without_the_password(tmp_path: Path) -> None:
     results = {"study_name": "x", "storage": "no-such-dialect://me:secret@host/db"}
     (tmp_path / "optimization_results.yaml").write_text(json.dumps(results))
-    with pytest.raises(UserError, match="cannot open no-such-dialect://host/db") as caught:
+    with pytest.raises(UserError, match="cannot open no-such-dialect://me@host/db") as caught:
         read(tmp_path)
     assert "secret" not in str(caught.value)
 
