@@ -26,7 +26,8 @@ _BEGINNING = b'{"op_code":'
 
 # What databases say while they restart or are locked, or if two searches make their tables at the same moment.
 _OVER_SOON = (
-    *("already exists", "Duplicate entry", "deadlock", "is locked", "starting up", "shutting down", "refused"),
+    *("already exists", "UNIQUE constraint", "Duplicate entry", "deadlock", "is locked", "refused"),
+    *("starting up", "shutting down"),
     *("closed the connection", "terminating connection"),
 )
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
