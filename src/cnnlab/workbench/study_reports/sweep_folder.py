@@ -74,7 +74,9 @@ class Sweep:
 
     def is_here(self, trial: FrozenTrial) -> bool:
         """Whether the trial's folder is, or was, on this machine or within its reach."""
-        return _host(trial) in ("", _HERE) or self.trial_dir(trial).is_dir()
+        host = _host(trial)
+        is_of_a_search = bool(self.results) or (self.folder / "study.journal").exists()
+        return not host or (host == _HERE and is_of_a_search) or self.trial_dir(trial).is_dir()
 
     def place(self, trial: FrozenTrial) -> str:
         """The trial's folder as one would type it here; <host>:<name> where another machine has it."""
