@@ -5,6 +5,7 @@
     python scripts/report.py outputs/sweeps/<study>
     python scripts/report.py outputs/sweeps/<study> --top 30 --no-figures
     python scripts/report.py outputs/sweeps/<study> --trial 7
+    python scripts/report.py storage=postgresql://user@host/studies study_name=<study>
 
 Of a run (latest: the one in outputs/runs that was started last) it prints accuracy, precision, recall and F1 of each
 class, and which classes were taken for which; writes report.md and confusion_matrix.png to the run's
@@ -13,7 +14,8 @@ evaluation/<split>/.
 Of a study it prints the leaderboard and the best trial's commands; writes leaderboard.csv, leaderboard.md,
 best_experiment.yaml, figures/, report.html (all of it as one page) and, for studies over seeds, seeds.csv and seeds.md
 into the sweep folder. With --trial it prints the commands of any trial and writes its recipe, trial_7_experiment.yaml.
-Changes nothing in the study.
+Changes nothing in the study. With storage= it reads the study from its database on any machine, and writes to
+outputs/reports/<study>; without study_name= it takes the only study, or lists all.
 """
 
 import argparse
@@ -26,7 +28,20 @@ from cnnlab.errors import UserError, did_you_mean
 @console.script()
 def main() -> None:
     arguments = parse_arguments()
-    print(report(arguments.folder, arguments.top, arguments.figures, arguments.trial))
+    # only: sweep
+    if any(part.startswith("storage=") for part in arguments.folder):
+        from cnnlab.workbench.study_reports import stored_study
+
+        given = dict(part.partition("=")[::2] for part in arguments.folder)
+        if unknown := set(given) - {"storage", "study_name"}:
+            raise UserError(f"expected storage=… and study_name=…, got {', '.join(sorted(unknown))}")
+        storage, name = given["storage"], given.get("study_name")
+        print(stored_study.write(storage, name, arguments.top, arguments.figures, arguments.trial))
+        return
+    # end only
+    if len(arguments.folder) > 1:
+        raise UserError(f"expected one folder, got {' '.join(arguments.folder)}")
+    print(report(Path(arguments.folder[0]), arguments.top, arguments.figures, arguments.trial))
 
 
 def report(folder: Path, top: int, figures: bool, trial: int | None = None) -> str:
@@ -64,7 +79,7 @@ def report(folder: Path, top: int, figures: bool, trial: int | None = None) -> s
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="a run folder, latest, or a sweep folder")
+    parser.add_argument("folder", nargs="+", help="a run folder, latest, a sweep folder, or storage=… study_name=…")
     parser.add_argument(
         "--top", type=positive, default=10, metavar="N", help="trials or confused pairs to print (default 10)"
     )

@@ -71,6 +71,10 @@ MISTAKES = {
     "resume=nowhere": "resume: .*nowhere is not a run folder",
     "hydra.run.dir=taken": "hydra.run.dir=taken already holds a run",
     "hydra.run.dir=a_file/run": "cannot use .*a_file.*: Not a directory; hydra.run.dir= names another folder",
+    # only: sweep
+    "sweep=tinyvgg hydra.sweeper.storage=mysql://u:ge(heim@h/d": r"cannot read hydra.sweeper.storage=mysql://u@h/d:",
+    "sweep=tinyvgg hydra.sweeper.storage=mysql://u:ge,heim@h/d": r"hydra.sweeper.storage takes one value: quote",
+    # end only
     "a b": "cannot read a b: every setting is written as key=value, without spaces around the =$",
 }
 

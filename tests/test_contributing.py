@@ -136,7 +136,7 @@ def test_another_task_stops_and_goes_on(
         json.loads((copy / "run/evaluation/test/metrics.json").read_text())["test/distance"] == metrics["test/distance"]
     )
 
-    shared = ["trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=16", "data.val_fraction=0.09"]
+    shared = ["trainer=ddp_cpu", "data.val_fraction=0.09"]
     two = run_command(line, copy, environment, *settings, *shared, "hydra.run.dir=two", "trainer.max_epochs=1")
     assert (two.returncode, two.stderr) == (0, "")
     assert command("evaluate.py", "run=two").status == 0

@@ -81,7 +81,9 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 @pytest.mark.usefixtures("white_figures")
-@pytest.mark.parametrize("line", TRAIN)
+@pytest.mark.parametrize(
+    "line", [pytest.param(line, marks=pytest.mark.slow) if "trainer=ddp_cpu" in line else line for line in TRAIN]
+)
 def test_train(
     line: str,
     train: Callable[..., Finished],

@@ -80,7 +80,7 @@ class Owner:
         """
         if name == self.name:
             return True
-        if name is not None and (self._folder / name).exists():
+        if name is not None and self._can_be_seen_locked(name):
             return is_held(self._folder / name)
         if not self._is_shared:
             return False
@@ -93,6 +93,11 @@ class Owner:
             self._last_seen[key] = (mark, now)
             return True
         return now - since < self._dead_after
+
+    def _can_be_seen_locked(self, name: str) -> bool:
+        """Whether its lock tells that it lives: not every file system that several machines share shares its locks."""
+        is_here = not self._is_shared or name.rpartition("-")[0] == _HOST
+        return is_here and (self._folder / name).exists()
 
     def forget_the_silence(self) -> None:
         """Begin to wait anew: while the study could not be reached, nobody could move a mark."""

@@ -19,23 +19,28 @@ _BEGINS_WITH_A_URL = re.compile(r"['\"]?\w[\w+.-]*://")
 
 
 def without_passwords(value: Any) -> Any:
-    """The same text, list or mapping without any password: those in URLs are cut out, as are entries named so.
+    """The same setting or override of the command line, or list or mapping of them, without any password.
 
-    A database's own file of passwords, such as ~/.pgpass, completes an address that has none.
+    Those in URLs are cut out, as are entries named so. A database's own file of passwords, such as ~/.pgpass, completes
+    an address that has none.
     """
     if isinstance(value, str):
-        return _of_text(value)
+        return _of_setting(value)
     if isinstance(value, dict):
         return {key: without_passwords(item) for key, item in value.items() if not _is_secret(key, item)}
     return [without_passwords(item) for item in value] if isinstance(value, list) else value
 
 
-def _of_text(text: str) -> str:
-    """A sentence with addresses in it, an address, or an override of the command line."""
+def message_without_passwords(text: str) -> str:
+    """The same sentence with the passwords cut out of the addresses in it, which are taken to hold no blanks."""
+    return _URL.sub(lambda url: _of_url(url[0]), text)
+
+
+def _of_setting(text: str) -> str:
     if _BEGINS_WITH_A_URL.match(text):
         return _of_url(text)
     if not _STORAGE.match(text):
-        return _URL.sub(lambda url: _of_url(url[0]), text)
+        return message_without_passwords(text)
     key, equals, given = text.partition("=")
     if _SECRET.search(key):
         return f"{key}{equals}''"

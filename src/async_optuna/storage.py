@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from async_optuna.database_url import with_driver
 from async_optuna.errors import SearchError, on_one_line
 from async_optuna.files import AVAILABLE, FileLock
-from async_optuna.passwords import without_passwords
+from async_optuna.passwords import message_without_passwords, without_passwords
 from async_optuna.terminal import tell_what_takes_long
 
 JOURNAL = "study.journal"
@@ -25,7 +26,8 @@ _BEGINNING = b'{"op_code":'
 
 # What databases say while they restart or are locked, or if two searches make their tables at the same moment.
 _OVER_SOON = (
-    *("already exists", "Duplicate entry", "deadlock", "is locked", "starting up", "shutting down", "refused"),
+    *("already exists", "UNIQUE constraint", "Duplicate entry", "deadlock", "is locked", "refused"),
+    *("starting up", "shutting down"),
     *("closed the connection", "terminating connection"),
 )
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
@@ -195,7 +197,9 @@ def _construct(config: Mapping[str, Any]) -> BaseStorage:
         arguments = {str(key): value for key, value in config.items() if key != "_target_"}
         if isinstance(arguments.get("url"), str):
             arguments["url"] = with_driver(arguments["url"])
-        storage = _patiently(lambda: cls(**arguments))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of the proxy, which was asked for
+            storage = _patiently(lambda: cls(**arguments))
     except Exception as error:  # each database driver has its own
         raise SearchError(f"hydra.sweeper.storage: {path} cannot be built ({_reason(error)})") from None
     if not isinstance(storage, BaseStorage):
@@ -204,4 +208,4 @@ def _construct(config: Mapping[str, Any]) -> BaseStorage:
 
 
 def _reason(error: Exception) -> str:
-    return str(without_passwords(on_one_line(error)))[:300]
+    return message_without_passwords(on_one_line(error))[:300]

@@ -15,6 +15,7 @@ from torch import Tensor
 from cnnlab.data.datamodule import DEFAULT_BATCH_SIZE, DataModule
 from cnnlab.errors import UserError
 from cnnlab.instantiation import build
+from cnnlab.runs import ranks
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.speed.hardware import Hardware
 
@@ -39,7 +40,7 @@ def settle_batch_size(
     """
     if config.data.get("batch_size") != "auto":
         return
-    if config.trainer.get("devices", 1) not in (1, "1") or config.trainer.get("num_nodes", 1) != 1:
+    if not ranks.is_alone(config.trainer):
         raise UserError("data.batch_size=auto needs a single device; give a number")
     if machine.accelerator in LIMITED:
         size = _found(config, machine, classifier, datamodule)

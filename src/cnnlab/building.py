@@ -1,9 +1,10 @@
 """Builds the parts of a run from its config: data, network and LightningModule."""
 
 import logging
-import os
-from collections.abc import Sequence
-from typing import Literal
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -17,6 +18,8 @@ from cnnlab.direction import direction
 from cnnlab.errors import Infeasible, UserError, did_you_mean
 from cnnlab.instantiation import build, check_value, takes_argument, target
 from cnnlab.memory_format import keeps_channels_last
+from cnnlab.runs import ranks
+from cnnlab.runs.locks import in_turn
 from cnnlab.schedules import length_argument, plateau_mode
 from cnnlab.tasks import metrics
 
@@ -64,13 +67,21 @@ def build_data(config: DictConfig, accelerator: str = "cpu") -> DataModule:
     datamodule: DataModule = build(config, "data", augment=build(config, "augment"), seed=config.seed)
     datamodule.accelerator = accelerator
     try:
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # as in Lightning, only one process of a machine downloads
-            datamodule.prepare_data()
+        _prepare(datamodule, config.get("trainer") or {})
         datamodule.setup()
     except UserError as error:
         raise UserError(f"data: {error}") from error
     log.info(labelled(datamodule.summary()), extra={"in_grid": "once"})
     return datamodule
+
+
+def _prepare(datamodule: DataModule, trainer: Mapping[Any, Any]) -> None:
+    """Let one process of this machine download what is missing; the others wait for it."""
+    if not ranks.is_alone(trainer) and ranks.launcher() is not None:
+        with in_turn(Path(tempfile.gettempdir())):  # whoever comes later finds the files there
+            datamodule.prepare_data()
+    elif ranks.is_alone(trainer) or ranks.local_rank() == 0:  # which starts the others after this
+        datamodule.prepare_data()
 
 
 def build_model(

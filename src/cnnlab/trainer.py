@@ -1,28 +1,26 @@
 """Builds the Trainer of a run from conf/trainer, conf/callbacks and conf/logger."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.direction import direction_of_part
+from cnnlab.distributed.environment import check_number, environment
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.instantiation import build, check_arguments, takes_argument, target
-from cnnlab.runs import tracking
+from cnnlab.runs import ranks, tracking
 from cnnlab.runs.checkpoint_io import AtomicCheckpointIO
 from cnnlab.runs.commands import short_path
 from cnnlab.runs.csv_rows import keep_rows
-from cnnlab.speed import compiling, fast_loop, lightning_internals
-from cnnlab.speed.hardware import Hardware
+from cnnlab.speed import compiling, fast_loop, hardware, lightning_internals
 from cnnlab.speed.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
@@ -55,8 +53,15 @@ _PROFILERS: dict[str, type[Profiler]] = {
 }
 
 
+def choose_hardware(settings: DictConfig) -> hardware.Hardware:
+    """Choose what this process computes on by conf/trainer; the processes on a machine share its CPU cores out."""
+    accelerator = hardware.resolve_accelerator(settings.accelerator)
+    num_processes = ranks.num_local(settings, torch.cuda.device_count() if accelerator == "cuda" else 1)
+    return hardware.choose(accelerator, settings.precision, settings.num_threads, num_processes=num_processes)
+
+
 def build_trainer(
-    config: DictConfig, run_dir: Path, machine: Hardware, module: LightningModule, steps_done: int = 0
+    config: DictConfig, run_dir: Path, machine: hardware.Hardware, module: LightningModule, steps_done: int = 0
 ) -> Trainer:
     """Build the Trainer with its callbacks and loggers. The keys of conf/trainer are its arguments, except for _OURS.
 
@@ -88,7 +93,7 @@ def build_trainer(
             callbacks=callbacks,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-            plugins=[AtomicCheckpointIO(), *plugins_of_one_process(arguments)],
+            plugins=[AtomicCheckpointIO(), environment(arguments)],
             default_root_dir=run_dir,
         )
     except (MisconfigurationException, ValueError, TypeError, ModuleNotFoundError) as error:
@@ -98,26 +103,12 @@ def build_trainer(
             "trainer: processes that ddp_spawn, ddp_fork or a notebook starts do not bring their numbers back; "
             "for several processes run python train.py with trainer.strategy=ddp"
         )
+    check_number(trainer, arguments)
     if backend := compiling.backend(config.trainer.get("compile", False)):
         compiling.apply(module, backend)
     if wanted:
         fast_loop.apply(trainer, graph, is_asked_for=graph or wanted is True)
     return trainer
-
-
-def plugins_of_one_process(arguments: Mapping[str, Any]) -> list[LightningEnvironment]:
-    """Return the plugins that keep a Trainer of one device from joining other processes.
-
-    Inside a Slurm job (SLURM_NTASKS=4) Lightning would ask for as many devices as there are tasks. In a process that
-    srun or torchrun has started (SLURM_PROCID=1, RANK=1) it would leave all files to a first process, which knows
-    nothing of this run.
-    """
-    devices = arguments.get("devices")
-    is_alone = devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)
-    if not is_alone or arguments.get("num_nodes", 1) != 1:
-        return []
-    rank_zero_only.rank = 0  # type: ignore[attr-defined]
-    return [LightningEnvironment()]
 
 
 def _build_callbacks(config: DictConfig) -> list[Callback]:

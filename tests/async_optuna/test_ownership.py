@@ -118,3 +118,17 @@ def test_the_name_of_an_owner_tells_its_host(tmp_path: Path, study: optuna.Study
     owners = [Owner(tmp_path, study, is_shared=False) for _ in range(2)]
     assert {owner.name.rpartition("-")[0] for owner in owners} == {socket.gethostname()}
     assert len({owner.name for owner in owners}) == 2
+
+
+def test_the_lock_of_another_machine_in_a_shared_folder_says_nothing(
+    tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lustre and NFS may keep locks to the machine that took them."""
+    here = Owner(tmp_path, study, is_shared=True)
+    monkeypatch.setattr("async_optuna.ownership._HOST", "elsewhere")
+    there = Owner(tmp_path, study, is_shared=True)
+    monkeypatch.undo()
+    killed(there)
+    assert lives(here, there)
+    monkeypatch.setattr("async_optuna.ownership._HOST", "elsewhere")
+    assert not Owner(tmp_path, study, is_shared=True).lives(there.name, 0)  # on its own machine it does

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from async_optuna.passwords import without_passwords
+from async_optuna.passwords import message_without_passwords, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,8 @@ def test_passwords_are_cut_out(text: Any, cut: Any) -> None:
 )
 def test_all_else_stays(text: Any) -> None:
     assert without_passwords(text) == text
+
+
+def test_a_message_keeps_what_stands_around_an_address() -> None:
+    told = "hydra.sweeper.storage=mysql://u@h:1/d cannot be opened (no mysql://u:geheim@h:1/d); expected mysql://u@h/d"
+    assert message_without_passwords(told) == told.replace(":geheim", "")

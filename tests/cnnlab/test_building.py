@@ -18,12 +18,29 @@ def config(without_data: None) -> DictConfig:
     return config
 
 
-@pytest.mark.parametrize(("local_rank", "fetches"), [(None, 1), ("0", 1), ("1", 0)])
+@pytest.mark.parametrize(
+    ("trainer", "variables", "fetches"),
+    [
+        ({}, {}, 1),
+        ({"devices": 2}, {}, 1),
+        ({"devices": 2}, {"LOCAL_RANK": "0"}, 1),
+        ({"devices": 2}, {"LOCAL_RANK": "1"}, 0),
+        ({"devices": 2}, {"LOCAL_RANK": "1", "TORCHELASTIC_RUN_ID": "none"}, 1),
+        ({}, {"LOCAL_RANK": "1"}, 1),
+    ],
+    ids=["alone", "the first", "the first, later", "the second", "the second of torchrun", "alone, too"],
+)
 def test_the_first_process_of_a_machine_fetches_the_data_before_they_are_read(
-    local_rank: str | None, fetches: int, config: DictConfig, monkeypatch: pytest.MonkeyPatch
+    trainer: dict[str, int],
+    variables: dict[str, str],
+    fetches: int,
+    config: DictConfig,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if local_rank is not None:
-        monkeypatch.setenv("LOCAL_RANK", local_rank)
+    """Those that torchrun has started take turns: whoever comes later finds the files."""
+    config.trainer = trainer
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     fetched: list[bool] = []
     monkeypatch.setattr(MNIST, "prepare_data", lambda data: fetched.append(hasattr(data, "training")))
     data = build_data(config, "mps")

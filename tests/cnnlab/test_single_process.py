@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from lightning.pytorch.utilities import rank_zero_only
 
-from cnnlab.trainer import plugins_of_one_process
+from cnnlab.distributed.environment import environment
+from cnnlab.runs import ranks
 from conftest import Finished
 
 SLURM = {
@@ -79,18 +80,22 @@ def test_nobody_is_told_of_srun(smoke: Callable[..., Finished]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"devices": 1}, 1),
-        ({"devices": "1"}, 1),
-        ({"devices": [3]}, 1),
-        ({"devices": 2}, 0),
-        ({"devices": [0, 1]}, 0),
-        ({"devices": "auto"}, 0),
-        ({"devices": 1, "num_nodes": 2}, 0),
+        ({}, True),
+        ({"devices": 1}, True),
+        ({"devices": "1"}, True),
+        ({"devices": [3]}, True),
+        ({"devices": 2}, False),
+        ({"devices": "2"}, False),
+        ({"devices": [0, 1]}, False),
+        ({"devices": "auto"}, False),
+        ({"devices": None}, False),
+        ({"devices": 1, "num_nodes": 2}, False),
     ],
 )
 def test_only_a_run_of_one_process_is_kept_alone(
-    arguments: dict[str, object], expected: int, monkeypatch: pytest.MonkeyPatch
+    arguments: dict[str, object], expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rank_zero_only, "rank", 3)
-    assert len(plugins_of_one_process(arguments)) == expected
+    assert ranks.is_alone(arguments) == expected
+    environment(arguments)
     assert rank_zero_only.rank == (0 if expected else 3)

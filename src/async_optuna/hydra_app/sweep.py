@@ -36,7 +36,7 @@ from async_optuna.limits import Limits
 from async_optuna.named_classes import build_pruner, sampler_factory
 from async_optuna.outage import not_reached
 from async_optuna.output import say
-from async_optuna.passwords import without_passwords
+from async_optuna.passwords import message_without_passwords, without_passwords
 from async_optuna.repeats import Repeats
 from async_optuna.results import Results
 from async_optuna.search import Search
@@ -68,7 +68,7 @@ def sweep(config: DictConfig, config_loader: ConfigLoader, task_function: TaskFu
         line = str(error) if is_told_in_one_line(error) else not_reached(error)
         if not line:
             raise
-        raise CompactHydraException(without_passwords(line)) from error
+        raise CompactHydraException(message_without_passwords(line)) from error
     except (Stopped, KeyboardInterrupt) as stop:  # the latter before the first trial, or after the last
         say(f"stopped; go on with: {this_script(sys.argv[1:])}", to_errors=True)
         sys.exit(128 + (stop.signum if isinstance(stop, Stopped) else signal.SIGINT))

@@ -2,11 +2,10 @@
 
 import functools
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,12 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cnnlab.cli import console, grid
-from cnnlab.cli.arguments import arguments_for_hydra, is_first_process
+from cnnlab.cli import console, followers, grid
 from cnnlab.cli.config_errors import in_one_line, refuse_misplaced_header, refuse_unknown_flags
 from cnnlab.cli.help import help_text, is_wanted
 from cnnlab.cli.jobs import Jobs
 from cnnlab.cli.lazy_help import lazy_help_allowed
-from cnnlab.cli.process_state import changed_argv, changed_environment
+from cnnlab.cli.process_state import changed_environment
 from cnnlab.cli.signals import signals_raise
 from cnnlab.colours import coloured
 from cnnlab.errors import Interrupted
@@ -28,9 +26,6 @@ from cnnlab.runs import resuming, run_folder
 from cnnlab.speed.threads import wait_briefly
 
 Task = Callable[[DictConfig], Any]
-
-# Hydra repeats what it cannot read: in the address of a server, all from the first colon to the last @ may be secret.
-_PASSWORD = re.compile(r"(://[^:/\s]*):.*@")
 
 _BEFORE_JOBS = ("-m", "--multirun")  # the flags of Hydra's that do not only ask for an answer
 
@@ -51,6 +46,7 @@ class Command:
         functools.update_wrapper(self, task)
         self.task, self.config_name = task, config_name
         self.arguments: list[str] = []
+        self.is_follower = False  # a process of a run whose first process is another one
         folders = Path(task.__code__.co_filename).resolve().parents
         conf_dirs = [folder / "conf" for folder in folders[:2]]
         self.conf_dir = next((conf for conf in conf_dirs if (conf / f"{config_name}.yaml").is_file()), conf_dirs[0])
@@ -70,12 +66,12 @@ class Command:
             except (Interrupted, KeyboardInterrupt) as stop:
                 stop = stop if isinstance(stop, Interrupted) else Interrupted(signal.SIGINT)
                 with suppress(OSError):  # the terminal may be what was closed
-                    print(stop, file=sys.stderr)
+                    self._tell(stop, str(stop))
                 sys.exit(128 + stop.signum)
             except Exception as error:
                 if wants_trace or isinstance(error, BrokenPipeError):
                     raise
-                print(f"{coloured('error:', 'red')} {self.in_one_line(error)}", file=sys.stderr)
+                self._tell(error, f"{coloured('error:', 'red')} {self.in_one_line(error)}")
                 sys.exit(1)
 
     def start(self, argv: list[str]) -> Path:
@@ -88,28 +84,31 @@ class Command:
             UserError: listing all failures of a grid, whose other jobs have run nevertheless.
         """
         wait_briefly()  # before the task loads torch; the processes that a search starts inherit the setting
-        script, *arguments = argv
-        self.arguments = arguments
+        self.arguments = arguments = argv[1:]
         refuse_unknown_flags(self.conf_dir, self.config_name, arguments)
         refuse_misplaced_header(self.conf_dir, arguments)
         if is_wanted(arguments):
             print(help_text(self.conf_dir, self.config_name, arguments))
             return Path()
         jobs = Jobs(self.in_one_line)
+        self.is_follower = followers.is_follower(self.conf_dir, self.config_name, arguments)
         # With HYDRA_FULL_ERROR Hydra raises errors, which are reported here; without it, it prints them and exits.
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
-        command_line = [script, *arguments_for_hydra(arguments)]
-        environment = changed_environment("HYDRA_FULL_ERROR", "1")
-        with signals_raise(), changed_argv(command_line), lazy_help_allowed(), environment, grid.announced(arguments):
-            hydra_main(_guarded(self.task, jobs))()
+        raising = changed_environment("HYDRA_FULL_ERROR", "1")
+        rewritten = followers.argv_for_hydra(argv, self.is_follower)
+        with rewritten, signals_raise(), lazy_help_allowed(), raising, grid.announced(arguments):
+            hydra_main(_guarded(self.task, jobs, self.is_follower))()
             if table := grid.grid_table(jobs.of_grid, arguments):
                 print(table)
         jobs.raise_failures()
         return jobs.folder
 
+    def _tell(self, error: BaseException, line: str) -> None:
+        if not (self.is_follower and followers.another_tells(error)):
+            print(line, file=sys.stderr)
+
     def in_one_line(self, error: Exception) -> str:
-        line = in_one_line(error, self.conf_dir, self.config_name, self.arguments)
-        return _PASSWORD.sub(r"\1@", line)
+        return in_one_line(error, self.conf_dir, self.config_name, self.arguments)
 
 
 def run_dir() -> Path:
@@ -117,7 +116,7 @@ def run_dir() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def _guarded(task: Task, jobs: Jobs) -> Task:
+def _guarded(task: Task, jobs: Jobs, is_follower: bool) -> Task:
     """Wrap the task for Hydra: saved runs continue with their own config, and failed jobs leave nothing behind."""
 
     @functools.wraps(task)
@@ -127,10 +126,10 @@ def _guarded(task: Task, jobs: Jobs) -> Task:
         jobs.begin(folder, config, settings)
         resume = bool(config.get("resume"))
         try:
-            with run_folder.in_use(folder, alone=resume and is_first_process()):
+            with run_folder.in_use(folder, alone=resume) if not is_follower else nullcontext():
                 if resume:
                     config = resuming.saved_config(folder, config, list(settings.overrides.task))
-                with changed_environment("HYDRA_FULL_ERROR", None):
+                with changed_environment("HYDRA_FULL_ERROR", None), followers.own_processes(config, settings):
                     return task(config)
         except Exception as error:
             if jobs.fail(error, settings):

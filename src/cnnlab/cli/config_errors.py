@@ -36,6 +36,8 @@ def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: l
     """
     if isinstance(error, UserError):
         return f"{error}{_fixed_by_experiment(str(error), conf_dir, overrides)}"
+    if swept := re.search(r"(?:Ambiguous value for argument|not supported :) '(hydra\.[^=]*)=", str(error)):
+        return f"{swept[1]} takes one value: quote one that holds a comma or brackets, \"{swept[1]}='…'\""
     if ambiguous := re.search(r"Ambiguous value for argument '(.*)'", str(error)):
         return (
             f"{ambiguous[1]} gives several values: with -m there is one run for each of them, as in "
@@ -48,9 +50,9 @@ def in_one_line(error: Exception, conf_dir: Path, config_name: str, overrides: l
     if isinstance(error, OverrideParseException):
         if "=" not in str(error.override):
             return f"cannot read {error.override}: every setting is written as key=value, without spaces around the ="
-        return (
-            f"cannot read {error.override}: {_first_line(error)}; quote values with special characters: \"key='value'\""
-        )
+        # What is repeated here may be the address of a server: all from its first colon to the last @ may be secret.
+        told = re.sub(r"(://[^:/\s]*):.*@", r"\1@", str(error.override))
+        return f"cannot read {told}: {_first_line(error)}; quote values with special characters: \"key='value'\""
     if "Config group override must be" in str(error):
         return _no_choice(conf_dir, overrides)
     if isinstance(error, HydraException | OmegaConfBaseException):

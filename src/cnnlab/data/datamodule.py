@@ -53,12 +53,12 @@ class DataModule(LightningDataModule):
     mean and std are computed from 10,000 training samples or 256 MiB of them.
 
     If a run has several processes, each of them gets its own part of every split. Together their batches of a step are
-    the batch of a single process with a batch size as many times as large, and every validation and test sample is
-    seen once.
+    the batch of a run in one process, and every validation and test sample is seen once.
 
     Args:
-        batch_size: samples per training step of each process; the last, ragged batch of an epoch is dropped. auto: as
-            many as fit into the GPU's memory, up to 512, which a run finds out before it starts; 32 elsewhere.
+        batch_size: samples per training step, of all processes together; the last, ragged batch of an epoch is
+            dropped. auto: as many as fit into the GPU's memory, up to 512, which a run finds out before it starts; 32
+            elsewhere.
         eval_batch_size: samples per validation or test step of each process; every sample is used.
         train_size, val_size: use only so many samples, a stratified subset nested in the larger ones.
         in_memory: whether all samples are read once and kept in memory, or each sample is read in every epoch.
@@ -213,16 +213,23 @@ class DataModule(LightningDataModule):
             )
 
     def check_batch_size(self, batch_size: int, num_processes: int = 1) -> None:
-        """Raise UserError if an epoch would not hold a single batch for each process."""
-        most = len(self.training) // num_processes
+        """Raise UserError if an epoch would not hold a batch, or so many processes could not share it out equally."""
+        most = len(self.training)
         if batch_size > most:
-            what = f"of {len(self.training)} for each of {num_processes} processes"
-            samples = "the number of training samples" if num_processes == 1 else f"training samples {what}"
             fits = f"; data.batch_size={2 ** (most.bit_length() - 1)} fits" if most else ""
-            raise UserError(f"batch_size must be at most {most}, {samples}, got {batch_size}{fits}")
+            raise UserError(
+                f"batch_size must be at most {most}, the number of training samples, got {batch_size}{fits}"
+            )
+        if left_over := batch_size % num_processes:
+            nearest = (batch_size - left_over, batch_size - left_over + num_processes)
+            fitting = " or ".join(f"data.batch_size={size}" for size in nearest if 0 < size <= most)
+            raise UserError(
+                f"batch_size is the run's and must be a multiple of its {num_processes} processes, got {batch_size}"
+                + (f"; {fitting} would do" if fitting else f", and there are only {most} training samples")
+            )
 
     def check_processes(self, num_processes: int) -> None:
-        """Raise UserError if there are too few training or validation samples for so many processes."""
+        """Raise UserError if so many processes cannot share the batches or the validation samples."""
         self.check_batch_size(self.batch_size, num_processes)
         _check_share("validation", self.validation, num_processes)
 
@@ -287,7 +294,7 @@ class DataModule(LightningDataModule):
         rank, world_size = self._place
         self.check_batch_size(self.batch_size, world_size)
         order = EpochOrder(len(self.training), self.seed, rank, world_size, self._odds())
-        return self._loader(self.training, self.batch_size, order)
+        return self._loader(self.training, self.batch_size // world_size, order)
 
     def val_dataloader(self) -> Loader:
         return self._evaluation_loader("validation", self.validation)

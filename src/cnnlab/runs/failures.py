@@ -3,7 +3,7 @@
 import logging
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -15,30 +15,66 @@ from cnnlab.runs.run_record import resume_command
 
 log = logging.getLogger(__name__)
 
+_CAUSE, _TOLD = "error.txt", ".told"
+
 
 @contextmanager
-def explained(run_dir: Path, batch_size: int, rate: str) -> Iterator[None]:
+def explained(run_dir: Path, batch_size: int, rate: str, is_first: bool = True) -> Iterator[None]:
     """Turn errors of libraries into UserErrors, and write error.txt. A run that the user stops gets no error.txt.
 
     Args:
         batch_size: of the run, for the advice after it has run out of memory.
         rate: the learning rate that suits half of it, as an override.
+        is_first: whether this is the run's first process; the others leave all this to it.
     """
-    for name in ("error.txt", "traceback.txt"):
+    if not is_first:
+        yield
+        return
+    for name in (_CAUSE, "traceback.txt", _TOLD):
         (run_dir / name).unlink(missing_ok=True)
     try:
         with _translated(batch_size, rate):
             yield
     except UserError as error:
-        write_atomically(run_dir / "error.txt", f"{error}\n".encode())
+        leave_cause(run_dir, str(error))
         raise
     except Interrupted as stop:
-        stop.advice = "no epoch was finished, so there is nothing to resume"
-        if (run_dir / "checkpoints/last.ckpt").is_file():
-            stop.advice = f"continue with: {resume_command(run_dir)}"
+        stop.advice = advice(run_dir)
         if stop.signum not in (signal.SIGINT, signal.SIGTERM):
             log.info(stop)  # the terminal is closed, so the message goes to the run's log
         raise
+
+
+def advice(run_dir: Path) -> str:
+    """Return the command that continues a run that has ended too early, or say that there is none."""
+    if (run_dir / "checkpoints/last.ckpt").is_file():
+        return f"continue with: {resume_command(run_dir)}"
+    return "no epoch was finished, so there is nothing to resume"
+
+
+def leave_cause(run_dir: Path, line: str) -> None:
+    """Write error.txt, in which also the other processes of the run find what has ended it."""
+    write_atomically(run_dir / _CAUSE, f"{line}\n".encode())
+
+
+def cause(run_dir: Path) -> str | None:
+    """Return what a process of this run has left in error.txt; None if there is nothing."""
+    with suppress(OSError):
+        return (run_dir / _CAUSE).read_text(encoding="utf-8").strip()
+    return None
+
+
+def claim_telling(run_dir: Path) -> bool:
+    """Return whether this process is to tell the user how the run has ended: only the first that asks is."""
+    try:
+        (run_dir / _TOLD).touch(exist_ok=False)
+    except OSError:
+        return False
+    return True
+
+
+def is_told(run_dir: Path) -> bool:
+    return (run_dir / _TOLD).exists()
 
 
 @contextmanager

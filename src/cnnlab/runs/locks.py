@@ -1,6 +1,7 @@
 """Locks on run folders, by which others see that a run is alive. The system releases them when their holder dies."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 AVAILABLE = fcntl is not None
+_MOMENT = 0.1  # seconds
 
 
 @contextmanager
@@ -35,6 +37,17 @@ def locked(folder: Path) -> Iterator[bool]:
             with suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_UN)  # processes forked meanwhile have the descriptor too
             os.close(descriptor)
+
+
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Lock a folder for other processes, and wait as long as one of them holds the lock."""
+    while True:
+        with locked(folder) as is_ours:
+            if is_ours:
+                yield
+                return
+        time.sleep(_MOMENT)
 
 
 def is_held(folder: Path) -> bool:

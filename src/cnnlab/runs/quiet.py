@@ -23,8 +23,12 @@ _ON_PURPOSE = (
 _OF_TRACKERS = {"WANDB_QUIET": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 
 
-def quieten_libraries() -> None:
-    """Show Lightning's messages from WARNING on, except a few known ones, and only in the first process of a run."""
+def quieten_libraries(is_first: bool = True) -> None:
+    """Show Lightning's messages from WARNING on, except a few known ones.
+
+    Args:
+        is_first: whether this is the first process of its run; the others say nothing at all.
+    """
     for message in _ON_PURPOSE:
         warnings.filterwarnings("ignore", message=f".*{message}")
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -32,5 +36,6 @@ def quieten_libraries() -> None:
     logging.getLogger("lightning.pytorch.loggers.mlflow").setLevel(logging.ERROR)  # that a new store has no experiment
     for name, value in _OF_TRACKERS.items():
         os.environ.setdefault(name, value)
-    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
     logging.disable(logging.NOTSET if is_first else logging.WARNING)
+    if not is_first:
+        warnings.simplefilter("ignore")

@@ -12,14 +12,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.errors import UserError
 from cnnlab.overrides import parsed, quoted
+from cnnlab.runs import ranks
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.runs.json_files import read_json
 from cnnlab.runs.run_folder import RESUMED_SUBDIR, find, load_config
 from cnnlab.runs.trust import trusted
 
-# The keys that decide where a run ends: only these may change.
-_MAY_CHANGE = ("max_epochs", "max_steps")
+# The keys that decide where a run ends, and on how many devices it goes on: only these may change.
+_ENDS = ("max_epochs", "max_steps")
+_MAY_CHANGE = (*_ENDS, "devices", "num_nodes", "strategy")
 _KEYS = " or ".join(f"trainer.{name}" for name in _MAY_CHANGE)
 
 # Keys that may differ between a run and the one from which init_from= continues, because they do not change its result.
@@ -28,6 +30,9 @@ _SAME_RESULT = (
     "init_from",
     "test",
     "trainer.num_threads",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
     "trainer.channels_last",
     "trainer.lean",
     "trainer.fast_loop",
@@ -63,7 +68,7 @@ def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
 
 
 def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> DictConfig:
-    """Return the config the run was started with, with a new end if one is given.
+    """Return the config the run was started with, with a new end and other devices if they are given.
 
     Raises:
         UserError: if it names foreign code, see trust.trusted.
@@ -79,6 +84,8 @@ def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> D
 
 def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
     """Return the checkpoint to continue from: the run's own with resume, a copy of another run's with init_from.
+
+    Of several processes only the first copies; the others read the other run's own.
 
     Raises:
         UserError: if the other run was made with other settings.
@@ -96,6 +103,8 @@ def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
     for key, before, now in differences(as_written(load_config(source)), as_written(config)):
         if key not in _SAME_RESULT and not (before is None and is_default(config, key, now)):
             raise UserError(f"init_from goes on with the same settings, but {key} was {before} and is {now}")
+    if not ranks.is_first(config.trainer):
+        return source / "checkpoints" / "last.ckpt"
     for part in ("checkpoints", "tensorboard"):
         if (source / part).is_dir():
             shutil.copytree(source / part, run_dir / part, dirs_exist_ok=True)
@@ -107,22 +116,29 @@ def checkpoint(config: DictConfig, run_dir: Path) -> Path | None:
 def check(
     config: DictConfig, run_dir: Path, dataset: str, checksums: dict[str, str], schedule_has_fixed_length: bool
 ) -> None:
-    """Let a run continue only with its own data, and beyond its end only if its schedule allows it; save the new end.
+    """Let a run continue only with its own data, and beyond its end only if its schedule allows it.
 
     Raises:
         UserError: naming both data sets, or the schedule.
     """
     check_data(Path(config.init_from or run_dir), dataset, checksums)
-    saved = load_config(run_dir)
-    changed = _new_ends(config, saved)
-    if not changed:
-        return
-    if schedule_has_fixed_length:
+    changed = _new_ends(config, load_config(run_dir)) if config.resume else {}
+    if changed and schedule_has_fixed_length:
         raise UserError(
             f"resume: {', '.join(f'trainer.{name}={end}' for name, end in changed.items())} is refused, the run's "
             f"schedule ({config.scheduler['_target_'].rpartition('.')[2]}) was laid out for another number of epochs; "
             "start a new run, or use scheduler=none or scheduler=step when a run may grow"
         )
+
+
+def save_end(config: DictConfig, run_dir: Path) -> None:
+    """Write a new end of a continued run into its saved config."""
+    if not config.resume:
+        return
+    saved = load_config(run_dir)
+    changed = _new_ends(config, saved)
+    if not changed:
+        return
     saved.trainer.update(changed)
     write_atomically(run_dir / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved).encode())
     (run_dir / "metrics.json").unlink(missing_ok=True)  # a run that is stopped before its new end counts as unfinished
@@ -174,5 +190,5 @@ def is_default(config: DictConfig, key: str, value: Any) -> bool:
 
 
 def _new_ends(config: DictConfig, saved: DictConfig) -> dict[str, Any]:
-    ends = {name: config.trainer.get(name) for name in _MAY_CHANGE}
+    ends = {name: config.trainer.get(name) for name in _ENDS}
     return {name: end for name, end in ends.items() if end != saved.trainer.get(name)}

@@ -35,7 +35,7 @@ class Hardware:
         accelerator: cuda, mps or cpu.
         precision: as lightning.Trainer names it.
         device: the name a reader knows it by.
-        num_threads: CPU threads, None for as many as there are.
+        num_threads: CPU threads of this process, None for as many as there are.
     """
 
     accelerator: str
@@ -44,11 +44,14 @@ class Hardware:
     num_threads: int | None = None
 
 
-def choose(accelerator: str, precision: str | int, num_threads: int | None = None, key: str = "trainer") -> Hardware:
+def choose(
+    accelerator: str, precision: str | int, num_threads: int | None = None, key: str = "trainer", num_processes: int = 1
+) -> Hardware:
     """Resolve what conf/trainer leaves to the machine; `apply` makes the process use it.
 
     Args:
-        num_threads: CPU threads, None for `default_threads`.
+        num_threads: CPU threads of the run on this machine, None for `default_threads`.
+        num_processes: of the run on this machine, which share the threads out equally.
         key: what the accelerator was asked for with, for errors.
 
     Raises:
@@ -58,7 +61,7 @@ def choose(accelerator: str, precision: str | int, num_threads: int | None = Non
     if num_threads is not None and (type(num_threads) is not int or num_threads < 1):
         raise UserError(f"trainer.num_threads must be a whole number from 1 on, or null, got {num_threads!r}")
     accelerator = resolve_accelerator(accelerator, key)
-    num_threads = num_threads or default_threads()
+    num_threads = max(1, num_threads // num_processes) if num_threads else default_threads(num_processes)
     name = device_name(accelerator, num_threads)
     return Hardware(accelerator, resolve_precision(precision, accelerator), name, num_threads)
 
@@ -75,14 +78,14 @@ def apply(machine: Hardware) -> None:
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
-def default_threads() -> int:
-    """One thread for each core that may be used, unless the environment says how many.
+def default_threads(num_processes: int = 1) -> int:
+    """One thread for each core of this process's share, unless the environment says how many threads a process has.
 
     PyTorch itself knows of affinity and hyper-threads, but not of a container's quota and of slow cores.
     """
     chosen = any(name in os.environ for name in _NUMBERS_OF_THREADS)
     number = torch.get_num_threads()
-    return number if chosen else min(number, usable_cores())
+    return number if chosen else max(1, min(number, usable_cores() // num_processes))
 
 
 def resolve_accelerator(requested: str, key: str = "trainer") -> str:

@@ -50,6 +50,7 @@ EVERY_RUN: Names = {
     ("lightning.pytorch.callbacks", "EarlyStopping"): ["_check_on_train_epoch_end"],
     ("lightning.pytorch.loops.fit_loop", "_FitLoop"): ["_restarting"],
     ("lightning.pytorch.strategies.launchers", "_MultiProcessingLauncher"): [],
+    ("lightning.pytorch.strategies", "Strategy"): ["_launcher"],
 }
 
 
@@ -111,6 +112,11 @@ def starts_processes_from_python(trainer: Trainer) -> bool:
     from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
     return isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
+
+
+def set_launcher(trainer: Trainer, launcher: Any) -> None:
+    """Let this object start the further processes of the trainer's run, see Lightning's _Launcher for its methods."""
+    trainer.strategy._launcher = launcher
 
 
 def validates_by_the_clock(trainer: Trainer) -> bool:

@@ -15,7 +15,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import fork_server
 from cnnlab import training
-from cnnlab.cli.arguments import arguments_for_hydra
 from cnnlab.cli.command import command as command_of
 from cnnlab.cli.config_errors import refuse_misplaced_header
 from cnnlab.errors import UserError
@@ -99,12 +98,12 @@ def test_from_another_folder_through_a_process_of_its_own(
 def test_two_processes_are_one_run_with_the_numbers_of_one_process(
     train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    """trainer.devices=2 is never the default, but whoever asks for it gets one run, told once, each sample once."""
+    """trainer=ddp_cpu is never the default, but whoever asks for it gets one run, told once, each sample once."""
     sizes = ["trainer=cpu", "data.train_size=300", "data.val_size=251", "trainer.max_epochs=2"]
     alone = train(*sizes, "data.batch_size=64", "hydra.run.dir=one")
     assert alone.status == 0, alone.err
-    shared = ["trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=32", "data.eval_batch_size=125"]
-    command = [sys.executable, str(PROJECT / "train.py"), *sizes, *shared, "hydra.run.dir=two"]
+    shared = ["trainer=ddp_cpu", "data.batch_size=64", "data.eval_batch_size=125", "hydra.run.dir=two"]
+    command = [sys.executable, str(PROJECT / "train.py"), *sizes, *shared]
     run = fork_server.run(command, cwd=tmp_path, env=environment)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.count("epoch 1/2") == 1
@@ -138,23 +137,16 @@ def test_ddp_with_one_gpu_is_an_ordinary_run(tmp_path: Path, environment: dict[s
     assert ddp["test/loss"] == pytest.approx(one["test/loss"], rel=0.02)
 
 
-def test_a_second_process_resumes_with_the_arguments_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lightning starts it with the first one's command line and the folder to share."""
-    given = ["resume='/nowhere'", "hydra.run.dir=nowhere", "hydra.output_subdir=null"]
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert arguments_for_hydra(given) == given
-    monkeypatch.delenv("LOCAL_RANK")
-    with pytest.raises(UserError, match="resume: .*nowhere is not a run folder"):
-        arguments_for_hydra(given)
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (
-            ["data.train_size=40"],
-            "batch_size must be at most 20, training samples of 40 for each of 2 processes, got 32",
+            ["data.batch_size=33"],
+            "batch_size is the run's and must be a multiple of its 2 processes, got 33; data.batch_size=32 or "
+            "data.batch_size=34 would do",
         ),
+        (["trainer.num_nodes=2"], "trainer.num_nodes=2 needs torchrun or srun, which start the processes of each"),
+        (["data.batch_size=auto"], "data.batch_size=auto needs a single device; give a number"),
         (["data.val_size=1"], "2 processes cannot share the validation split: it must hold at least 2 samples, got 1"),
         (["trainer.strategy=ddp_spawn"], "run python train.py with trainer.strategy=ddp"),
     ],

@@ -179,9 +179,10 @@ def test_each_process_of_a_run_on_many_gets_its_own_samples() -> None:
     for rank in range(2):
         data = ready()
         data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
-        seen.append({sample.numpy().tobytes() for inputs, _ in epoch(data, 0) for sample in inputs})
-    assert [len(samples) for samples in seen] == [48, 48]  # 60 each, three batches of 16
-    assert not seen[0] & seen[1]
+        seen.append([{sample.numpy().tobytes() for sample in inputs} for inputs, _ in epoch(data, 0)])
+    whole = [{sample.numpy().tobytes() for sample in inputs} for inputs, _ in epoch(ready(), 0)]
+    assert [len(batch) for batch in seen[0]] == [8] * 7  # half a batch of 16
+    assert [first | second for first, second in zip(*seen, strict=True)] == whole
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
@@ -206,15 +207,33 @@ def test_processes_share_validation_and_wait_for_none(
 
 
 def test_more_processes_than_samples_are_refused() -> None:
-    data = ready(val_size=2, batch_size=16)
+    data = ready(val_size=2, batch_size=12)
     data.check_processes(2)
     with pytest.raises(UserError, match="3 processes cannot share the validation split: .* at least 3 samples, got 2"):
         data.check_processes(3)
     data.trainer = SimpleNamespace(global_rank=0, world_size=60)
-    with pytest.raises(UserError, match="batch_size must be at most 2, training samples of 120 for each of 60 proc"):
-        data.train_dataloader()
     with pytest.raises(UserError, match="60 processes cannot share the test split: .* got 50"):
         data.test_dataloader()
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "num_processes", "words"),
+    [
+        (33, 2, "a multiple of its 2 processes, got 33; data.batch_size=32 or data.batch_size=34 would do"),
+        (3, 4, "a multiple of its 4 processes, got 3; data.batch_size=4 would do"),
+        (118, 8, "a multiple of its 8 processes, got 118; data.batch_size=112 or data.batch_size=120 would do"),
+        (117, 59, "a multiple of its 59 processes, got 117; data.batch_size=59 or data.batch_size=118 would do"),
+        (120, 121, "a multiple of its 121 processes, got 120, and there are only 120 training samples"),
+    ],
+)
+def test_a_batch_that_processes_cannot_share_is_refused_with_the_nearest_sizes(
+    batch_size: int, num_processes: int, words: str
+) -> None:
+    data = ready()
+    data.check_batch_size(batch_size)
+    with pytest.raises(UserError, match=words):
+        data.check_batch_size(batch_size, num_processes)
+    data.check_batch_size(96, 8)
 
 
 class Given(DataModule):

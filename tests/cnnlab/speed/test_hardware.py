@@ -95,6 +95,17 @@ def test_a_quota_limits_pytorchs_number_of_threads_but_not_the_users(
     assert machine.device.endswith(f", {expected} threads")
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, 2), (8, 2), (6, 1), (2, 1)])
+def test_the_processes_of_a_machine_share_its_threads(
+    given: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
+    monkeypatch.setattr(hardware, "usable_cores", lambda: 8)
+    assert hardware.choose("cpu", "32-true", given, num_processes=4).num_threads == expected
+
+
 @pytest.mark.parametrize("given", [0, -3, "two", 1.5])
 def test_a_number_of_threads_that_is_none_is_refused(given: Any) -> None:
     with pytest.raises(UserError, match="trainer.num_threads must be a whole number from 1 on, or null, got"):

@@ -76,6 +76,8 @@ def trial_experiment(sweep: Sweep, trial: FrozenTrial, name: str) -> str:
 
 def _recipe(sweep: Sweep, trial: FrozenTrial) -> Recipe:
     hydra_dir = sweep.trial_dir(trial) / ".hydra"
+    if not sweep.is_here(trial):
+        raise UserError(f"its config is on another machine, in {sweep.place(trial)}")
     config, choices = _plain(hydra_dir / "config.yaml"), _choices(hydra_dir / "hydra.yaml")
     recipe = Recipe()
     repeats = {name.lstrip("+") for name in trial.params if repeat_of(name)}  # searched over, they were not chosen

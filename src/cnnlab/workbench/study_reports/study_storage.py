@@ -1,6 +1,8 @@
 """Finds the study of a sweep folder where its search kept it, and reads it without changing anything there."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,13 @@ from optuna.storages import BaseStorage, JournalStorage
 
 from async_optuna.database_url import with_driver
 from async_optuna.errors import SearchError
-from async_optuna.passwords import without_passwords
+from async_optuna.passwords import message_without_passwords, without_passwords
 from cnnlab.errors import UserError
 from cnnlab.workbench.study_reports.journal_reader import JournalReader
 from cnnlab.workbench.study_reports.quiet_optuna import optuna_is_quiet
 
 _JOURNAL = "study.journal"
+_MOST_NAMES = 20
 _HIDDEN = "***"  # SQLAlchemy's word for a password that is not written down
 
 
@@ -29,51 +32,70 @@ def read_study(folder: Path, results: Mapping[str, Any]) -> tuple[optuna.Study, 
     Raises:
         UserError: there is none, or it cannot be opened.
     """
-    storage = results.get("storage") or _JOURNAL
+    name = results.get("study_name")
+    with _opened(results.get("storage") or _JOURNAL, folder) as storage:
+        try:
+            study = _load(storage, name or _only_study(storage, folder))
+        except KeyError as error:
+            told = without_passwords(results.get("storage") or _JOURNAL)
+            raise UserError(f"{told} in {folder} holds no study {name}") from error
+        if isinstance(storage, JournalStorage):
+            return study, study.metric_names  # it was read at one moment
+        return copy_of(study)
+
+
+def study_names(storage: str) -> list[str]:
+    """The names of all studies in a storage.
+
+    Raises:
+        UserError: it cannot be opened.
+    """
+    with _opened(storage, Path.cwd()) as opened:
+        return optuna.get_all_study_names(opened)
+
+
+@contextmanager
+def _opened(storage: Any, folder: Path) -> Iterator[BaseStorage]:
     if isinstance(storage, str) and storage.startswith("{"):  # a class that was written down as text
         storage = OmegaConf.to_container(OmegaConf.create(storage))
     try:
         if isinstance(storage, Mapping):
-            return _copied(_constructed(storage, folder), results, folder)
-        if "://" in storage:
-            return _copied(optuna.storages.RDBStorage(with_driver(_readable(storage, folder))), results, folder)
-        study = _load(JournalStorage(JournalReader(_journal(storage, folder))), results, folder)
-        return study, study.metric_names
+            opened = _constructed(storage, folder)
+        elif "://" in storage:
+            opened = optuna.storages.RDBStorage(with_driver(_readable(storage, folder)))
+        else:
+            opened = JournalStorage(JournalReader(_journal(storage, folder)))
+        try:
+            yield opened
+        finally:
+            opened.remove_session()
+            if isinstance(opened, optuna.storages.RDBStorage):
+                opened.engine.dispose()
     except UserError:
         raise
     except SearchError as error:
         raise UserError(str(error)) from error
-    except KeyError as error:
-        told = without_passwords(storage)
-        raise UserError(f"{told} in {folder} holds no study {results.get('study_name')}") from error
     except Exception as error:  # a database's errors: no driver, no server, no permission …
-        told = without_passwords(" ".join(str(error).split()))
+        told = message_without_passwords(" ".join(str(error).split()))
         raise UserError(f"cannot open {without_passwords(storage)}: {told}") from error
 
 
 def copy_of(study: optuna.Study) -> tuple[optuna.Study, list[str] | None]:
     """The study as it is at this moment, detached from its storage, and the names of its metrics."""
-    with optuna_is_quiet():
+    with optuna_is_quiet(), warnings.catch_warnings():
         copy = optuna.create_study(
             study_name=study.study_name, directions=study.directions, sampler=optuna.samplers.RandomSampler()
         )
+        if study.metric_names:
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            copy.set_metric_names(study.metric_names)
     copy.add_trials(study.get_trials(deepcopy=False))
     for name, value in study.user_attrs.items():
         copy.set_user_attr(name, value)
     return copy, study.metric_names
 
 
-def _copied(storage: BaseStorage, results: Mapping[str, Any], folder: Path) -> tuple[optuna.Study, list[str] | None]:
-    try:
-        return copy_of(_load(storage, results, folder))
-    finally:
-        storage.remove_session()
-        if isinstance(storage, optuna.storages.RDBStorage):
-            storage.engine.dispose()
-
-
-def _load(storage: BaseStorage, results: Mapping[str, Any], folder: Path) -> optuna.Study:
-    name = results.get("study_name") or _only_study(storage, folder)
+def _load(storage: BaseStorage, name: str) -> optuna.Study:
     # any sampler will do, and this one is quickly made
     return optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
 
@@ -81,7 +103,8 @@ def _load(storage: BaseStorage, results: Mapping[str, Any], folder: Path) -> opt
 def _only_study(storage: BaseStorage, folder: Path) -> str:
     names = optuna.get_all_study_names(storage)
     if len(names) != 1:
-        raise UserError(f"cannot tell which study is meant in {folder}: its storage holds {names or 'none'}")
+        found = ", ".join(names[:_MOST_NAMES]) + (" …" if len(names) > _MOST_NAMES else "")
+        raise UserError(f"cannot tell which study is meant in {folder}: its storage holds {found or 'none'}")
     return names[0]
 
 

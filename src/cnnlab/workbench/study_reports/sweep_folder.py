@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shlex
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +19,7 @@ from cnnlab.errors import UserError, did_you_mean
 from cnnlab.workbench.study_reports.study_storage import copy_of, read_study
 
 RESULTS = "optimization_results.yaml"
+_HERE = re.sub(r"[^\w.-]", "", socket.gethostname())[:60]  # as the search writes it down
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,15 @@ class Sweep:
 
     def trial_dir(self, trial: FrozenTrial) -> Path:
         return self.folder / str(trial.user_attrs.get("folder", trial.number))
+
+    def is_here(self, trial: FrozenTrial) -> bool:
+        """Whether the trial's folder is, or was, on this machine or within its reach."""
+        return _host(trial) in ("", _HERE) or self.trial_dir(trial).is_dir()
+
+    def place(self, trial: FrozenTrial) -> str:
+        """The trial's folder as one would type it here; <host>:<name> where another machine has it."""
+        folder = self.trial_dir(trial)
+        return as_typed(folder) if self.is_here(trial) else f"{_host(trial)}:{folder.name}"
 
 
 def read(folder: Path, study: optuna.Study | None = None) -> Sweep:
@@ -123,6 +135,11 @@ def source(sweep: Sweep, trial: FrozenTrial) -> str | None:
         trial = earlier
     text = trial.user_attrs.get("source")
     return None if text is None else str(text)
+
+
+def _host(trial: FrozenTrial) -> str:
+    """The machine that ran a trial, "" if its search did not write it down."""
+    return str(trial.user_attrs.get("owner", "")).rpartition("-")[0]
 
 
 def run_metrics(run_dir: Path) -> dict[str, Any]:

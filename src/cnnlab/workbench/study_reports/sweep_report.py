@@ -88,13 +88,13 @@ def write(sweep_dir: Path, top: int = 10, figures: bool = True, study: optuna.St
     return "\n\n".join(parts)
 
 
-def write_trial(sweep_dir: Path, number: int) -> str:
+def write_trial(sweep_dir: Path, number: int, study: optuna.Study | None = None) -> str:
     """Write the recipe of any trial, trial_<number>_experiment.yaml, and return what to print of it and its commands.
 
     Raises:
         UserError: the folder holds no study that can be read, or the study no such trial.
     """
-    sweep = read(sweep_dir)
+    sweep = read(sweep_dir, study)
     if not 0 <= number < len(sweep.trials):
         have = f"it has the trials 0 to {len(sweep.trials) - 1}" if sweep.trials else "it has none yet"
         raise UserError(f"the study {sweep.name} has no trial {number}: {have}")
@@ -190,7 +190,7 @@ def _about(sweep: Sweep, what: str, trial: FrozenTrial, recipe: str = "", name: 
     lines = [
         f"{what}, {outcome(sweep, trial)}",
         _entry("searched", " ".join(f"{name}={shown(value)}" for name, value in trial.params.items()) or "nothing"),
-        _entry("folder", as_typed(sweep.trial_dir(trial))),
+        _entry("folder", sweep.place(trial)),
         *(_entry(kind, command) for kind, command in commands(sweep, trial).items()),
     ]
     if recipe:

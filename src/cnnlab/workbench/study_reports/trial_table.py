@@ -150,7 +150,8 @@ def _row(sweep: Sweep, trial: FrozenTrial) -> dict[str, Any]:
     row["epochs"] = metrics.get("epochs", max(trial.intermediate_values, default=None))
     row["seconds"] = trial.user_attrs.get("seconds", _seconds(trial))
     row |= {name: trial.user_attrs.get(name) for name in _ATTRIBUTES} | {"source": source(sweep, trial)}
-    row["folder"] = folder.relative_to(sweep.folder).as_posix() if folder.is_relative_to(sweep.folder) else str(folder)
+    is_below = folder.is_relative_to(sweep.folder) and sweep.is_here(trial)
+    row["folder"] = folder.relative_to(sweep.folder).as_posix() if is_below else sweep.place(trial)
     if isinstance(trial.user_attrs.get("repeat_sd"), float):
         row["repeat_sd"] = trial.user_attrs["repeat_sd"]
     return row | {"started": trial.datetime_start, "completed": trial.datetime_complete}

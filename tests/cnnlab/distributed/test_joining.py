@@ -1,0 +1,102 @@
+"""A run in two processes is the run in one: the same steps, one folder, one log, and it goes on after a stop."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import fork_server
+from conftest import PROJECT, Finished
+
+SMALL = ["data.val_size=101", "trainer.max_epochs=1", "test=false", "logger=none", "callbacks=default"]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    return state
+
+
+def largest_difference(one: Path, other: Path) -> float:
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
+def two(folder: Path, environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(PROJECT / "train.py"), "trainer=ddp_cpu", *arguments]
+    return fork_server.run(command, cwd=folder, env=environment)
+
+
+def metrics(run: Path) -> dict[str, Any]:
+    return dict(json.loads((run / "metrics.json").read_text(encoding="utf-8")))
+
+
+def test_a_hundred_steps_in_two_processes_are_those_of_one(
+    train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    steps = ["trainer.precision=64-true", "data.train_size=1600", "data.batch_size=16", "model.hidden_units=4", *SMALL]
+    run = two(tmp_path, environment, *steps, "hydra.run.dir=two")
+    assert (run.returncode, run.stderr) == (0, "")
+    alone = train("trainer=cpu", *steps, "hydra.run.dir=one")
+    assert alone.status == 0, alone.err
+    assert torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)["global_step"] == 100
+    assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-12
+    assert metrics(tmp_path / "two")["batch_size"] == 16
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["model.norm=none", "optimizer=sgd", "scheduler=cosine"],
+        ["callbacks=ema", "+trainer.gradient_clip_val=0.1"],
+        ["data.balanced=true", "+trainer.accumulate_grad_batches=2"],
+        ["data.in_memory=false", "data.num_workers=1"],
+    ],
+    ids=" ".join,
+)
+def test_ten_steps_in_float32(
+    settings: list[str], train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    steps = ["trainer.precision=32-true", "data.train_size=330", *SMALL, *settings]
+    run = two(tmp_path, environment, *steps, "hydra.run.dir=two")
+    assert (run.returncode, run.stderr) == (0, "")
+    alone = train("trainer=cpu", *steps, "hydra.run.dir=one")
+    assert alone.status == 0, alone.err
+    assert largest_difference(tmp_path / "one", tmp_path / "two") < 2e-6
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_the_same_bits_and_in_another_number_of_processes(
+    train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """With dropout, which draws other numbers in each process: they too are those of a run without a stop."""
+    shared = ["model=lenet5", "model.dropout=0.3", "scheduler=none", "data.train_size=400", "data.val_size=50"]
+    whole = two(tmp_path, environment, *shared, "trainer.max_epochs=2", "hydra.run.dir=whole")
+    assert whole.returncode == 0, whole.stderr
+    first = two(tmp_path, environment, *shared, "trainer.max_epochs=1", "hydra.run.dir=a b")
+    assert first.returncode == 0, first.stderr
+    command = [sys.executable, str(PROJECT / "train.py"), "resume=a b", "trainer.max_epochs=2"]
+    longer = fork_server.run(command, cwd=tmp_path, env=environment)
+    assert (longer.returncode, longer.stderr) == (0, "")
+    assert "epoch 2/2" in longer.stdout
+    assert largest_difference(tmp_path / "whole", tmp_path / "a b") == 0
+    one = train("resume=a b", "trainer.max_epochs=3", "trainer.devices=1")
+    assert one.status == 0, one.err
+    assert "epoch 3/3" in one.out
+    events = EventAccumulator(str(tmp_path / "a b"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("1_epochs/train/loss")] == [1, 2, 3]
+    refused = fork_server.run(
+        [*command[:-1], "trainer.max_epochs=4", "trainer.devices=3"], cwd=tmp_path, env=environment
+    )
+    assert refused.returncode == 1
+    assert "batch_size is the run's and must be a multiple of its 3 processes, got 32" in refused.stderr
