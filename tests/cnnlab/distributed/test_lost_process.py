@@ -61,10 +61,10 @@ class Run:
         return found
 
     def wait_for(self, path: str) -> None:
-        wait_until(lambda: (self.run_dir / path).exists() or self.process.poll() is not None, 120)
+        wait_until(lambda: (self.run_dir / path).exists() or self.process.poll() is not None, 300)
         assert self.process.poll() is None, self.process.communicate()
 
-    def ended(self, seconds: float = 60) -> tuple[int, str]:
+    def ended(self, seconds: float = 90) -> tuple[int, str]:
         """Wait for the end of all processes; return exit status and standard error of the first one."""
         wait_until(lambda: not self.alive(), seconds)
         _, errors = self.process.communicate(timeout=10)
