@@ -65,7 +65,7 @@ class Launcher:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """End the other processes with this one, and tell which of them has ended before.
+        """End the other processes with this one; in the first one tell which of them has ended before.
 
         Raises:
             UserError: if another process is lost, with what became of it.
@@ -76,7 +76,7 @@ class Launcher:
             yield
             is_done = True
         except Exception as error:
-            if self.world_size > 1 and is_of_a_connection(error):
+            if self.world_size > 1 and ranks.rank() == 0 and is_of_a_connection(error):
                 raise self._why() from error
             raise
         finally:
