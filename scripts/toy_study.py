@@ -65,7 +65,6 @@ class ToyStudy:
         """
         self._known = set(self.trial_folders())
         self._output.parent.mkdir(parents=True, exist_ok=True)
-        name, _, value = self._mark.partition("=")
         if in_terminal:
             self._terminal, output = pty.openpty()
             setup: Callable[[], None] | None = _take_terminal
@@ -73,8 +72,8 @@ class ToyStudy:
             output, setup = os.open(self._output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), None
         # No pipe: whatever outlives the process would hold it open.
         process = subprocess.Popen(
-            [sys.executable, str(TOY), "-m", f"hydra.sweeper.n_trials={self.n_trials}", *self._overrides],
-            env=os.environ | {name: value},
+            self.command(),
+            env=os.environ | self.mark(),
             stdin=output if in_terminal else None,
             stdout=output,
             stderr=output,
@@ -83,6 +82,15 @@ class ToyStudy:
         )
         os.close(output)
         return process
+
+    def command(self) -> list[str]:
+        """The command, with this interpreter in front."""
+        return [sys.executable, str(TOY), "-m", f"hydra.sweeper.n_trials={self.n_trials}", *self._overrides]
+
+    def mark(self) -> dict[str, str]:
+        """What is in the environment of all its processes."""
+        name, _, value = self._mark.partition("=")
+        return {name: value}
 
     def close_terminal(self) -> None:
         """Close the window in which the command runs."""

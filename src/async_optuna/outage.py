@@ -46,7 +46,9 @@ def not_reached(error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    return first_line(error.__cause__ or error)
+    error = error.__cause__ or error
+    details = getattr(error, "details", None)  # gRPC's errors say there what it is about
+    return str(details()) if callable(details) else first_line(error)
 
 
 class Outage:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +26,8 @@ _BEGINNING = b'{"op_code":'
 
 # What databases say while they restart or are locked, or if two searches make their tables at the same moment.
 _OVER_SOON = (
-    *("already exists", "Duplicate entry", "deadlock", "is locked", "starting up", "shutting down", "refused"),
+    *("already exists", "UNIQUE constraint", "Duplicate entry", "deadlock", "is locked", "refused"),
+    *("starting up", "shutting down"),
     *("closed the connection", "terminating connection"),
 )
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
@@ -195,7 +197,9 @@ def _construct(config: Mapping[str, Any]) -> BaseStorage:
         arguments = {str(key): value for key, value in config.items() if key != "_target_"}
         if isinstance(arguments.get("url"), str):
             arguments["url"] = with_driver(arguments["url"])
-        storage = _patiently(lambda: cls(**arguments))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of the proxy, which was asked for
+            storage = _patiently(lambda: cls(**arguments))
     except Exception as error:  # each database driver has its own
         raise SearchError(f"hydra.sweeper.storage: {path} cannot be built ({_reason(error)})") from None
     if not isinstance(storage, BaseStorage):

@@ -157,6 +157,16 @@ def load(folder: Path, name: str | None = None, storage: str | None = None) -> o
     return optuna.load_study(study_name=name, storage=where)
 
 
+def study_at(url: str, name: str) -> optuna.Study:
+    """A copy of a study, read as any other program would; no connection stays open."""
+    storage = optuna.storages.RDBStorage(url)
+    copy = optuna.create_study()
+    copy.add_trials(optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False))
+    storage.remove_session()
+    storage.engine.dispose()
+    return copy
+
+
 def states(study: optuna.Study) -> list[str]:
     return [trial.state.name for trial in study.get_trials(deepcopy=False)]
 

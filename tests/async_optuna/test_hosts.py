@@ -7,6 +7,7 @@ import importlib
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,19 @@ from typing import Any
 
 import optuna
 import pytest
-from app_runs import TOY, Apart, Apps, finished, needs_proc, points, results, states, trial_folders, wait_until
+from app_runs import (
+    TOY,
+    Apart,
+    Apps,
+    finished,
+    needs_proc,
+    points,
+    results,
+    states,
+    study_at,
+    trial_folders,
+    wait_until,
+)
 
 from async_optuna.storage import open_storage
 from conftest import PROJECT
@@ -67,16 +80,6 @@ def kill_tree(host: Apart) -> None:
 def has_begun(folder: Path, count: int = 1) -> bool:
     outputs = folder.glob("[0-9]*/output.log")
     return sum("begins" in output.read_text(encoding="utf-8") for output in outputs) >= count
-
-
-def study_at(url: str, name: str) -> optuna.Study:
-    """A copy of a study, read as any other program would; no connection stays open."""
-    storage = optuna.storages.RDBStorage(url)
-    copy = optuna.create_study()
-    copy.add_trials(optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False))
-    storage.remove_session()
-    storage.engine.dispose()
-    return copy
 
 
 def check_exact(study: optuna.Study, n_trials: int, folders: list[Path]) -> None:
@@ -204,3 +207,48 @@ def test_two_searches_begin_together_on_an_empty_database(apps: Apps, server: An
         ended = host.finish(120)
         assert ended.status == 0, ended.err
     check_exact(study_at(url, "empty"), 6, [apps.folder / "one", apps.folder / "other"])
+
+
+# --- Other ways to share a study --------------------------------------------------------------------------------------
+
+
+def serve(url: str, port: int) -> None:
+    import warnings
+
+    from optuna.storages import RDBStorage, run_grpc_proxy_server
+
+    warnings.simplefilter("ignore")  # it is experimental
+    run_grpc_proxy_server(RDBStorage(url), host="127.0.0.1", port=port)
+
+
+def listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@pytest.mark.slow
+def test_a_grpc_proxy_stands_before_the_database(apps: Apps) -> None:
+    pytest.importorskip("grpc")
+    url = f"sqlite:///{apps.folder}/study.db"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    proxy = multiprocessing.get_context("spawn").Process(target=serve, args=(url, port))
+    proxy.start()
+    try:
+        wait_until(lambda: listens(port))
+        storage = f"{{_target_: optuna.storages.GrpcStorageProxy, host: 127.0.0.1, port: {port}}}"
+        hosts = [
+            apps.apart(
+                *(TOY, f"hydra.sweep.dir={name}", "hydra.sweeper.study_name=proxy", f"hydra.sweeper.storage={storage}"),
+                *(*RANDOM, "hydra.sweeper.n_trials=6", "seconds=0.2"),
+            )
+            for name in ("one", "other")
+        ]
+        for host in hosts:
+            ended = host.finish(120)
+            assert ended.status == 0, ended.err
+    finally:
+        proxy.kill()
+        proxy.join()
+    check_exact(study_at(url, "proxy"), 6, [apps.folder / "one", apps.folder / "other"])

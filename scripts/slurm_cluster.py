@@ -1,11 +1,11 @@
-"""For tests: a real Slurm on this machine, with a key, a socket, ports and a folder of its own; as root only."""
+"""A real Slurm of one's own on this machine, with a key, a socket, ports and a folder of its own; as root only."""
 
 import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -52,10 +52,10 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 ReturnToService=2
-KillWait=30
+KillWait=10
 MinJobAge=300
 NodeName={host} NodeAddr=127.0.0.1 CPUs={num_cpus} State=UNKNOWN
-PartitionName=all Nodes={host} Default=YES MaxTime=60 State=UP
+PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """,
         encoding="utf-8",
     )
@@ -73,14 +73,20 @@ PartitionName=all Nodes={host} Default=YES MaxTime=60 State=UP
             stack.callback(_end, process)
             if command[0] == "munged":
                 _wait_until(lambda: (folder / "munge.socket").exists(), "munged makes no socket")
-        _wait_until(lambda: _state(environment) == "idle", f"no node is idle: {folder}/slurmd.log")
-        yield environment
+
+        def is_idle() -> bool:
+            return _asked(environment, "sinfo", "-h", "-o", "%t") == "idle"
+
+        _wait_until(is_idle, f"no node is idle: {folder}/slurmd.log")
+        try:
+            yield environment
+        finally:
+            _asked(environment, "scancel", "--partition=all")
+            _wait_until(is_idle, f"a job does not end: {folder}/slurmd.log")
 
 
-def _state(environment: dict[str, str]) -> str:
-    asked = subprocess.run(
-        ["sinfo", "-h", "-o", "%t"], env={**os.environ, **environment}, capture_output=True, text=True, timeout=30
-    )
+def _asked(environment: dict[str, str], *command: str) -> str:
+    asked = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=30)
     return asked.stdout.strip()
 
 
@@ -89,9 +95,8 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _wait_until(condition: object, otherwise: str, seconds: float = 60) -> None:
+def _wait_until(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
     until = time.monotonic() + seconds
-    assert callable(condition)
     while not condition():
         if time.monotonic() > until:
             raise RuntimeError(otherwise)
