@@ -9,6 +9,7 @@ The exit status is 1 if a trial was lost, was run twice or was one too many.
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import platform
@@ -53,6 +54,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if missing := what_is_missing():
         sys.exit(f"this needs {missing}")
+    gc.freeze()  # what was imported is not looked at again, so that the workers share its memory
     numbers = tqdm(arguments.workers, desc="workers", disable=not sys.stderr.isatty())
     with running_server(max_connections=2 * max(arguments.workers) + 20) as server:
         rows = [measure(server, number, arguments.trials) for number in numbers]

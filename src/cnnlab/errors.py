@@ -39,6 +39,12 @@ class DataMissing(UserError):
     external = True
 
 
+class ProcessLost(UserError):
+    """Another process of the run has ended. A search does not blame the trial, as with missing data."""
+
+    external = True
+
+
 class Interrupted(BaseException):
     """Ctrl-C, SIGTERM or SIGHUP. Not an Exception, so that neither Hydra nor Lightning takes it for a failed job.
 

@@ -11,6 +11,7 @@ from cnnlab.building import build_classifier, build_data, build_model, check_top
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import Infeasible, UserError, did_you_mean
 from cnnlab.pretrained import load_pretrained  # only: zoo
+from cnnlab.runs import ranks
 from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.speed import hardware
 
@@ -78,7 +79,8 @@ def _check(config: DictConfig, data: dict[str, DataModule]) -> None:
     datamodule = data[key]
     batch_size = config.data.get("batch_size", datamodule.batch_size)
     if batch_size != "auto":
-        datamodule.check_batch_size(batch_size)
+        num_processes = ranks.num_local(config.trainer, num_visible=1) * config.trainer.get("num_nodes", 1)
+        datamodule.check_batch_size(batch_size, num_processes)
     datamodule.check_fold(config.data.get("fold", datamodule.fold))
     model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
     load_pretrained(model, datamodule)  # only: zoo

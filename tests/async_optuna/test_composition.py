@@ -15,7 +15,7 @@ from async_optuna.errors import SearchError
 from async_optuna.hydra_app.job import HydraJob
 from async_optuna.hydra_app.objectives import objectives
 from async_optuna.worker import Job
-from cnnlab.direction import complete_search
+from cnnlab.cli.search_defaults import complete_search
 from cnnlab.errors import UserError
 from conftest import PROJECT
 
@@ -100,9 +100,13 @@ def test_a_search_goes_where_monitor_and_mode_say(
             ["hydra.sweeper.metric=[val/accuracy,num_parameters]", "hydra.sweeper.direction=[maximize,maximize]"],
             "hydra.sweeper.direction=maximize contradicts num_parameters",
         ),
+        (["trainer=ddp"], None),  # all that a trial sees
+        (["trainer=ddp", "trainer.devices=2"], "trainer.devices=2 needs hydra.sweeper.gpus_per_trial=2, got 1"),
+        (["trainer=ddp", "trainer.devices=2", "hydra.sweeper.gpus_per_trial=2"], None),
+        (["trainer=ddp_cpu"], None),
     ],
 )
-def test_a_direction_that_contradicts_its_metric_is_refused(overrides: list[str], message: str | None) -> None:
+def test_what_contradicts_itself_is_refused(overrides: list[str], message: str | None) -> None:
     with nullcontext() if message is None else pytest.raises(UserError, match=message):
         complete_search(composed(overrides))
 

@@ -34,6 +34,7 @@ def test_the_data_are_pinned_by_their_checksums(without_data: None) -> None:
         ("model.kernel_size=31", ["model.kernel_size=31"], "kernel_size=31 is larger than the data"),
         ("optimizer.lr=-1", ["optimizer.lr=-1"], "optimizer.lr=-1: optimizer: Invalid learning rate"),
         ("data.batch_size=128", ["data.batch_size=128"], "batch_size must be at most 64"),
+        ("data.batch_size=15", ["data.batch_size=15", "trainer=ddp_cpu"], "a multiple of its 2 processes, got 15; "),
         ("data.fold=10", ["data.fold=10"], "data.fold=10: .*fold must be from 0 to 9, as num_folds is 10, got 10"),
         ("defaults", ["test=true"], "must not see the test images"),
         ("defaults", ["objectives=[val/accuracy,nun_parameters]"], "did you mean num_parameters"),

@@ -18,7 +18,7 @@ from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
 from cnnlab.distributed.reporting import is_of_a_connection
-from cnnlab.errors import UserError
+from cnnlab.errors import ProcessLost, UserError
 from cnnlab.runs import failures, ranks
 
 # By which torch's processes find each other; the next run of a grid has its own.
@@ -65,7 +65,7 @@ class Launcher:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """End the other processes with this one, and tell which of them has ended before.
+        """End the other processes with this one; in the first one tell which of them has ended before.
 
         Raises:
             UserError: if another process is lost, with what became of it.
@@ -76,8 +76,8 @@ class Launcher:
             yield
             is_done = True
         except Exception as error:
-            if self.world_size > 1 and is_of_a_connection(error):
-                raise UserError(f"{self._cause()}; {failures.advice(self.run_dir)}") from error
+            if self.world_size > 1 and ranks.rank() == 0 and is_of_a_connection(error):
+                raise self._why() from error
             raise
         finally:
             self._is_over.set()
@@ -114,14 +114,17 @@ class Launcher:
                 return f"process {number} of {self.world_size} {how}"
         return None
 
-    def _cause(self) -> str:
-        """Say why another process does not answer, which may take a moment to be known."""
+    def _why(self) -> UserError:
+        """Return the error that tells why another process does not answer, which may take a moment to be known."""
         deadline = time.monotonic() + (_TO_NOTICE if self._children else 2 * _BETWEEN_LOOKS)
-        while time.monotonic() < deadline:
-            if cause := failures.cause(self.run_dir) or self._lost():
-                return cause
+        while True:
+            lost, cause = self._lost(), failures.cause(self.run_dir)
+            if cause:
+                return UserError(f"{cause}; {failures.advice(self.run_dir)}")
+            if lost or time.monotonic() > deadline:
+                lost = lost or "another process of the run has ended"
+                return ProcessLost(f"{lost}; {failures.advice(self.run_dir)}")
             time.sleep(_BETWEEN_LOOKS / 5)
-        return "another process of the run has ended"
 
     def _watch(self) -> None:
         """End this process where the training does not: it may wait for the lost one outside of Python."""

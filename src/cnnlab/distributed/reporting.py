@@ -5,7 +5,9 @@ speak. They leave their error in the folder, where it finds it; only if it is go
 """
 
 import contextlib
+import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -29,16 +31,18 @@ def is_of_a_connection(error: BaseException) -> bool:
     )
 
 
-def report(run_dir: Path | None, error: Exception) -> None:
+def report(run_dir: Path, error: BaseException) -> None:
     """Leave the error of this process, which is not the first, in the run folder; tell it if the first one is gone.
 
-    Args:
-        run_dir: None if it is not known yet; then the first process has nothing to do with the error.
+    torchrun stops all processes when one is gone, which may come before the others notice it. A stop by anybody else
+    comes to the first process too.
     """
-    if run_dir is None or getattr(error, "is_told", False):
+    if getattr(error, "is_told", False) or (not isinstance(error, Exception) and ranks.launcher() is None):
         return
     error.is_told = True  # type: ignore[attr-defined]
-    if not is_of_a_connection(error):
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process ends anyway
+    if isinstance(error, Exception) and not is_of_a_connection(error):
         _leave(run_dir, error)
     tell_if_first_is_gone(run_dir)
 

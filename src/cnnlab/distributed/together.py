@@ -40,5 +40,5 @@ class Together(Callback):
             torch.manual_seed(seed_for(self.seed, trainer.current_epoch, trainer.global_rank, 2))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if not trainer.is_global_zero and isinstance(exception, Exception):
-            reporting.report(self.run_dir if self._is_known else None, exception)
+        if not trainer.is_global_zero and self._is_known:
+            reporting.report(self.run_dir, exception)

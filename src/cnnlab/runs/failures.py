@@ -10,6 +10,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from cnnlab.errors import Interrupted, UserError
+from cnnlab.runs import ranks
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.run_record import resume_command
 
@@ -35,10 +36,13 @@ def explained(run_dir: Path, batch_size: int, rate: str, is_first: bool = True) 
     try:
         with _translated(batch_size, rate):
             yield
-    except UserError as error:
-        leave_cause(run_dir, str(error))
+    except Exception as error:
+        claim_telling(run_dir)
+        if isinstance(error, UserError):
+            leave_cause(run_dir, str(error))
         raise
     except Interrupted as stop:
+        claim_telling(run_dir)
         stop.advice = advice(run_dir)
         if stop.signum not in (signal.SIGINT, signal.SIGTERM):
             log.info(stop)  # the terminal is closed, so the message goes to the run's log
@@ -65,7 +69,12 @@ def cause(run_dir: Path) -> str | None:
 
 
 def claim_telling(run_dir: Path) -> bool:
-    """Return whether this process is to tell the user how the run has ended: only the first that asks is."""
+    """Return whether this process is to tell the user how the run has ended: only the first that asks is.
+
+    Only processes that a launcher has started need to agree: others end before the first one does.
+    """
+    if ranks.launcher() is None and ranks.rank() == 0:
+        return True
     try:
         (run_dir / _TOLD).touch(exist_ok=False)
     except OSError:

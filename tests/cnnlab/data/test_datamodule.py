@@ -185,6 +185,25 @@ def test_each_process_of_a_run_on_many_gets_its_own_samples() -> None:
     assert [first | second for first, second in zip(*seen, strict=True)] == whole
 
 
+def test_each_process_reads_only_its_own_samples_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an epoch; the samples by which mean and deviation are computed are read by each."""
+    read: list[set[int]] = []
+    for rank in range(2):
+        data = ready(in_memory=False, num_workers=0)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        own: list[int] = []
+        cls, take = type(data.training), type(data.training).__getitem__
+        monkeypatch.setattr(
+            cls, "__getitem__", lambda samples, i, own=own, take=take: own.append(i) or take(samples, i)
+        )
+        for _ in data.train_dataloader():
+            pass
+        monkeypatch.undo()
+        assert len(own) == len(set(own)) == 56  # seven batches of 8
+        read.append(set(own))
+    assert not read[0] & read[1]
+
+
 @pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize("num_processes", [2, 3])
 @pytest.mark.parametrize(("val_size", "eval_batch_size"), [(40, 10), (37, 9), (25, 4), (25, 3), (3, 1), (31, 15)])

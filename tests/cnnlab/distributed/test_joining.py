@@ -79,7 +79,7 @@ def test_a_run_goes_on_with_the_same_bits_and_in_another_number_of_processes(
     train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
 ) -> None:
     """With dropout, which draws other numbers in each process: they too are those of a run without a stop."""
-    shared = ["model=lenet5", "model.dropout=0.3", "scheduler=none", "data.train_size=400", "data.val_size=50"]
+    shared = ["model.dropout=0.3", "model.hidden_units=4", "scheduler=none", "data.train_size=400", "data.val_size=50"]
     whole = two(tmp_path, environment, *shared, "trainer.max_epochs=2", "hydra.run.dir=whole")
     assert whole.returncode == 0, whole.stderr
     first = two(tmp_path, environment, *shared, "trainer.max_epochs=1", "hydra.run.dir=a b")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from conftest import PROJECT, Finished
 
@@ -32,7 +33,7 @@ class Run:
         self.process = subprocess.Popen(
             [*command, f"hydra.run.dir={self.run_dir}"],
             cwd=folder,
-            env=environment,
+            env=environment | {"OF_RUN": str(self.run_dir)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -48,23 +49,21 @@ class Run:
         return sorted(of_launcher, key=_rank_of)[number]
 
     def alive(self) -> dict[int, str]:
-        """Id and command of the processes of this session; not of those that only wait to be asked for their status."""
+        """Id and command of the run's processes; torchrun's are in sessions of their own."""
         found = {}
-        for status in Path("/proc").glob("[0-9]*/stat"):
+        for variables in Path("/proc").glob("[0-9]*/environ"):
             try:
-                state, _, _, session = status.read_text().rpartition(")")[2].split()[:4]
-                command = status.with_name("cmdline").read_text().replace("\0", " ")
-            except (OSError, ValueError):
+                if f"OF_RUN={self.run_dir}" in variables.read_text().split("\0"):
+                    found[int(variables.parent.name)] = variables.with_name("cmdline").read_text().replace("\0", " ")
+            except (OSError, ValueError):  # it has just ended, or belongs to somebody else
                 continue
-            if int(session) == self.process.pid and state not in "ZX":
-                found[int(status.parent.name)] = command
         return found
 
     def wait_for(self, path: str) -> None:
-        wait_until(lambda: (self.run_dir / path).exists() or self.process.poll() is not None, 120)
+        wait_until(lambda: (self.run_dir / path).exists() or self.process.poll() is not None, 300)
         assert self.process.poll() is None, self.process.communicate()
 
-    def ended(self, seconds: float = 60) -> tuple[int, str]:
+    def ended(self, seconds: float = 90) -> tuple[int, str]:
         """Wait for the end of all processes; return exit status and standard error of the first one."""
         wait_until(lambda: not self.alive(), seconds)
         _, errors = self.process.communicate(timeout=10)
@@ -167,19 +166,18 @@ def test_a_process_that_is_lost_before_the_training_ends_the_other(tmp_path: Pat
     )
 
 
-def test_the_error_of_a_further_process_is_told_by_the_first(start: Callable[..., Run], tmp_path: Path) -> None:
-    """Photographs of which one, in the second process's part, cannot be read any more."""
-    from PIL import Image
-
+def test_an_error_of_one_process_is_told_once_by_the_first(start: Callable[..., Run], tmp_path: Path) -> None:
+    """A photograph cannot be read any more, which only the process notices that reads it in this epoch."""
     for number in range(40):
         for name in ("cats", "dogs"):
             file = tmp_path / f"photos/{name}/{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (16, 16), (number, 255 - number, 9)).save(file)
-    run = start([], "data=image_folder", "data.path=photos", "data.in_memory=false", "data.num_workers=0")
-    for file in (tmp_path / "photos").glob("*/*.png"):
-        file.write_bytes(b"no picture")
+    photos = ["data=image_folder", "data.root=photos", "data.in_memory=false", "data.num_workers=0"]
+    run = start([], *photos, "data.train_size=null", "data.val_size=null", "data.batch_size=4")
+    for number in range(40):
+        (tmp_path / f"photos/cats/{number}.png").write_bytes(b"no picture")
     status, errors = run.ended()
     assert status == 1
     (line,) = errors.splitlines()
-    assert "cannot be read" in line
+    assert "cats" in line
