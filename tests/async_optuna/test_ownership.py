@@ -87,9 +87,9 @@ def test_an_owner_on_another_machine_lives_while_its_mark_moves(
 def test_its_mark_moves_whatever_the_process_does(tmp_path: Path, study: optuna.Study) -> None:
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
-    owners = [Owner(tmp_path / name, study, is_shared=True, dead_after_seconds=0.2) for name in ("here", "there")]
+    owners = [Owner(tmp_path / name, study, is_shared=True, dead_after_seconds=0.6) for name in ("here", "there")]
     here, there = owners
-    until = time.monotonic() + 0.5
+    until = time.monotonic() + 1.0
     while time.monotonic() < until:  # longer than it takes to be taken for dead, in which nothing is claimed
         assert lives(here, there)
     there.leave()
