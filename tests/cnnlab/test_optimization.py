@@ -55,7 +55,7 @@ def used() -> Iterator[list[Tensor]]:
     hook.remove()
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "32-true", "64-true"])
+@pytest.mark.parametrize("precision", [pytest.param("bf16-mixed", marks=pytest.mark.slow), "32-true", "64-true"])
 def test_gradients_are_clipped_with_every_optimizer(
     precision: str, used: list[Tensor], without_data: None, tmp_path: Path
 ) -> None:

@@ -99,6 +99,7 @@ def test_mistakes_are_told_in_one_line(
     assert os.listdir(tmp_path) == ["file"]
 
 
+@pytest.mark.slow
 def test_in_a_process_of_its_own_the_shape_comes_from_the_data(tmp_path: Path, environment: dict[str, str]) -> None:
     command = [sys.executable, "-W", "error", str(PROJECT / "scripts/inspect_model.py")]
     done = fork_server.run(command, cwd=tmp_path, env=environment)

@@ -210,6 +210,7 @@ def test_figures_are_in_tensorboard_and_once_only(evaluated: Path) -> None:
     assert "1_epochs/val/accuracy" in tags["scalars"]
 
 
+@pytest.mark.slow
 def test_another_seed_draws_other_lots(evaluate: Callable[..., Finished], evaluated: Path, trained: Path) -> None:
     evaluate("run=latest", "seed=2")
     one, other = (run / "evaluation/test/random_predictions.png" for run in (evaluated, trained))

@@ -223,7 +223,7 @@ def test_several_objectives(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("white_figures")
-@pytest.mark.parametrize("num_objectives", [2, 4])
+@pytest.mark.parametrize("num_objectives", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_values_that_are_not_finite_are_left_out_of_the_figures(
     num_objectives: int, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
