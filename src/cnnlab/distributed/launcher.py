@@ -120,10 +120,10 @@ class Launcher:
         while True:
             lost, cause = self._lost(), failures.cause(self.run_dir)
             if cause:
-                return UserError(f"{cause}; {failures.advice(self.run_dir)}")
+                return UserError(failures.with_advice(cause, self.run_dir))
             if lost or time.monotonic() > deadline:
                 lost = lost or "another process of the run has ended"
-                return ProcessLost(f"{lost}; {failures.advice(self.run_dir)}")
+                return ProcessLost(failures.with_advice(lost, self.run_dir))
             time.sleep(_BETWEEN_LOOKS / 5)
 
     def _watch(self) -> None:
@@ -132,7 +132,7 @@ class Launcher:
             if self._lost() is None:
                 continue
             if not self._is_over.wait(_TO_FAIL if torch.distributed.is_initialized() else _TO_MEET):
-                line = f"{failures.cause(self.run_dir) or self._lost()}; {failures.advice(self.run_dir)}"
+                line = failures.with_advice(failures.cause(self.run_dir) or str(self._lost()), self.run_dir)
                 with suppress(OSError):
                     failures.leave_cause(self.run_dir, line)
                     print(f"error: {line}", file=sys.stderr, flush=True)

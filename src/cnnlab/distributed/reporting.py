@@ -56,7 +56,7 @@ def tell_if_first_is_gone(run_dir: Path) -> None:
         time.sleep(_MOMENT)
     if failures.claim_telling(run_dir):
         cause = failures.cause(run_dir) or "the first process of the run has ended"
-        line = f"{cause}; {failures.advice(run_dir)}"
+        line = failures.with_advice(cause, run_dir)
         with contextlib.suppress(OSError):
             failures.leave_cause(run_dir, line)
             print(f"{coloured('error:', 'red')} {line}", file=sys.stderr, flush=True)

@@ -56,6 +56,11 @@ def advice(run_dir: Path) -> str:
     return "no epoch was finished, so there is nothing to resume"
 
 
+def with_advice(cause: str, run_dir: Path) -> str:
+    """Add the command that continues the run; a trial, which works in its own folder, its search runs again."""
+    return cause if run_dir.resolve() == Path.cwd() else f"{cause}; {advice(run_dir)}"
+
+
 def leave_cause(run_dir: Path, line: str) -> None:
     """Write error.txt, in which also the other processes of the run find what has ended it."""
     write_atomically(run_dir / _CAUSE, f"{line}\n".encode())

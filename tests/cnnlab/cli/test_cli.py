@@ -126,10 +126,17 @@ def test_two_processes_are_one_run_with_the_numbers_of_one_process(
     assert [path.name for path in (tmp_path / "two").glob("*.log")] == ["train.log"]
 
 
+def test_ddp_without_a_gpu_says_so_in_one_line(train: Callable[..., Finished]) -> None:
+    run = train("trainer=ddp", "data.train_size=256")
+    assert run.status == 1
+    (line,) = run.err.splitlines()
+    assert re.search("trainer=gpu cannot be used: .*; trainer=auto or trainer=cpu will run here", line)
+
+
 @pytest.mark.gpu
 def test_ddp_with_one_gpu_is_an_ordinary_run(tmp_path: Path, environment: dict[str, str]) -> None:
     sizes = ["trainer=smoke", "trainer.accelerator=cuda", "data.train_size=256", "data.val_size=100", "logger=none"]
-    for name, strategy in {"one": [], "ddp": ["trainer.strategy=ddp"]}.items():
+    for name, strategy in {"one": [], "ddp": ["trainer.strategy=ddp", "trainer.devices=auto"]}.items():
         command = [sys.executable, str(PROJECT / "train.py"), *sizes, *strategy, f"hydra.run.dir={name}"]
         run = fork_server.run(command, cwd=tmp_path, env=environment)
         assert run.returncode == 0, run.stderr  # where NCCL may say what it does

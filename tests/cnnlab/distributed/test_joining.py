@@ -1,6 +1,7 @@
 """A run in two processes is the run in one: the same steps, one folder, one log, and it goes on after a stop."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import fork_server
@@ -71,7 +73,7 @@ def test_ten_steps_in_float32(
     assert (run.returncode, run.stderr) == (0, "")
     alone = train("trainer=cpu", *steps, "hydra.run.dir=one")
     assert alone.status == 0, alone.err
-    assert largest_difference(tmp_path / "one", tmp_path / "two") < 2e-6
+    assert largest_difference(tmp_path / "one", tmp_path / "two") < 5e-6
 
 
 @pytest.mark.slow
@@ -100,3 +102,52 @@ def test_a_run_goes_on_with_the_same_bits_and_in_another_number_of_processes(
     )
     assert refused.returncode == 1
     assert "batch_size is the run's and must be a multiple of its 3 processes, got 32" in refused.stderr
+
+
+def documented(program: str) -> list[str]:
+    """The arguments of train.py and of the program that starts it on two machines, from the page on clusters."""
+    page = (PROJECT / "docs/clusters.md").read_text(encoding="utf-8").replace("\\\n", "")
+    (line,) = re.findall(rf"^{program} --.*train\.py trainer=ddp.*$", page, re.MULTILINE)
+    return str(line).split()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", "srun"])
+def test_two_machines_are_one_run(launcher: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    """The documented commands, with one process on each of two machines, which are both this one."""
+    words = documented(launcher)
+    program, arguments = words[: words.index("train.py")], words[words.index("train.py") + 1 :]
+    assert "trainer=ddp" in arguments
+    assert "trainer.num_nodes=2" in arguments
+    own = ["trainer=ddp_cpu", "trainer.devices=1", "trainer.num_nodes=2", "data.train_size=320", *SMALL]
+    command = [sys.executable, str(PROJECT / "train.py"), *own]
+    port, nodes = str(find_free_network_port()), []
+    for node in ("0", "1"):
+        variables = dict(environment)
+        if launcher == "srun":
+            assert "--kill-on-bad-exit=1" in program
+            variables |= {"SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2", "SLURM_LOCALID": "0", "SLURM_NODEID": node}
+            variables |= {"SLURM_PROCID": node, "SLURM_STEP_NODELIST": "127.0.0.1", "MASTER_PORT": port}
+        else:
+            here = {"--nproc-per-node=4": "--nproc-per-node=1"}
+            address = f"--rdzv-endpoint=127.0.0.1:{port}"
+            flags = [address if "endpoint" in word else here.get(word, word) for word in program[1:]]
+            command = [sys.executable, "-m", "torch.distributed.run", *flags, str(PROJECT / "train.py"), *own]
+        nodes.append(subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, text=True))
+    outputs = [node.communicate(timeout=300)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0]
+    assert sorted(output.count("epoch 1/1") for output in outputs) == [0, 1]
+    (run,) = (tmp_path / "outputs/runs").iterdir()
+    assert metrics(run)["batch_size"] == 32
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["runs"]
+
+
+@pytest.mark.slow
+def test_each_run_of_a_grid_has_its_own_processes(tmp_path: Path, environment: dict[str, str]) -> None:
+    small = ["model=linear", "data.train_size=320", "data.val_size=50", "trainer.max_epochs=1", "logger=none"]
+    command = [sys.executable, str(PROJECT / "train.py"), "-m", "seed=0,1", "trainer=ddp_cpu", *small]
+    grid = fork_server.run(command, cwd=tmp_path, env=environment)
+    assert (grid.returncode, grid.stderr) == (0, "")
+    (folder,) = (tmp_path / "outputs/multiruns").iterdir()
+    assert [metrics(folder / number)["seed"] for number in ("0", "1")] == [0, 1]
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["multiruns"]
