@@ -42,14 +42,14 @@ def metrics(run: Path) -> dict[str, Any]:
 def test_a_hundred_steps_in_two_processes_are_those_of_one(
     train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    steps = ["trainer.precision=64-true", "data.train_size=1600", "data.batch_size=16", "model.hidden_units=4", *SMALL]
+    steps = ["trainer.precision=64-true", "data.train_size=800", "data.batch_size=8", "model.hidden_units=4", *SMALL]
     run = two(tmp_path, environment, *steps, "hydra.run.dir=two")
     assert (run.returncode, run.stderr) == (0, "")
     alone = train("trainer=cpu", *steps, "hydra.run.dir=one")
     assert alone.status == 0, alone.err
     assert torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)["global_step"] == 100
     assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-12
-    assert metrics(tmp_path / "two")["batch_size"] == 16
+    assert metrics(tmp_path / "two")["batch_size"] == 8
     assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
 
 
