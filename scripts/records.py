@@ -1,0 +1,163 @@
+"""Put the recipes conf/experiment/record_*.yaml, trained with several seeds, into one table and one picture.
+
+    python scripts/records.py --train record_lenet5 --seeds 0-4 --results RESULTS.md --figure docs/records.png
+    python scripts/records.py --results RESULTS.md --figure docs/records.png
+
+--train makes the runs of these recipes with scripts/seeds.py in --out, and does what is missing of them. A row of the
+table comes from the runs in --out; where there are none, the table's row stays as it is. The figure shows the table
+beside published accuracies, which scripts/published.toml lists with their sources. All runs train, choose their best
+epoch and stop by training and validation images alone; the official test images are scored once at the end.
+"""
+
+import argparse
+import hashlib
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+import seeds
+from cnnlab.cli import console
+from cnnlab.errors import UserError, did_you_mean
+from cnnlab.workbench import canvas, marked_block
+from cnnlab.workbench.notation import markdown
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_BLOCK = "records"
+_DIGITS = 12  # of a checksum
+_SHOWN_DATA = "mnist"
+_MARKERS = {"mean": "s", "one run": "D", "best on test": "X"}
+
+
+@console.script()
+def main() -> None:
+    arguments = parse_arguments()
+    try:
+        marked_block.read(arguments.results, _BLOCK)  # before anything is trained
+        recipes = sorted(path.stem for path in (_PROJECT / "conf/experiment").glob("record_*.yaml"))
+        for name in arguments.train:
+            if name not in recipes:
+                raise UserError(f"{name} is none of the recipes{did_you_mean(name, recipes)}: {', '.join(recipes)}")
+            train(name, arguments.seeds, arguments.out / name)
+        table = updated(arguments.results, recipes, arguments.out)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    text = markdown([table, *table.to_numpy(dtype=object)])
+    marked_block.write(arguments.results, _BLOCK, text)
+    print(f"{text}\n\n{arguments.results}")
+    if arguments.figure:
+        published = tomllib.loads((_PROJECT / "scripts/published.toml").read_text(encoding="utf-8"))["point"]
+        with canvas.project_style():
+            draw(table, published).savefig(arguments.figure, dpi=150)
+        print(arguments.figure)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", nargs="+", default=[], metavar="RECIPE", help="recipes of conf/experiment")
+    parser.add_argument("--seeds", default="0-4", help="for --train: 0-4, or 0,3,7")
+    parser.add_argument("--out", type=Path, default=Path("outputs/records"), help="folder of the runs")
+    parser.add_argument("--results", type=Path, default=Path("RESULTS.md"), help="the Markdown file with the table")
+    parser.add_argument("--figure", type=Path, help="also draw accuracy over parameters into this file")
+    return parser.parse_args()
+
+
+def train(name: str, numbers: str, folder: Path) -> None:
+    """Make the runs of a recipe that are missing.
+
+    Raises:
+        UserError: if one fails; it has been told.
+    """
+    script = [sys.executable, str(_PROJECT / "scripts/seeds.py")]
+    done = subprocess.run([*script, "--seeds", numbers, "--out", str(folder), "--", f"experiment={name}"], check=False)
+    if done.returncode != 0:
+        raise UserError(f"the runs of {name} have ended with exit status {done.returncode}")
+
+
+def updated(results: Path, recipes: list[str], out: Path) -> pd.DataFrame:
+    """The table, with the rows of those recipes made anew that have runs in `out`; by data and parameters."""
+    rows = {row["recipe"].strip("`"): row for row in rows_of(marked_block.read(results, _BLOCK))}
+    rows |= {name: row_of(name, out / name) for name in recipes if (out / name / "seeds.csv").is_file()}
+    if not rows:
+        raise UserError(f"{results} has no row of a record yet, and {out} has no runs; --train makes them")
+    table = pd.DataFrame([row for name, row in rows.items() if name in recipes])
+    order = pd.to_numeric(table["parameters"].str.replace(",", ""))
+    return table.assign(order=order).sort_values(["data", "order"]).drop(columns="order")
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    """The rows of a Markdown table."""
+    lines = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.strip().splitlines()]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+
+
+def row_of(name: str, folder: Path) -> dict[str, str]:
+    runs = pd.read_csv(folder / "seeds.csv")
+    row = seeds.summarise(runs, "")
+    checkpoints = [folder / str(seed) / "checkpoints/best.ckpt" for seed in runs["seed"]]
+    checksums = [hashlib.sha256(path.read_bytes()).hexdigest()[:_DIGITS] for path in checkpoints]
+    shown = ("data", "parameters", "epochs", "seeds", "val %", "test %", "train seconds", "hardware")
+    return {"recipe": f"`{name}`"} | {key: row[key] for key in shown} | {"best.ckpt, SHA-256": " ".join(checksums)}
+
+
+def draw(table: pd.DataFrame, published: list[Mapping[str, Any]]) -> Figure:
+    """Accuracy over parameters, ours with standard deviations, beside what others have published."""
+    drawn = canvas.figure(4.2)
+    axes = drawn.subplots()
+    ours = table[table["data"] == _SHOWN_DATA]
+    for _, row in ours.iterrows():
+        accuracy, _, deviation = row["test %"].partition(" ± ")
+        parameters = int(row["parameters"].replace(",", ""))
+        axes.errorbar(
+            parameters, 100 - float(accuracy), float(deviation or 0), fmt="o", color=canvas.BLUE, capsize=3, zorder=3
+        )
+        label = re.sub("^`record_|`$", "", row["recipe"]).replace("_", " ")
+        _name(axes, label, parameters, 100 - float(accuracy), canvas.BLUE, -10)
+    for point in published:
+        error = 100 - point["accuracy"]
+        axes.plot(point["parameters"], error, _MARKERS[point["chosen"]], color=canvas.VERMILION, markerfacecolor="none")
+        _name(axes, point["name"], point["parameters"], error, canvas.GREY, 5)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.invert_yaxis()
+    canvas.mark_logarithms(axes.yaxis, axes.get_ylim(), most=9)
+    axes.yaxis.set_major_formatter(lambda error, _: f"{100 - error:.4g}")
+    axes.set_xlabel("trainable parameters")
+    axes.set_ylabel("accuracy on MNIST's test images in %")
+    kinds = {
+        "mean": "published: mean of several runs",
+        "one run": "one run",
+        "best on test": "best epoch on the test set",
+    }
+    handles = [Line2D([], [], marker="o", color=canvas.BLUE, label="this project: mean ± sd of 5 seeds or more")]
+    handles += [
+        Line2D([], [], marker=_MARKERS[kind], ls="", color=canvas.VERMILION, markerfacecolor="none", label=text)
+        for kind, text in kinds.items()
+        if any(point["chosen"] == kind for point in published)
+    ]
+    axes.legend(handles=handles, loc="lower right")
+    return drawn
+
+
+def _name(axes: Any, text: str, x: float, y: float, colour: str, above: float) -> None:
+    axes.annotate(
+        text,
+        (x, y),
+        textcoords="offset points",
+        xytext=(0, above),
+        ha="center",
+        va="bottom" if above > 0 else "top",
+        color=colour,
+        fontsize=7,
+    )
+
+
+if __name__ == "__main__":
+    main()

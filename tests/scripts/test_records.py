@@ -1,0 +1,75 @@
+"""The table and the picture of the records: rows come from runs, and stay where there are none."""
+
+import importlib
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+from conftest import PROJECT
+
+BLOCK = "<!-- records: begin -->\n{}\n<!-- records: end -->\n"
+OLD = (
+    "| recipe | data | parameters | epochs | seeds | val % | test % | train seconds | hardware | best.ckpt, SHA-256 |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    "| `record_big` | mnist | 61,706 | 9 | 0, 1 | 99.10 ± 0.10 | 99.20 ± 0.10 | 100 ± 10 | a CPU | ab cd |\n"
+)
+
+
+@pytest.fixture(scope="module")
+def records() -> ModuleType:
+    for name in ("seeds", "records"):
+        sys.modules.pop(name, None)
+    sys.path.insert(0, str(PROJECT / "scripts"))
+    try:
+        return importlib.import_module("records")
+    finally:
+        sys.path.remove(str(PROJECT / "scripts"))
+
+
+def made(folder: Path) -> None:
+    common = {"dataset": "mnist", "num_parameters": 910, "epochs": 5, "device": "a CPU", "precision": "32-true"}
+    numbers = {"val/accuracy": [0.98, 0.99, 1.0], "test/accuracy": [0.96, 0.97, 0.98], "images_per_second": 9.0}
+    runs = pd.DataFrame({"seed": [0, 1, 2], **common, **numbers, "train_seconds": 30.0})
+    for seed in range(3):
+        (folder / f"{seed}/checkpoints").mkdir(parents=True)
+        (folder / f"{seed}/checkpoints/best.ckpt").write_text(str(seed))
+    runs.to_csv(folder / "seeds.csv", index=False)
+
+
+def test_a_row_is_made_of_the_runs_and_others_stay(records: ModuleType, tmp_path: Path) -> None:
+    results = tmp_path / "RESULTS.md"
+    results.write_text(BLOCK.format(OLD))
+    made(tmp_path / "record_small")
+    table = records.updated(results, ["record_big", "record_small"], tmp_path)
+    assert list(table["recipe"]) == ["`record_small`", "`record_big`"]  # by parameters
+    small = table.iloc[0]
+    assert (small["test %"], small["parameters"], small["seeds"]) == ("97.00 ± 1.00", "910", "0, 1, 2")
+    assert small["best.ckpt, SHA-256"].split() == ["5feceb66ffc8", "6b86b273ff34", "d4735e3a265e"]
+    assert table.iloc[1]["best.ckpt, SHA-256"] == "ab cd"
+    assert list(records.updated(results, ["record_small"], tmp_path)["recipe"]) == ["`record_small`"]
+
+
+def test_without_rows_and_runs_one_line_says_what_to_do(records: ModuleType, tmp_path: Path) -> None:
+    results = tmp_path / "RESULTS.md"
+    results.write_text(BLOCK.format(""))
+    with pytest.raises(records.UserError, match="no row of a record yet.*--train makes them"):
+        records.updated(results, ["record_big"], tmp_path)
+
+
+def test_every_point_of_the_figure_has_its_source_and_how_it_was_chosen(records: ModuleType, tmp_path: Path) -> None:
+    results = tmp_path / "RESULTS.md"
+    results.write_text(BLOCK.format(OLD))
+    points = tomllib.loads((PROJECT / "scripts/published.toml").read_text(encoding="utf-8"))["point"]
+    assert points
+    for point in points:
+        assert {"name", "parameters", "accuracy", "chosen", "source"} == point.keys()
+        assert point["chosen"] in records._MARKERS
+    (axes,) = records.draw(records.updated(results, ["record_big"], tmp_path), points).axes
+    texts = {text.get_text() for text in axes.texts}
+    assert texts == {"big", *(point["name"] for point in points)}
+    low, high = sorted(axes.get_ylim())
+    assert low < 0.8 < high
