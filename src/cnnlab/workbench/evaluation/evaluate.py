@@ -1,6 +1,7 @@
 """One evaluation, from a run folder to <run>/evaluation/<split>."""
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from cnnlab.speed import hardware
 from cnnlab.trainer import build_trainer
 from cnnlab.workbench import canvas
 from cnnlab.workbench.evaluation import figures, multilabel, ranking, regression
+from cnnlab.workbench.evaluation.ensemble import with_others
 from cnnlab.workbench.evaluation.labels import labels_worth_checking
 from cnnlab.workbench.evaluation.recordings import recordings  # only: zoo
 from cnnlab.workbench.evaluation.scores import Scores
@@ -61,6 +63,7 @@ def evaluate(
     index: int | None = None,
     format: str = "png",
     shifts: int = 0,
+    ensemble: Sequence[str] = (),
 ) -> Evaluation:
     """Score a run's best epoch on a split of its own data and leave everything in <run>/evaluation/<split>.
 
@@ -76,6 +79,8 @@ def evaluate(
         format: svg or pdf writes each figure in that format too, beside the PNG.
         shifts: above 0, a second accuracy and loss are those of the mean probabilities over each sample and its copies
             moved by up to so many positions; all else stays as it is.
+        ensemble: further runs on the same data; a second accuracy and loss are those of the mean probabilities over all
+            of these networks and the run's own.
 
     Raises:
         UserError: for bad input, in one line.
@@ -92,14 +97,15 @@ def evaluate(
             f"plots=all draws answers to classes, but {short_path(saved.folder)} learns {saved.targets_in_words}; "
             "leave it out"
         )
-    moved = with_shifts(saved, shifts) if shifts else None
+    means = {"shifted": with_shifts(saved, shifts)} if shifts else {}
+    means |= {"ensemble": with_others(saved, ensemble)} if ensemble else {}
     datamodule = load_data(saved)
     folder = saved.folder / "evaluation" / split
     metrics, outputs = _scored(saved, datamodule, split, accelerator, seed)
-    if moved is not None:
-        of_moved, _ = _scored(moved, datamodule, split, accelerator, seed)
-        metrics |= {f"{split}/shifted_{name}": of_moved[f"{split}/{name}"] for name in ("accuracy", "loss")}
-        metrics["shifts"] = shifts
+    for word, mean in means.items():
+        of_mean, _ = _scored(mean, datamodule, split, accelerator, seed)
+        metrics |= {f"{split}/{word}_{name}": of_mean[f"{split}/{name}"] for name in ("accuracy", "loss")}
+    metrics |= ({"shifts": shifts} if shifts else {}) | ({"ensemble": list(ensemble)} if ensemble else {})
     if datamodule.targets != "classes":
         return _without_classes(Evaluated(saved, datamodule, outputs, split, seed), metrics, folder, format)
     scores = Scores(outputs, datamodule.class_names)
@@ -210,6 +216,8 @@ def _summary(run_dir: Path, metrics: dict[str, Any], paths: list[Path], page: Pa
     noun = noun_of(run_dir)
     if "shifts" in metrics:
         shown["shifted"] = f"the mean over moves of up to {metrics['shifts']} in each direction"
+    if "ensemble" in metrics:
+        shown["ensemble"] = f"the mean over this run and {', '.join(metrics['ensemble'])}"
     shown |= {"device": f"{metrics['device']}, {metrics['precision']}", "data": metrics["dataset"]}
     lines = [f"{name.replace('_', ' ').replace('images', noun):<26} {value}" for name, value in shown.items()]
     scores = "\n  ".join([f"{short_path(run_dir)}, {metrics['split']}", *lines])
