@@ -46,8 +46,12 @@ def conv(
     stride: int = 1,
     padding: Padding = "same",
     bias: bool = True,
+    groups: int = 1,
 ) -> nn.Module:
     """Cross-correlation, which deep learning calls convolution: (N, in_channels, *S) to (N, out_channels, *S').
+
+    Args:
+        groups: into how many parts the channels are split, each convolved by itself; in_channels for a depthwise conv.
 
     Raises:
         ValueError: for a count below 1, a number of dims or a padding torch does not know, or padding="same" with a
@@ -67,7 +71,9 @@ def conv(
             raise ValueError(f"padding must hold {num_spatial_dims} ints, one per spatial dim, got {list(padding)}")
         if min(padding) < 0:
             raise ValueError(f"padding must not be negative, got {list(padding)}")
-    layer: nn.Module = _CONV[num_spatial_dims](in_channels, out_channels, kernel_size, stride, padding, bias=bias)
+    layer: nn.Module = _CONV[num_spatial_dims](
+        in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias
+    )
     return layer
 
 

@@ -30,4 +30,5 @@ def join(
     trainer.callbacks.insert(0, Together(run_dir, config.seed, when_all_are_there))  # type: ignore[attr-defined]
     launcher = Launcher(trainer, config, run_dir)
     lightning_internals.set_launcher(trainer, launcher)
+    lightning_internals.leave_signals_alone(trainer)
     return launcher.running()

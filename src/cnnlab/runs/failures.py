@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from yaml import YAMLError, safe_load
 
 from cnnlab.errors import Interrupted, UserError
 from cnnlab.runs import ranks
@@ -57,8 +58,21 @@ def advice(run_dir: Path) -> str:
 
 
 def with_advice(cause: str, run_dir: Path) -> str:
-    """Add the command that continues the run; a trial, which works in its own folder, its search runs again."""
-    return cause if run_dir.resolve() == Path.cwd() else f"{cause}; {advice(run_dir)}"
+    """Add the command that continues the run; a trial, which its search runs again, needs none."""
+    return cause if _is_trial(run_dir) else f"{cause}; {advice(run_dir)}"
+
+
+def _is_trial(run_dir: Path) -> bool:
+    """Return whether this process runs a trial: it works in the trial's folder, where Hydra has noted the search.
+
+    The further processes of a run ask too, and know no more of a search than that.
+    """
+    if run_dir.resolve() != Path.cwd():
+        return False
+    with suppress(OSError, YAMLError, KeyError, TypeError):
+        noted = safe_load((run_dir / ".hydra/hydra.yaml").read_text(encoding="utf-8"))
+        return bool(noted["hydra"]["mode"] == "MULTIRUN")
+    return False
 
 
 def leave_cause(run_dir: Path, line: str) -> None:

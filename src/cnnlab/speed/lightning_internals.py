@@ -51,6 +51,8 @@ EVERY_RUN: Names = {
     ("lightning.pytorch.loops.fit_loop", "_FitLoop"): ["_restarting"],
     ("lightning.pytorch.strategies.launchers", "_MultiProcessingLauncher"): [],
     ("lightning.pytorch.strategies", "Strategy"): ["_launcher"],
+    ("lightning.pytorch", "Trainer"): ["_signal_connector"],
+    ("lightning.pytorch.trainer.connectors.signal_connector", "_SignalConnector"): ["register_signal_handlers"],
 }
 
 
@@ -117,6 +119,15 @@ def starts_processes_from_python(trainer: Trainer) -> bool:
 def set_launcher(trainer: Trainer, launcher: Any) -> None:
     """Let this object start the further processes of the trainer's run, see Lightning's _Launcher for its methods."""
     trainer.strategy._launcher = launcher
+
+
+def leave_signals_alone(trainer: Trainer) -> None:
+    """Leave it to the program what a signal does.
+
+    Lightning would broadcast to the run's other processes inside of the handler of SIGTERM, and wait for ever if the
+    signal comes while this process is between the beginning and the end of another such exchange.
+    """
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
 
 
 def validates_by_the_clock(trainer: Trainer) -> bool:

@@ -31,6 +31,17 @@ def test_conv_is_torchs_conv_with_the_same_arguments(
     torch.testing.assert_close(ours(samples(dims)), theirs(samples(dims)), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("dims", DIMS)
+def test_a_depthwise_conv_filters_every_channel_by_itself(dims: int) -> None:
+    layer = conv(dims, 2, 2, 3, groups=2, bias=False)
+    alone = CONVS[dims](1, 1, 3, padding="same", bias=False)
+    inputs = samples(dims)
+    for channel, kernel in enumerate(layer.weight):
+        alone.load_state_dict({"weight": kernel[None]})
+        one = slice(channel, channel + 1)
+        torch.testing.assert_close(layer(inputs)[:, one], alone(inputs[:, one]))
+
+
 def test_padding_takes_one_int_per_dim() -> None:
     layer = conv(2, 1, 1, kernel_size=3, padding=[0, 2])
     assert layer(torch.zeros(1, 1, 8, 8)).shape == (1, 1, 6, 10)

@@ -155,6 +155,34 @@ def test_a_stop_is_told_once(signum: int, to_all: bool, status: int, start: Call
     assert code == status
 
 
+STOPPING = """
+import os, signal, time
+import torch
+from lightning.pytorch import Callback
+
+class StopAmid(Callback):
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.current_epoch == 1:
+            if trainer.global_rank == 0:
+                time.sleep(0.5)  # the other process waits for this one's part of the sum
+                os.kill(os.getpid(), signal.SIGTERM)
+            torch.distributed.all_reduce(torch.ones(1))
+"""
+
+
+def test_a_stop_amid_an_exchange_ends_both(
+    start: Callable[..., Run], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """As often as not a signal comes while a process has begun a sum or an average with the others."""
+    (tmp_path / "stopping.py").write_text(STOPPING)
+    environment["PYTHONPATH"] = str(tmp_path)
+    run = start([], "+callbacks.stop={_target_: stopping.StopAmid}")
+    code, errors = run.ended(40)
+    (line,) = errors.splitlines()
+    assert line.startswith("stopped by SIGTERM; continue with: ")
+    assert code == 143
+
+
 def test_a_process_that_is_lost_before_the_training_ends_the_other(tmp_path: Path, environment: dict[str, str]) -> None:
     run = Run(tmp_path, environment, [])
     wait_until(lambda: any("distributed.child" in command for command in run.alive().values()), 60)

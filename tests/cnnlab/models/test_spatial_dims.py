@@ -1,10 +1,11 @@
-"""TinyVGG, VGG and ResNet equal torch's own layers put in a row, in one, two and three dims."""
+"""TinyVGG, VGG, SeparableCNN and ResNet equal torch's own layers put in a row, in one, two and three dims."""
 
 import pytest
 import torch
 from torch import nn
 
 from cnnlab.models.resnet import ResNet  # only: zoo
+from cnnlab.models.separable_cnn import SeparableCNN  # only: zoo
 from cnnlab.models.tinyvgg import TinyVGG
 from cnnlab.models.vgg import VGG  # only: zoo
 
@@ -54,6 +55,22 @@ def test_vgg_equals_torchs_layers_in_a_row(dims: int) -> None:
             channels = width
     by_hand = nn.Sequential(*layers, nn.Flatten(), nn.Linear(20 * 2**dims, 64), nn.ReLU(), nn.Linear(64, 5))
     assert_same_function(VGG(shape, 5, widths=[[8], [20, 20]], dropout=0.0), by_hand, shape)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("stem_stride", [1, 2])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_separable_cnn_equals_torchs_layers_in_a_row(dims: int, stem_stride: int, padding: str) -> None:
+    shape = (2, *[24] * dims)
+    conv, batch_norm = CONV[dims], BATCH_NORM[dims]
+    layers = [conv(2, 4, 5, stem_stride, padding=2, bias=False), batch_norm(4), nn.SiLU(), MAX_POOL[dims](2)]
+    for inputs, outputs in ((4, 4), (4, 6)):  # each channel by itself, then all channels of a position
+        layers += [conv(inputs, inputs, 3, padding=0 if padding == "valid" else 1, bias=False, groups=inputs)]
+        layers += [conv(inputs, outputs, 1, bias=False), batch_norm(outputs), nn.SiLU()]
+    means = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
+    by_hand = nn.Sequential(*layers, means[dims](1), nn.Flatten(), nn.Linear(6, 5))
+    settings = {"stem_kernel_size": 5, "stem_stride": stem_stride, "padding": padding, "activation": "silu"}
+    assert_same_function(SeparableCNN(shape, 5, [[4], [4, 6]], **settings), by_hand, shape)
 
 
 def test_resnet_halves_the_map_at_the_stem_and_every_later_stage() -> None:

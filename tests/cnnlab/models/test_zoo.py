@@ -55,7 +55,8 @@ def real_digits() -> tuple[Tensor, Tensor]:
 
 def test_the_zoo_is_complete() -> None:
     known = {"linear", "tinyvgg"}
-    known |= {"mlp", "lenet5", "alexnet", "vgg", "resnet", "compact_cnn", "torchvision"}  # only: zoo
+    known |= {"mlp", "lenet5", "alexnet", "vgg", "resnet", "compact_cnn"}  # only: zoo
+    known |= {"separable_cnn", "torchvision"}  # only: zoo
     assert known <= set(NAMES)
     assert READS_TEXTS == ["textcnn"]  # only: zoo
     sources = {
@@ -85,7 +86,7 @@ def test_learns_real_digits_with_every_parameter(name: str) -> None:
     network = build_quickly(name)
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     images, labels = real_digits()
-    for _ in range(100):
+    for _ in range(200):
         loss = cross_entropy(network(images), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -108,6 +109,10 @@ def test_number_of_parameters(name: str, count: int) -> None:
 
 
 # only: zoo
+def test_separable_cnn_has_less_than_a_thousand_parameters() -> None:
+    assert num_parameters(build("separable_cnn")) == 986
+
+
 @pytest.mark.parametrize("name", ["alexnet", "vgg", "resnet"])
 def test_under_3_million_multiply_adds_an_image(name: str) -> None:
     network = build(name).eval()
@@ -155,6 +160,16 @@ IMPOSSIBLE: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
     ("resnet", {"widths": [8, 0]}, (1, 28, 28), "widths must be at least 1, got 0"),
     ("resnet", {"blocks_per_stage": 0}, (1, 28, 28), "blocks_per_stage must be at least 1, got 0"),
     ("resnet", {"stem_stride": 0}, (1, 28, 28), "stem_stride must be at least 1, got 0"),
+    ("separable_cnn", {"widths": []}, (1, 28, 28), "number of widths must be at least 1, got 0"),
+    ("separable_cnn", {"widths": [[8], [8, 0]]}, (1, 28, 28), "widths must be at least 1, got 0"),
+    ("separable_cnn", {"stem_stride": 0}, (1, 28, 28), "stem_stride must be at least 1, got 0"),
+    ("separable_cnn", {"kernel_size": 0}, (1, 28, 28), "kernel_size must be at least 1, got 0"),
+    (
+        "separable_cnn",
+        {},
+        (1, 14, 14),
+        r"layer 5\.0 Conv2d\(10, 10, .*does not fit its input of 10x1x1 \(data of 1x14x14",
+    ),
     ("torchvision", {"name": "resnet19"}, (1, 28, 28), "no classifier 'resnet19'; did you mean resnet"),
     ("torchvision", {}, (1, 40), r"take images \(C, H, W\), got data of shape \(1, 40\)"),
     # end only
