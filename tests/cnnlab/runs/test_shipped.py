@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 from cnnlab.errors import UserError
 from cnnlab.runs import shipped
 from cnnlab.runs.run_folder import find
-from conftest import Finished
+from conftest import PROJECT, Finished
 
 RUN = "pretrained:tinyvgg"
 FOLDER = Path("outputs/pretrained/tinyvgg")
@@ -140,6 +141,13 @@ def test_there_is_nothing_to_go_on_with(train: Callable[..., Finished]) -> None:
             refused = train(f"{key}={run}")
             assert (refused.status, refused.folder) == (1, None)
             assert re.fullmatch(f"error: {key} goes on .* with model.weights=pretrained\n", refused.err)
+
+
+def test_a_wheel_holds_them() -> None:
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["cnnlab"]
+    package = PROJECT / "src/cnnlab"
+    assert set(shipped.FOLDER.iterdir()) <= {path for pattern in patterns for path in package.glob(pattern)}
 
 
 def test_the_record_says_where_the_weights_are_from() -> None:
