@@ -69,7 +69,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def _of_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Sequence[float]]]:
-    """The weights, and what scripts/export.py has written of the data they were trained on."""
+    """The weights, and what an export of a run says of the data they were trained on."""
     try:
         from safetensors import SafetensorError, safe_open
         from safetensors.torch import load_file
