@@ -266,6 +266,8 @@ def test_a_model_without_convolutions(evaluate: Callable[..., Finished], smoke: 
         (["plots=all", "index=500"], "index must be from 0 to 499, the samples of the split, got 500"),
         (["accelerator=gpu"], "accelerator=gpu cannot be used"),
         (["accelerator=gpy"], "accelerator must be one of auto, cpu, gpu, cuda, mps, got 'gpy'; did you mean gpu?"),
+        (["shifts=14"], "shifts must be a whole number from 0 to 13 for data of 28x28, got 14"),
+        (["shifts=-1"], "shifts must be a whole number from 0 to 13 for data of 28x28, got -1"),
         (["runn=latest"], "did you mean run?"),
     ],
 )

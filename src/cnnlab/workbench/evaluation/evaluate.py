@@ -26,6 +26,7 @@ from cnnlab.workbench.evaluation import figures, multilabel, ranking, regression
 from cnnlab.workbench.evaluation.labels import labels_worth_checking
 from cnnlab.workbench.evaluation.recordings import recordings  # only: zoo
 from cnnlab.workbench.evaluation.scores import Scores
+from cnnlab.workbench.evaluation.shifts import with_shifts
 from cnnlab.workbench.evaluation.task_report import Evaluated
 from cnnlab.workbench.notation import shown_metric
 from cnnlab.workbench.run_reports import run_page, run_report
@@ -59,6 +60,7 @@ def evaluate(
     seed: int = 0,
     index: int | None = None,
     format: str = "png",
+    shifts: int = 0,
 ) -> Evaluation:
     """Score a run's best epoch on a split of its own data and leave everything in <run>/evaluation/<split>.
 
@@ -72,6 +74,8 @@ def evaluate(
         seed: of the samples drawn at random.
         index: which sample goes through the network; None: the one with the largest loss.
         format: svg or pdf writes each figure in that format too, beside the PNG.
+        shifts: above 0, a second accuracy and loss are those of the mean probabilities over each sample and its copies
+            moved by up to so many positions; all else stays as it is.
 
     Raises:
         UserError: for bad input, in one line.
@@ -88,9 +92,14 @@ def evaluate(
             f"plots=all draws answers to classes, but {short_path(saved.folder)} learns {saved.targets_in_words}; "
             "leave it out"
         )
+    moved = with_shifts(saved, shifts) if shifts else None
     datamodule = load_data(saved)
     folder = saved.folder / "evaluation" / split
     metrics, outputs = _scored(saved, datamodule, split, accelerator, seed)
+    if moved is not None:
+        of_moved, _ = _scored(moved, datamodule, split, accelerator, seed)
+        metrics |= {f"{split}/shifted_{name}": of_moved[f"{split}/{name}"] for name in ("accuracy", "loss")}
+        metrics["shifts"] = shifts
     if datamodule.targets != "classes":
         return _without_classes(Evaluated(saved, datamodule, outputs, split, seed), metrics, folder, format)
     scores = Scores(outputs, datamodule.class_names)
@@ -199,6 +208,8 @@ def _summary(run_dir: Path, metrics: dict[str, Any], paths: list[Path], page: Pa
     numbers = {name: value for name, value in numbers.items() if name not in _IN_THE_TABLE_OF_CLASSES}
     shown = {name: shown_metric(name, value) for name, value in numbers.items()}
     noun = noun_of(run_dir)
+    if "shifts" in metrics:
+        shown["shifted"] = f"the mean over moves of up to {metrics['shifts']} in each direction"
     shown |= {"device": f"{metrics['device']}, {metrics['precision']}", "data": metrics["dataset"]}
     lines = [f"{name.replace('_', ' ').replace('images', noun):<26} {value}" for name, value in shown.items()]
     scores = "\n  ".join([f"{short_path(run_dir)}, {metrics['split']}", *lines])

@@ -31,7 +31,7 @@ _CAPTIONS = {
 }
 _MOST_ROWS = 100  # of a table
 _MOST_DOUBTFUL = 25
-_PERCENTAGES = ("accuracy", "expected_calibration_error")
+_PERCENTAGES = ("accuracy", "shifted_accuracy", "expected_calibration_error")
 
 
 def write(run_dir: Path) -> Path:
