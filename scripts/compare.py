@@ -55,6 +55,7 @@ def write(runs: list[Path], out: Path | None, figures: bool, format: str = "png"
     Raises:
         UserError: a folder does not exist, or none holds a finished run.
     """
+    from cnnlab.overrides import is_name
     from cnnlab.runs import run_folder
     from cnnlab.runs.atomic import write_atomically
     from cnnlab.runs.commands import short_path
@@ -66,9 +67,7 @@ def write(runs: list[Path], out: Path | None, figures: bool, format: str = "png"
         raise UserError(f"--out={out} is a file; expected a folder")
     if runs == [DEFAULT_FOLDER] and not DEFAULT_FOLDER.is_dir():
         raise UserError(f"no runs in {DEFAULT_FOLDER}; python train.py makes one")
-    folders = [
-        Path(short_path(run_folder.find(run))) if str(run) == run_folder.LATEST else run.expanduser() for run in runs
-    ]
+    folders = [Path(short_path(run_folder.find(run))) if is_name(str(run)) else run.expanduser() for run in runs]
     compared = compare(folders)
     remarks = count_multiply_adds(compared.table)
     print(text.as_text(compared))

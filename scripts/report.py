@@ -23,6 +23,7 @@ from pathlib import Path
 
 from cnnlab.cli import console
 from cnnlab.errors import UserError, did_you_mean
+from cnnlab.overrides import is_name
 
 
 @console.script()
@@ -50,10 +51,10 @@ def report(folder: Path, top: int, figures: bool, trial: int | None = None) -> s
     Raises:
         UserError: the folder is neither a run's nor a study's, or holds nothing to report on.
     """
-    if str(folder) == "latest":
+    if is_name(str(folder)):
         from cnnlab.runs.run_folder import find
 
-        folder = find("latest")
+        folder = find(folder)
     if not folder.is_dir():
         siblings = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
         raise UserError(f"no folder {folder}{did_you_mean(folder.name, siblings)}")

@@ -1,6 +1,7 @@
 """README and the pages in docs are true: every command in them runs, links lead somewhere, and the tree is the tree."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from PIL import Image
 import fork_server
 from conftest import PROJECT, SMOKE, Finished, embedded_digits
 
+DATA_DIR = Path(os.environ.get("CNNLAB_DATA_DIR") or "nowhere").absolute()  # only: workbench and zoo
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 # These have tests of their own.
 ELSEWHERE = ("async_optuna.md", "dimensions.md")
@@ -211,7 +213,7 @@ def test_data_are_looked_at_and_converted(line: str, command: Callable[..., Fini
 
 
 @pytest.mark.usefixtures("white_figures")
-@pytest.mark.parametrize("line", OF_A_RUN)
+@pytest.mark.parametrize("line", [line for line in OF_A_RUN if "evaluate.py run=pretrained:" not in line])
 def test_what_can_be_made_of_a_run(line: str, trained: Path, command: Callable[..., Finished], tmp_path: Path) -> None:
     pixels, _ = embedded_digits()
     (tmp_path / "scans").mkdir()
@@ -228,6 +230,23 @@ def test_what_can_be_made_of_a_run(line: str, trained: Path, command: Callable[.
     )
 
 
+# only: zoo
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA_DIR / "MNIST/raw").is_dir(), reason="CNNLAB_DATA_DIR holds no MNIST/raw")
+@pytest.mark.parametrize("line", [line for line in OF_A_RUN if "evaluate.py run=pretrained:" in line])
+def test_weights_that_ship_are_evaluated(
+    line: str, command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = command(*shlex.split(line)[1:])
+    assert (without.status, without.err.count("\n")) == (1, 1)
+    assert "MNIST/raw" in without.err
+    monkeypatch.setenv("CNNLAB_DATA_DIR", str(DATA_DIR))
+    done = command(*shlex.split(line)[1:])
+    assert done.status == 0, done.err
+    assert "of 10,000 images right" in done.out
+
+
+# end only
 # end only
 
 

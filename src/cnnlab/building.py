@@ -97,6 +97,7 @@ def build_model(
         UserError: if the network does not return one logit per class.
     """
     words = words_argument(config, vocabulary)
+    config = _without_weights(config)  # only: zoo
     try:
         model: nn.Module = build(config, "model", input_shape=shape, num_classes=num_classes, **words)
         settle_lazy_layers(model, shape)
@@ -113,6 +114,23 @@ def build_model(
     return model
 
 
+# only: zoo
+def _without_weights(config: DictConfig) -> DictConfig:
+    """The config without model.weights, unless the class takes them: they go into the finished network, see pretrained.
+
+    Raises:
+        UserError: if they are no text.
+    """
+    if "weights" not in config.model or takes_argument(target(config, "model"), "weights"):
+        return config
+    check_value("model.weights", config.model.weights, str | None)
+    config = config.copy()
+    with open_dict(config):
+        del config.model.weights
+    return config
+
+
+# end only
 def words_argument(config: DictConfig, vocabulary: Sequence[str] | None) -> dict[str, int]:
     """The argument vocabulary_size of a network that reads texts, nothing for any other.
 

@@ -10,12 +10,16 @@ from pathlib import Path
 _LITERAL = {"run", "resume", "init_from", "images", "image", "inputs", "out", "data.root", "data.path"}
 _MADE_ABSOLUTE = {"run", "resume", "init_from", "data.root", "data.path"}
 
+# Runs that are named in another way than by their folder: the last one, and, with its name behind this, weights that
+# ship with the package.
+LATEST, PRETRAINED = "latest", "pretrained:"
+
 # This key takes a path too, or a name like DEFAULT, which has none of these characters.
 _WEIGHTS, _OF_A_PATH = "model.weights", set("./\\~")
 
 # The classes behind these groups take more arguments than their YAML files list. `++` lets any be given; the class's
-# signature then refuses the unknown ones with the nearest name.
-_OPEN_GROUPS = ("trainer.", "optimizer.", "scheduler.", "classifier.", "callbacks.", "logger.", "data.", "augment.")
+# signature then refuses the unknown ones with the nearest name. Any network may start from weights.
+_OPEN = ("trainer.", "optimizer.", "scheduler.", "classifier.", "callbacks.", "logger.", "data.", "augment.", _WEIGHTS)
 
 _OVERRIDE = re.compile(r"(?P<prefix>\+{0,2}|~)(?P<key>[\w./@]+)=(?P<value>.*)", re.DOTALL)
 
@@ -65,17 +69,22 @@ def unquoted(value: str) -> str:
     return inner.replace("\\${", "${")
 
 
+def is_name(run: str) -> bool:
+    """Whether a run is named otherwise than by its folder."""
+    return run == LATEST or run.startswith(PRETRAINED)
+
+
 def _rewrite(argument: str) -> str:
     match = _OVERRIDE.fullmatch(argument)
     if match is None:
         return argument
     prefix, key, value = match["prefix"], match["key"], match["value"]
-    if key.startswith(_OPEN_GROUPS):
+    if key.startswith(_OPEN):
         prefix = prefix or "++"
     is_file_of_weights = key == _WEIGHTS and not _OF_A_PATH.isdisjoint(value)
     if (key in _LITERAL or is_file_of_weights) and value not in ("null", ""):
         value = unquoted(value)
-        if (key in _MADE_ABSOLUTE or is_file_of_weights) and value != "latest":
+        if (key in _MADE_ABSOLUTE or is_file_of_weights) and not is_name(value):
             value = os.path.abspath(os.path.expanduser(value))
         return f"{prefix}{key}={quoted(value)}"
     return f"{prefix}{key}={value}"
@@ -85,7 +94,7 @@ def _undo(override: str) -> str:
     match = _OVERRIDE.fullmatch(override)
     if match is None:
         return override
-    prefix = "" if match["prefix"] == "++" and match["key"].startswith(_OPEN_GROUPS) else match["prefix"]
+    prefix = "" if match["prefix"] == "++" and match["key"].startswith(_OPEN) else match["prefix"]
     value = unquoted(match["value"]) if match["key"] in {*_LITERAL, _WEIGHTS} else match["value"]
     if match["key"] in _MADE_ABSOLUTE and Path(value).is_relative_to(Path.cwd()):
         value = str(Path(value).relative_to(Path.cwd()))

@@ -83,7 +83,7 @@ def _check(config: DictConfig, data: dict[str, DataModule]) -> None:
         datamodule.check_batch_size(batch_size, num_processes)
     datamodule.check_fold(config.data.get("fold", datamodule.fold))
     model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
-    load_pretrained(model, datamodule)  # only: zoo
+    load_pretrained(config, model, datamodule)  # only: zoo
     classifier = build_classifier(config, model, datamodule)
     metrics = [*getattr(classifier, "monitorable", [config.monitor]), *_COUNTABLE]
     for name in config.objectives or []:

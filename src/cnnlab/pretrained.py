@@ -1,40 +1,34 @@
-"""Starts a training from pretrained weights: finds or downloads them, fits them in, and normalises as they expect.
+"""Starts a training from pretrained weights: fits them into the network, and normalises the data as they expect.
 
 Only a new training reads the file. What continues or uses a run finds weights, mean and deviation in its checkpoint.
 """
 
-import hashlib
+import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import torch
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from cnnlab.blocks.library_network import Published
+from cnnlab.blocks.library_network import Published, is_file
 from cnnlab.blocks.weights import first_convolution, load_fitting
 from cnnlab.colours import labelled
 from cnnlab.data.datamodule import DataModule
-from cnnlab.data.files.download import DownloadFailed, fetch
-from cnnlab.data.files.locations import ENVIRONMENT_VARIABLE, data_dirs
-from cnnlab.errors import UserError
-from cnnlab.runs.checkpoint_io import load_checkpoint
+from cnnlab.errors import UserError, did_you_mean
+from cnnlab.instantiation import takes_argument, target
+from cnnlab.overrides import PRETRAINED
+from cnnlab.runs import shipped
 from cnnlab.runs.commands import short_path
+from cnnlab.runs.resuming import as_written, differences, is_default
+from cnnlab.weight_files import Statistics, downloaded, read_weights
 
 log = logging.getLogger(__name__)
 
-# The names of published files end in the first digits of their SHA-256.
-_HASH = re.compile(r"-([0-9a-f]{8,})\.")
-
-# How the names of the weights begin in a run's checkpoint: Classifier has a `model`, which has the library's `network`.
-_PREFIX = "model.network."
-
-# What torch.nn.parallel.DistributedDataParallel and torch.compile put before these names.
-_WRAPPERS = ("module.", "_orig_mod.", "module.")
-
-Statistics = tuple[Sequence[float], Sequence[float]]
+# How names begin in a run's checkpoint: Classifier has a `model`, which may have a library's `network`.
+_MODEL, _NETWORK = "model.", "model.network."
 
 
 @runtime_checkable
@@ -56,106 +50,113 @@ class Pretrainable(Protocol):
         """A state dict under the names of this network's layers."""
 
 
-def load_pretrained(model: nn.Module, datamodule: DataModule) -> None:
+class _Start(NamedTuple):
+    """What a training starts from.
+
+    Attributes:
+        shown: what to call it in messages.
+        state: the weights by their names in the network.
+        statistics: mean and deviation of each channel that they expect; None: the data's own.
+        other_settings: in which the network differs from the one that was trained, as far as that is known.
+    """
+
+    shown: str
+    state: dict[str, Tensor]
+    statistics: Statistics | None
+    other_settings: Sequence[str] = ()
+
+
+def load_pretrained(config: DictConfig, model: nn.Module, datamodule: DataModule) -> None:
     """Load what model.weights names, if it names anything, and normalise the data as these weights expect it.
 
     Raises:
-        UserError: if the file cannot be had, is damaged, or does not fit the network.
+        UserError: if the weights cannot be had, are damaged, or do not fit the network.
     """
-    if not isinstance(model, Pretrainable) or model.weights is None:
+    wanted = config.model.get("weights")
+    if wanted is None:
         return
-    path = _downloaded(model.published) if model.published else Path(model.weights)
-    if not path.is_file():
-        raise UserError(f"model.weights: there is no file {path}")
-    content = _content(path)
-    is_run = isinstance(content, dict) and "state_dict" in content
-    state = content["state_dict"] if is_run else content
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"model.weights: {path} does not hold the weights of a network by their names (a state dict)")
-    state = _unwrapped(state)
-    _check_finite(state, path)
-    own = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
+    if isinstance(model, Pretrainable):
+        start, network = _of_library(model), model.network
+    elif takes_argument(target(config, "model"), "weights"):
+        return  # it loads them itself
+    else:
+        start, network = _of_our_own(config, wanted), model
     try:
-        head_is_new = load_fitting(model.network, own or model.renamed(state))
+        head_is_new = load_fitting(network, start.state)
     except ValueError as error:
-        raise UserError(f"model.weights: {path} does not fit the network: {error}; {_advice(model, error)}") from error
-    known = content.get("data", {}) if is_run else {}
-    statistics = (known["mean"], known["std"]) if {"mean", "std"} <= known.keys() else model.normalisation
-    classes = "; the last layer starts anew, for other classes" if head_is_new else ""
-    log.info(labelled(f"weights  {short_path(path)}{classes}"))
-    _normalise(datamodule, statistics)
+        advice = _advice(model, error, start.other_settings)
+        raise UserError(f"model.weights: {start.shown} does not fit the network: {error}; {advice}") from error
+    head = "; the last layer starts anew, for other classes or sizes" if head_is_new else ""
+    log.info(labelled(f"weights  {start.shown}{head}"))
+    if start.other_settings:
+        log.info("         they were trained with %s", ", ".join(start.other_settings))
+    if start.statistics is not None:
+        _normalise(datamodule, start.statistics)
 
 
-def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights under the names of the network itself, if it was saved inside of what trains it."""
-    names = list(state)
-    for prefix in _WRAPPERS:
-        if all(name.startswith(prefix) for name in names):
-            names = [name.removeprefix(prefix) for name in names]
-    return dict(zip(names, state.values(), strict=True))
+def _of_library(model: Pretrainable) -> _Start:
+    """The weights of a library's network: published ones, or those of a file."""
+    path = downloaded(model.published) if model.published else Path(str(model.weights))
+    weights = read_weights(path)
+    of_run = {name.removeprefix(_NETWORK): value for name, value in weights.state.items() if name.startswith(_NETWORK)}
+    return _Start(short_path(path), of_run or model.renamed(weights.state), weights.statistics or model.normalisation)
 
 
-def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
-    bad = [name for name, value in state.items() if not value.isfinite().all()]
-    if bad:
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        raise UserError(
-            f"model.weights: {path} holds NaN or infinity, in {bad[0]}{more}; its training went wrong, so take another "
-            "file, for example of an earlier epoch"
-        )
-
-
-def _content(path: Path) -> Any:
-    """Load a file without running code of it."""
-    if path.suffix != ".safetensors":
-        return load_checkpoint(path)
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ModuleNotFoundError as error:
-        raise UserError(f"model.weights: {path} needs the package safetensors: pip install safetensors") from error
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"model.weights: {path} is damaged and cannot be loaded ({error})") from error
-
-
-def _downloaded(published: Published) -> Path:
-    """Return the file of published weights: from a data folder or torch's own cache if it is there, else downloaded.
+def _of_our_own(config: DictConfig, wanted: str) -> _Start:
+    """The weights of one of this project's networks: those that ship with it, or those of a file.
 
     Raises:
-        UserError: if it cannot be downloaded, or is not what it should be.
+        UserError: if the name is neither, or none ship for this network.
     """
-    url, name = published
-    folders = [folder / "weights" for folder in data_dirs(None)]
-    of_torch = Path(torch.hub.get_dir()) / "checkpoints"
-    found = next((folder / name for folder in [*folders, of_torch] if (folder / name).is_file()), None)
-    if found is None:
-        log.info(labelled(f"weights  downloading {url} to {folders[-1]}"))
+    module = _choice(config.model)
+    if f"{wanted}:" == PRETRAINED or wanted.startswith(PRETRAINED):
+        name = wanted.removeprefix(PRETRAINED) if wanted.startswith(PRETRAINED) else module
         try:
-            fetch([url], lambda folder: _download(url, folder / name), folders[-1])
-        except DownloadFailed as error:
-            raise UserError(
-                f"model.weights: {name} is neither in {folders[0]} nor can it be downloaded ({error}); put the file "
-                f"there, name another folder with {ENVIRONMENT_VARIABLE}, or give model.weights=<file>"
-            ) from error
-        found = folders[-1] / name
-    expected = _HASH.search(name)
-    with found.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if expected and not digest.startswith(expected[1]):
+            record = shipped.read_record(name)
+            state = shipped.read_weights(name, record)
+        except UserError as error:
+            raise UserError(f"model.weights: {error}") from error
+        statistics = record["data"]["mean"], record["data"]["std"]
+        return _Start(f"{PRETRAINED}{name}", state, statistics, _other_settings(config, record))
+    if not is_file(wanted):
         raise UserError(
-            f"model.weights: {found} is damaged: expected a SHA-256 that begins with {expected[1]}, got "
-            f"{digest[: len(expected[1])]}; delete the file to download it again"
+            f"model.weights must be pretrained or the path of a file (.safetensors, .pth, .ckpt), got {wanted!r}"
+            f"{did_you_mean(wanted, ['pretrained'])}"
         )
-    return found
+    weights = read_weights(Path(wanted))
+    state = weights.state
+    if weights.is_run:
+        state = {name.removeprefix(_MODEL): value for name, value in state.items() if name.startswith(_MODEL)}
+    return _Start(short_path(Path(wanted)), state, weights.statistics)
 
 
-def _download(url: str, path: Path) -> Path:
-    """Download with a progress bar and check the digits in the file's name; return the folder that holds the file."""
-    digits = _HASH.search(path.name)
-    torch.hub.download_url_to_file(url, str(path), hash_prefix=digits[1] if digits else None)
-    return path.parent
+def _choice(model: Mapping[str, Any] | DictConfig) -> str:
+    """The name of a network's file, which is that of its choice in conf/model too."""
+    return str(model["_target_"]).split(".")[-2]
+
+
+def _other_settings(config: DictConfig, record: Mapping[str, Any]) -> list[str]:
+    """The settings of a shipped network that the config has otherwise, as one would type them."""
+    trained = record["files"][shipped.CONFIG]["model"]
+    if _choice(trained) != _choice(config.model):
+        return [f"model={_choice(trained)}"]
+    return [
+        f"{key}={json.dumps(before, separators=(',', ':'))}"
+        for key, before, now in differences(trained, as_written(config)["model"], "model.")
+        if key != "model.weights" and not (before is None and is_default(config, key, now))
+    ]
+
+
+def _advice(model: nn.Module, error: ValueError, other_settings: Sequence[str]) -> str:
+    """What to do about weights that do not fit."""
+    stem = getattr(model, "stem", None)
+    first = first_convolution(model.network) if isinstance(model, Pretrainable) else None
+    if stem is not None and re.match(rf"{first}\.weight is \d", str(error)):
+        return f"model.stem={'small' if stem == 'original' else 'original'} builds the other first layers"
+    if other_settings:
+        return f"they were trained with {', '.join(other_settings)}"
+    name = "model.name" if isinstance(model, Pretrainable) else "its settings"
+    return f"are model and {name} those that it was trained with?"
 
 
 def _normalise(datamodule: DataModule, statistics: Statistics) -> None:
@@ -176,11 +177,3 @@ def _for_channels(values: Sequence[float], channels: int) -> list[float]:
     if channels == 1:
         return [sum(values) / len(values)]
     return [values[channel % len(values)] for channel in range(channels)]
-
-
-def _advice(model: Pretrainable, error: ValueError) -> str:
-    """What to do about weights that do not fit."""
-    stem, first = getattr(model, "stem", None), first_convolution(model.network)
-    if stem is not None and re.match(rf"{first}\.weight is \d", str(error)):
-        return f"model.stem={'small' if stem == 'original' else 'original'} builds the other first layers"
-    return "are model and model.name those that it was trained with?"

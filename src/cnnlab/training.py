@@ -57,7 +57,7 @@ def train(config: DictConfig, run_dir: Path) -> run_record.Objective:
     last, steps_done = _where_to_go_on(config, run_dir, datamodule, classifier)
     # only: zoo
     if last is None:
-        load_pretrained(model, datamodule)
+        load_pretrained(config, model, datamodule)
     # end only
     trainer = build_trainer(config, run_dir, machine, classifier, steps_done)
     datamodule.check_processes(trainer.world_size)

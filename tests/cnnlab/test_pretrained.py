@@ -17,8 +17,9 @@ from cnnlab.blocks.library_network import Published
 from cnnlab.building import build_data, build_model
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import UserError
-from cnnlab.pretrained import _downloaded, load_pretrained
+from cnnlab.pretrained import load_pretrained
 from cnnlab.saved_run import load_data, load_model
+from cnnlab.weight_files import downloaded
 from conftest import Finished
 from test_config import composed
 
@@ -60,9 +61,9 @@ def data(without_data: None) -> DataModule:
     return build_data(composed(*NETWORK))
 
 
-def build(data: DataModule, *overrides: str) -> nn.Module:
+def build(data: DataModule, *overrides: str) -> tuple[DictConfig, nn.Module]:
     config: DictConfig = composed(*NETWORK, *overrides)
-    return build_model(config, data.input_shape, data.num_classes)
+    return config, build_model(config, data.input_shape, data.num_classes)
 
 
 def test_the_frozen_layers_are_those_of_the_file(finetuned: Path, weights: Path) -> None:
@@ -99,8 +100,8 @@ def test_a_run_continues_without_the_file(finetuned: Path, train: Callable[..., 
 def test_a_runs_checkpoint_is_a_start_too(finetuned: Path, data: DataModule) -> None:
     """With the same classes the last layer is kept; mean and deviation are those that the run had."""
     path = finetuned / "checkpoints/best.ckpt"
-    model = build(data, f"model.weights='{path}'", "model.stem=original")
-    load_pretrained(model, data)
+    config, model = build(data, f"model.weights='{path}'", "model.stem=original")
+    load_pretrained(config, model, data)
     state = torch.load(path)["state_dict"]
     assert torch.equal(model.state_dict()["network.fc.weight"], state["model.network.fc.weight"])
     assert list(data.mean) == pytest.approx(IMAGENET[0])
@@ -112,21 +113,21 @@ def test_what_trained_the_network_around_it_is_taken_off(
 ) -> None:
     state = torch.load(weights)
     torch.save({prefix + name: value for name, value in state.items()}, tmp_path / "wrapped.pth")
-    model = build(data, f"model.weights='{tmp_path / 'wrapped.pth'}'", "model.stem=original")
-    load_pretrained(model, data)
+    config, model = build(data, f"model.weights='{tmp_path / 'wrapped.pth'}'", "model.stem=original")
+    load_pretrained(config, model, data)
     name = "network.stage2.0.branch1.0.weight"
     assert torch.equal(model.state_dict()[name], state[name.removeprefix("network.")])
 
 
 def test_values_that_are_no_pictures_keep_their_own_statistics(data: DataModule, weights: Path) -> None:
     data.normalise_by([-3.0], [2.0])
-    load_pretrained(build(data, f"model.weights='{weights}'"), data)
+    load_pretrained(*build(data, f"model.weights='{weights}'"), data)
     assert (data.mean, data.std) == ((-3.0,), (2.0,))
 
 
 def test_what_does_not_fit_is_refused_in_one_line(data: DataModule, weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
-    model = build(data, f"model.weights='{path}'")
+    config, model = build(data, f"model.weights='{path}'")
     state = torch.load(weights)
     for content, message in (
         (None, "there is no file .*x.pth"),
@@ -139,7 +140,7 @@ def test_what_does_not_fit_is_refused_in_one_line(data: DataModule, weights: Pat
         if content is not None:
             torch.save(content, path)
         with pytest.raises(UserError, match=message) as caught:
-            load_pretrained(model, data)
+            load_pretrained(config, model, data)
         assert "\n" not in str(caught.value)
 
 
@@ -149,23 +150,23 @@ def test_published_weights_are_downloaded_once_and_checked(tmp_path: Path, witho
     name = f"net-{digits}.pth"
     (tmp_path / name).write_bytes(content)
     published = Published((tmp_path / name).as_uri(), name)
-    found = _downloaded(published)
+    found = downloaded(published)
     assert found.read_bytes() == content
     (tmp_path / name).unlink()
-    assert _downloaded(published) == found
+    assert downloaded(published) == found
     found.write_bytes(b"other weights")
     with pytest.raises(UserError, match=f"is damaged: expected a SHA-256 that begins with {digits}, got .*delete"):
-        _downloaded(published)
+        downloaded(published)
     found.unlink()
     (tmp_path / name).write_bytes(b"other weights")
     with pytest.raises(UserError, match="nor can it be downloaded .*hash"):
-        _downloaded(published)
+        downloaded(published)
     assert not found.exists()
 
 
 def test_without_a_network_the_error_says_where_the_file_belongs(data: DataModule) -> None:
     with pytest.raises(UserError) as caught:
-        load_pretrained(build(data, "model.weights=DEFAULT"), data)
+        load_pretrained(*build(data, "model.weights=DEFAULT"), data)
     assert re.search("shufflenetv2_x0.5-f707e7126e.pth is neither in .*weights nor can it", str(caught.value))
     assert str(caught.value).endswith("or give model.weights=<file>")
     with pytest.raises(UserError, match=r"weights must be IMAGENET1K_V1, DEFAULT or .* did you mean DEFAULT\?"):

@@ -162,11 +162,24 @@ def test_a_drawing_is_answered(trained: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("run", "title"),
+    [
+        ("latest", "Linear, trained on mnist-5k"),
+        ("pretrained:tinyvgg", "TinyVGG, trained on mnist"),  # only: zoo
+    ],
+)
 def test_the_command_answers_until_ctrl_c(
-    train: Callable[..., Finished], tmp_path: Path, environment: dict[str, str], taken_port: int
+    run: str,
+    title: str,
+    train: Callable[..., Finished],
+    tmp_path: Path,
+    environment: dict[str, str],
+    taken_port: int,
 ) -> None:
-    assert train("model=linear", "trainer=cpu", "trainer.max_epochs=3", "logger=none", "test=false").status == 0
-    arguments = ["-W", "error", str(PROJECT / "scripts/demo.py"), "run=latest", f"port={taken_port}"]
+    if run == "latest":
+        assert train("model=linear", "trainer=cpu", "trainer.max_epochs=3", "logger=none", "test=false").status == 0
+    arguments = ["-W", "error", str(PROJECT / "scripts/demo.py"), f"run={run}", f"port={taken_port}"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with fork_server.Popen([sys.executable, *arguments], cwd=tmp_path, env=environment, **pipes) as process:
         try:
@@ -174,7 +187,7 @@ def test_the_command_answers_until_ctrl_c(
             found = re.search(r"http://127\.0\.0\.1:(\d+) \(Ctrl-C ends\)$", line.strip())
             assert found is not None, line + process.stderr.read()
             port = int(found[1])
-            assert json.loads(ask(port, "/network")[1])["title"].startswith("Linear, trained on mnist-5k")
+            assert json.loads(ask(port, "/network")[1])["title"].startswith(title)
             answer = json.loads(ask(port, "/answer", json.dumps({"strokes": [ONE]}).encode())[1])
             assert [digit["label"] for digit in answer["digits"]] == ["1"]
             process.send_signal(signal.SIGINT)

@@ -2,8 +2,13 @@
 
 from pathlib import Path
 
-from cnnlab.overrides import for_hydra, value_of, with_value
-from cnnlab.runs import resuming, run_folder
+from cnnlab.errors import UserError
+from cnnlab.overrides import for_hydra, is_name, value_of, with_value
+from cnnlab.runs import (
+    resuming,
+    run_folder,
+    shipped,  # only: zoo
+)
 
 
 def arguments_for_hydra(arguments: list[str]) -> list[str]:
@@ -21,9 +26,23 @@ def arguments_for_hydra(arguments: list[str]) -> list[str]:
 
 
 def with_runs_found(arguments: list[str]) -> list[str]:
-    """Rewrite the arguments such that Hydra understands them, with the folder of the run that is called latest."""
+    """Rewrite the arguments such that Hydra understands them, with the folders of runs that have a name.
+
+    Raises:
+        UserError: if there is no such run, or it cannot be trained on.
+    """
     overrides = for_hydra(arguments)
     for key in ("run", "resume", "init_from"):
-        if value_of(key, overrides) == run_folder.LATEST:
-            overrides = with_value(key, str(run_folder.find(run_folder.LATEST)), overrides)
+        run = value_of(key, overrides)
+        if run is None:
+            continue
+        # only: zoo
+        if key != "run" and shipped.is_shipped(run):
+            raise UserError(
+                f"{key} goes on with a stopped run from its last.ckpt, and {run} holds the weights of a finished one "
+                "only; a new training starts from them with model.weights=pretrained"
+            )
+        # end only
+        if is_name(run):
+            overrides = with_value(key, str(run_folder.find(run)), overrides)
     return overrides

@@ -105,7 +105,7 @@ class _YamlFile(NamedTuple):
                 base, _, other_package = entry.value.partition("@")
                 comments |= cls.read(path.with_name(f"{base}.yaml"), other_package or package).comments
         comments |= _comments(pairs, lines, size, f"{package}." if package else "")
-        words = [line for line in header if not line.startswith(("@package", "python "))]
+        words = [line for line in header if not line.startswith(("@package", "python ", "only: ", "end only"))]
         return cls(words, comments, groups)
 
 

@@ -16,14 +16,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError, safe_load
 
 from cnnlab.errors import UserError
-from cnnlab.overrides import parsed, quoted, value_of
+from cnnlab.overrides import LATEST, parsed, quoted, value_of
+from cnnlab.runs import shipped  # only: zoo
 from cnnlab.runs.commands import short_path
 from cnnlab.runs.locks import locked
 
 # Where Hydra writes the config of a resumed job, beside the one the run was started with.
 RESUMED_SUBDIR = ".hydra/resumed"
 
-LATEST = "latest"
 _MOMENT = 0.02
 _LONGEST_NAME = 40  # characters
 _RUNS = Path("outputs/runs")
@@ -92,15 +92,25 @@ def refuse_used(overrides: list[str]) -> None:
 
 
 def find(run: str | Path) -> Path:
-    """Return the run folder that `run` names; "latest" is the one in outputs/runs that was started last.
+    """Return the run folder that `run` names.
+
+    Args:
+        run: a folder; or "latest", the one in outputs/runs that was started last; or a name like "pretrained:tinyvgg"
+            of weights that ship with the package, which are unpacked to outputs/pretrained.
 
     Raises:
         UserError: if it is no run folder.
     """
+    # only: zoo
+    if shipped.is_named(run):
+        return shipped.unpacked(run)
+    # end only
     if str(run) == LATEST:
         starts = {file.parents[1]: file.stat().st_mtime_ns for file in _RUNS.glob("*/.hydra/overrides.yaml")}
         if not starts:
-            raise UserError(f"{LATEST}: there are no runs in {_RUNS.absolute()}; python train.py makes one")
+            hint = "python train.py makes one"
+            hint += ", and run=pretrained:tinyvgg needs none"  # only: zoo
+            raise UserError(f"{LATEST}: there are no runs in {_RUNS.absolute()}; {hint}")
         return max(starts, key=lambda folder: (starts[folder], folder.name)).absolute()
     folder = Path(run).expanduser().absolute()
     if not (folder / ".hydra" / "config.yaml").is_file():

@@ -27,14 +27,14 @@ def test_weights_from_a_file(tmp_path: Path, without_data: None) -> None:
     config = composed("model=timm", "model.name=test_resnet", f"model.weights='{path}'", "data.train_size=50")
     data = build_data(config)
     model = build_model(config, (1, 64, 64), 1000).eval()
-    load_pretrained(model, data)
+    load_pretrained(config, model, data)
     images = torch.rand(2, 1, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(model(images), trained(images.expand(-1, 3, -1, -1)))
     assert (data.mean, data.std) == ((0.5,), (0.5,))  # this network's own
     (tmp_path / "x.safetensors").write_bytes(b"half a file")
     with pytest.raises(Exception, match="x.safetensors is damaged and cannot be loaded"):
-        load_pretrained(model, data)
+        load_pretrained(config, model, data)
 
 
 def test_what_is_published_and_what_is_not() -> None:

@@ -1,7 +1,9 @@
 """Test-time shifts: one answer from a sample and its copies that are moved by a few positions."""
 
 import math
+from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +35,17 @@ class MeanOverShifts(nn.Module):
         sides, margin = x.shape[2:], self.max_pixels
         padded = self.background.to(x.dtype).reshape(-1, *[1] * len(sides))
         padded = padded.expand(*x.shape[:2], *[side + 2 * margin for side in sides]).clone()
-        padded[(..., *[slice(margin, margin + side) for side in sides])] = x
+        padded[_window([margin] * len(sides), sides)] = x
         moves = list(product(range(2 * margin + 1), repeat=len(sides)))
         answers = []
         for move in moves:
-            window = [slice(start, start + side) for start, side in zip(move, sides, strict=True)]
-            answers.append(self.network(padded[(..., *window)]).float().log_softmax(dim=1))
+            answers.append(self.network(padded[_window(move, sides)]).float().log_softmax(dim=1))
         return torch.stack(answers).logsumexp(dim=0) - math.log(len(moves))
+
+
+def _window(starts: Sequence[int], sides: Sequence[int]) -> Any:
+    """The index of a window with these sides, for all samples and channels."""
+    return (..., *[slice(start, start + side) for start, side in zip(starts, sides, strict=True)])
 
 
 def with_shifts(saved: SavedModel, shifts: int) -> SavedModel:

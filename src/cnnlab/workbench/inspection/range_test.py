@@ -71,7 +71,7 @@ def run_range_test(config: DictConfig, lowest: float, highest: float, steps: int
     hardware.apply(machine)
     datamodule = build_data(config, machine.accelerator)
     model = build_model(config, datamodule.input_shape, datamodule.num_classes, datamodule.vocabulary)
-    load_pretrained(model, datamodule)  # only: zoo
+    load_pretrained(config, model, datamodule)  # only: zoo
     classifier = build_classifier(config, model, datamodule)
     trainer = build_trainer(config, Path(), machine, classifier)
     climb = Climb(lowest, highest, steps)
