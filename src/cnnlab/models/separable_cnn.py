@@ -30,7 +30,7 @@ class SeparableCNN(nn.Module):
         self,
         input_shape: Sequence[int],
         num_classes: int,
-        widths: Sequence[Sequence[int]] = ((8,), (8, 10, 10, 12)),
+        widths: Sequence[Sequence[int]] = ((8,), (8, 8, 8, 8, 11)),
         kernel_size: int = 3,
         stem_kernel_size: int = 3,
         stem_stride: int = 1,

@@ -21,7 +21,7 @@ NAMES = sorted(
 )
 SHAPES = {1: (1, 40), 3: (1, 16, 16, 16)}  # MNIST-1D and volumes; test_zoo.py has images
 ONLY_IMAGES = {"torchvision", "timm"}
-# Four convs without padding leave nothing of eight positions.
+# Five convs without padding leave nothing of eight positions.
 CHANGES = {("separable_cnn", 3): {"widths": [[8], [10, 12]]}}
 
 
