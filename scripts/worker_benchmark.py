@@ -2,11 +2,11 @@
 
     python scripts/worker_benchmark.py --results RESULTS.md --figure docs/workers.png
 
-measures 1, 10, 50 and 200 workers with 400 trials each; 1,000 are too many for a few cores (RESULTS.md). A study that is not at its end after --minutes is cut.
-Each worker has its own folder and its own two connections, as on a machine of its own; those of more than 200 workers
-share processes, so that they fit into memory. The database is a PostgreSQL that is started for it; it needs Debian's
-package postgresql and a driver: pip install "psycopg[binary]". The exit status is 1 if a trial was lost, was run twice
-or was one too many.
+measures 1, 10, 50 and 200 workers with 400 trials each; 1,000 are too many for a few cores (RESULTS.md). A study that
+is not at its end after --minutes is cut. Each worker has its own folder and its own two connections, as on a machine of
+its own; those of more than 200 workers share processes, so that they fit into memory. The database is a PostgreSQL that
+is started for it; it needs Debian's package postgresql and a driver: pip install "psycopg[binary]". The exit status is
+1 if a trial was lost, was run twice or was one too many.
 """
 
 import argparse

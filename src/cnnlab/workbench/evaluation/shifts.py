@@ -37,9 +37,7 @@ class MeanOverShifts(nn.Module):
         padded = padded.expand(*x.shape[:2], *[side + 2 * margin for side in sides]).clone()
         padded[_window([margin] * len(sides), sides)] = x
         moves = list(product(range(2 * margin + 1), repeat=len(sides)))
-        answers = []
-        for move in moves:
-            answers.append(self.network(padded[_window(move, sides)]).float().log_softmax(dim=1))
+        answers = [self.network(padded[_window(move, sides)]).float().log_softmax(dim=1) for move in moves]
         return torch.stack(answers).logsumexp(dim=0) - math.log(len(moves))
 
 
