@@ -71,7 +71,7 @@ def _check(config: DictConfig, data: dict[str, DataModule]) -> None:
     check_top_level(config)
     if config.test:
         raise UserError("test=true: a search must not see the test images; the command it ends with tests the best")
-    hardware.resolve_accelerator(config.trainer.accelerator)
+    hardware.resolve_accelerator(config.trainer.accelerator, for_processes=not ranks.is_alone(config.trainer))
     settings = {name: value for name, value in config.data.items() if name not in _LOADING}
     key = repr(OmegaConf.to_container(OmegaConf.create(settings), resolve=True))
     if key not in data:

@@ -55,7 +55,7 @@ _PROFILERS: dict[str, type[Profiler]] = {
 
 def choose_hardware(settings: DictConfig) -> hardware.Hardware:
     """Choose what this process computes on by conf/trainer; the processes on a machine share its CPU cores out."""
-    accelerator = hardware.resolve_accelerator(settings.accelerator)
+    accelerator = hardware.resolve_accelerator(settings.accelerator, for_processes=not ranks.is_alone(settings))
     num_processes = ranks.num_local(settings, torch.cuda.device_count() if accelerator == "cuda" else 1)
     return hardware.choose(accelerator, settings.precision, settings.num_threads, num_processes=num_processes)
 

@@ -88,8 +88,11 @@ def default_threads(num_processes: int = 1) -> int:
     return number if chosen else max(1, min(number, usable_cores() // num_processes))
 
 
-def resolve_accelerator(requested: str, key: str = "trainer") -> str:
+def resolve_accelerator(requested: str, key: str = "trainer", for_processes: bool = False) -> str:
     """Turn trainer.accelerator into cuda, mps or cpu; "auto" takes the first of these that is usable.
+
+    Args:
+        for_processes: whether a run in several processes asks, for the advice in errors.
 
     Raises:
         UserError: if there is none of that name, or a GPU is asked for that cannot be used, with the reason and what
@@ -104,7 +107,8 @@ def resolve_accelerator(requested: str, key: str = "trainer") -> str:
     if requested == "gpu":
         requested = "mps" if torch.backends.mps.is_available() else "cuda"
     if requested == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"{key}=gpu cannot be used: {why_no_cuda()}; {key}=auto or {key}=cpu will run here")
+        asked, instead = (f"{key}=ddp", f"{key}=ddp_cpu") if for_processes else (f"{key}=gpu", f"{key}=cpu")
+        raise UserError(f"{asked} cannot be used: {why_no_cuda()}; {key}=auto or {instead} will run here")
     if requested == "mps" and not torch.backends.mps.is_available():
         raise UserError(f"{key}=mps needs a Mac with Apple silicon; {key}=auto or {key}=cpu will run here")
     return requested

@@ -38,6 +38,8 @@ def test_why_no_cuda(cuda: str | None, failure: str | None, expected: str, monke
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UserError, match=f"trainer=gpu cannot be used: .*{expected}.*trainer=cpu will run here"):
         hardware.resolve_accelerator("cuda")
+    with pytest.raises(UserError, match=f"trainer=ddp cannot be used: .*{expected}.*trainer=ddp_cpu will run here"):
+        hardware.resolve_accelerator("cuda", for_processes=True)
     assert hardware.resolve_accelerator("auto") == "cpu"
     with pytest.raises(UserError, match="trainer.accelerator must be one of auto, .*, got 'gup'; did you mean gpu?"):
         hardware.resolve_accelerator("gup")
