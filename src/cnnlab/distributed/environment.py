@@ -29,10 +29,15 @@ def environment(settings: Mapping[str, Any]) -> LightningEnvironment:
 
 
 def check_number(trainer: Trainer, settings: Mapping[str, Any]) -> None:
-    """Raise UserError if the run is not to have as many processes as its launcher has started."""
+    """Raise UserError if the run is not to have as many processes as its launcher has started, or that is unknown."""
     if ranks.is_alone(settings):
         return
     wanted, started = trainer.num_devices * trainer.num_nodes, ranks.num_launched()
+    if started is None and "LOCAL_RANK" in os.environ and ranks.FURTHER not in os.environ:
+        raise UserError(
+            f"LOCAL_RANK={os.environ['LOCAL_RANK']} says that a launcher has started this process, but it is neither "
+            "torchrun nor srun, which this project knows; use one of these, or unset LOCAL_RANK to train here"
+        )
     if started is not None and started != wanted:
         raise UserError(
             f"{ranks.launcher()} has started {started} processes, but trainer.devices={trainer.num_devices} on "

@@ -95,7 +95,7 @@ class Launcher:
         modules = os.pathsep.join(path for path in sys.path if path)
         for local_rank in range(1, self._num_missing + 1):
             command = [sys.executable, "-P", "-m", "cnnlab.distributed.child"]
-            variables = os.environ | {"LOCAL_RANK": str(local_rank), "PYTHONPATH": modules}
+            variables = os.environ | {"LOCAL_RANK": str(local_rank), ranks.FURTHER: "1", "PYTHONPATH": modules}
             child = subprocess.Popen(command, env=variables, stdin=subprocess.PIPE)
             self._children.append(child)
             with suppress(OSError):  # it has ended, which is noticed soon

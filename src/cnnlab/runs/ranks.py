@@ -15,6 +15,9 @@ _RANK = {"torchrun": "RANK", "srun": "SLURM_PROCID"}
 _LOCAL_RANK = {"torchrun": "LOCAL_RANK", "srun": "SLURM_LOCALID"}
 _NUM_PROCESSES = {"torchrun": "WORLD_SIZE", "srun": _SRUN}
 
+# What the first process of a run sets for those that it starts itself.
+FURTHER = "CNNLAB_FURTHER_PROCESS"
+
 
 def launcher() -> str | None:
     """Return the program that has started several processes of this command: torchrun, srun, or None for none."""

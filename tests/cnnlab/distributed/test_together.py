@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 
 from cnnlab.distributed import reporting
-from cnnlab.distributed.environment import environment
+from cnnlab.distributed.environment import check_number, environment
 from cnnlab.distributed.together import Together
 from cnnlab.errors import Interrupted, UserError
 from cnnlab.runs import failures
@@ -118,3 +118,14 @@ def test_srun_says_what_torchrun_would(monkeypatch: pytest.MonkeyPatch) -> None:
     found = environment({"devices": 2, "num_nodes": 2})
     assert (found.local_rank(), found.node_rank(), found.creates_processes_externally) == (1, 1, True)
     assert (found.main_address, found.main_port) == ("gpu7", 15_000 + 5_672)
+
+
+def test_a_process_of_an_unknown_launcher_does_not_wait_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"devices": 2}
+    whole: Any = SimpleNamespace(num_devices=2, num_nodes=1)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with pytest.raises(UserError, match="LOCAL_RANK=0 says that a launcher .* neither torchrun nor srun"):
+        check_number(whole, settings)
+    check_number(whole, {"devices": 1})  # a run of one process does not care
+    monkeypatch.setenv("CNNLAB_FURTHER_PROCESS", "1")
+    check_number(whole, settings)
