@@ -18,7 +18,8 @@ from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
 from cnnlab.distributed.reporting import is_of_a_connection
-from cnnlab.errors import ProcessLost, UserError
+from cnnlab.distributed.unheard_stops import UnheardStops
+from cnnlab.errors import Interrupted, ProcessLost, UserError
 from cnnlab.runs import failures, ranks
 
 # By which torch's processes find each other; the next run of a grid has its own.
@@ -52,6 +53,7 @@ class Launcher:
         self._num_missing = trainer.num_devices - 1 if starts_others else 0
         self._children: list[subprocess.Popen[bytes]] = []
         self._is_over = threading.Event()
+        self._stops = UnheardStops(self._end_unheard)
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: Trainer | None = None, **kwargs: Any) -> Any:
         """Called by Lightning for every fit and test; the processes stay from the first to the last of them."""
@@ -73,7 +75,8 @@ class Launcher:
         before = {name: os.environ.get(name) for name in _VARIABLES}
         is_done = False
         try:
-            yield
+            with self._stops.listening():
+                yield
             is_done = True
         except Exception as error:
             if self.world_size > 1 and ranks.rank() == 0 and is_of_a_connection(error):
@@ -132,6 +135,8 @@ class Launcher:
             if self._lost() is None:
                 continue
             if not self._is_over.wait(_TO_FAIL if torch.distributed.is_initialized() else _TO_MEET):
+                if self._stops.signum is not None:  # it came to all processes, and the others have ended by it
+                    self._end_unheard(self._stops.signum)
                 line = failures.with_advice(failures.cause(self.run_dir) or str(self._lost()), self.run_dir)
                 with suppress(OSError):
                     failures.leave_cause(self.run_dir, line)
@@ -139,6 +144,18 @@ class Launcher:
                 self.kill(signal.SIGKILL)
                 os._exit(1)
             return
+
+    def _end_unheard(self, signum: int) -> None:
+        """End all at a stop that this process cannot hear; only the first process tells of it."""
+        self._is_over.set()
+        if ranks.rank() == 0:
+            stop = Interrupted(signum)
+            stop.advice = failures.advice(self.run_dir)
+            failures.claim_telling(self.run_dir)
+            with suppress(OSError):
+                print(stop, file=sys.stderr, flush=True)
+        self.kill(signal.SIGKILL)
+        os._exit(_STOPPED + signum)
 
     def _end(self, is_done: bool) -> None:
         if not is_done:
