@@ -5,6 +5,7 @@ from pathlib import Path
 from cnnlab.errors import UserError
 from cnnlab.overrides import for_hydra, is_name, value_of, with_value
 from cnnlab.runs import (
+    ranks,
     resuming,
     run_folder,
     shipped,  # only: zoo
@@ -43,6 +44,11 @@ def with_runs_found(arguments: list[str]) -> list[str]:
                 "only; a new training starts from them with model.weights=pretrained"
             )
         # end only
+        if key == "init_from" and is_name(run) and (ranks.num_launched() or 1) > 1:
+            raise UserError(
+                f"init_from={run} could mean another run to each process that {ranks.launcher()} has started; name the "
+                "folder of the run"
+            )
         if is_name(run):
             overrides = with_value(key, str(run_folder.find(run)), overrides)
     return overrides

@@ -92,6 +92,7 @@ class Command:
             return Path()
         jobs = Jobs(self.in_one_line)
         self.is_follower = followers.is_follower(self.conf_dir, self.config_name, arguments)
+        followers.refuse_grid(self.conf_dir, self.config_name, arguments)
         # With HYDRA_FULL_ERROR Hydra raises errors, which are reported here; without it, it prints them and exits.
         hydra_main = hydra.main(version_base="1.3", config_path=str(self.conf_dir), config_name=self.config_name)
         raising = changed_environment("HYDRA_FULL_ERROR", "1")
@@ -104,7 +105,7 @@ class Command:
         return jobs.folder
 
     def _tell(self, error: BaseException, line: str) -> None:
-        if not (self.is_follower and followers.another_tells(error)):
+        if not (getattr(error, "is_told", False) or (self.is_follower and followers.another_tells(error))):
             print(line, file=sys.stderr)
 
     def in_one_line(self, error: Exception) -> str:
@@ -126,6 +127,7 @@ def _guarded(task: Task, jobs: Jobs, is_follower: bool) -> Task:
         jobs.begin(folder, config, settings)
         resume = bool(config.get("resume"))
         try:
+            run_folder.refuse_taken()
             with run_folder.in_use(folder, alone=resume) if not is_follower else nullcontext():
                 if resume:
                     config = resuming.saved_config(folder, config, list(settings.overrides.task))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -16,6 +17,8 @@ from cnnlab.errors import UserError
 from cnnlab.overrides import parsed, quoted, value_of
 from cnnlab.runs import ranks, run_folder
 
+_GRID = {"-m", "--multirun"}
+
 
 def is_follower(conf_dir: Path, config_name: str, arguments: list[str]) -> bool:
     """Return whether torchrun or srun has started this process as a further one of a run on many devices.
@@ -23,11 +26,11 @@ def is_follower(conf_dir: Path, config_name: str, arguments: list[str]) -> bool:
     A run in one process takes no notice of them, and only the config tells what the run is. Where it cannot be
     composed, the first process tells the mistake.
     """
-    if ranks.rank() == 0 or {"-m", "--multirun"} & set(arguments):
+    if ranks.rank() == 0 or _GRID & set(arguments):
         return False
-    overrides = with_runs_found(arguments)
-    resume = value_of("resume", overrides)
     try:
+        overrides = with_runs_found(arguments)
+        resume = value_of("resume", overrides)
         if resume is not None:
             config = run_folder.load_config(Path(resume))
             given = parsed(overrides)
@@ -36,11 +39,44 @@ def is_follower(conf_dir: Path, config_name: str, arguments: list[str]) -> bool:
             }
             config.trainer.update({name: int(value) if value.isdecimal() else value for name, value in numbers.items()})
         else:
-            with initialize_config_dir(str(conf_dir), version_base="1.3"):
-                config = compose(config_name, [word for word in overrides if not word.startswith("-")])
+            config = _composed(conf_dir, config_name, overrides)
     except Exception:
         return True
     return "trainer" in config and not ranks.is_alone(config.trainer)
+
+
+def refuse_grid(conf_dir: Path, config_name: str, arguments: list[str]) -> None:
+    """Raise UserError for a grid of runs on many devices, whose processes a launcher has started all at once.
+
+    The processes of one machine leave it to one of them to say so.
+    """
+    if ranks.launcher() is None or not _GRID & set(arguments):
+        return
+    parser = OverridesParser.create()
+    try:
+        overrides = [word for word in with_runs_found(arguments) if not word.startswith("-")]
+        fixed = [word for word in overrides if not parser.parse_override(word).is_sweep_override()]
+        if {"sweep", "hydra/sweeper"} & parsed(fixed).keys():
+            return
+        config = _composed(conf_dir, config_name, fixed)
+    except Exception:  # it is told later, when Hydra composes the config
+        return
+    if "trainer" in config and not ranks.is_alone(config.trainer):
+        error = _grid_error()
+        error.is_told = ranks.local_rank() > 0  # type: ignore[attr-defined]
+        raise error
+
+
+def _composed(conf_dir: Path, config_name: str, overrides: list[str]) -> DictConfig:
+    with initialize_config_dir(str(conf_dir), version_base="1.3"):
+        return compose(config_name, [word for word in overrides if not word.startswith("-")])
+
+
+def _grid_error() -> UserError:
+    return UserError(
+        f"{ranks.launcher()} starts the processes of one run; start each run of this grid by its own "
+        f"{ranks.launcher()}, or the grid without it"
+    )
 
 
 def _arguments_of_follower(arguments: list[str], folder: Path) -> list[str]:
@@ -89,8 +125,5 @@ def own_processes(config: DictConfig, settings: Any) -> AbstractContextManager[N
     if settings.mode != RunMode.MULTIRUN or trainer is None or ranks.is_alone(trainer) or ranks.launcher() is None:
         return nullcontext()
     if run_folder.is_plain_grid(settings):
-        raise UserError(
-            f"{ranks.launcher()} starts the processes of one run; start each run of this grid by its own "
-            f"{ranks.launcher()}, or the grid without it"
-        )
+        raise _grid_error()
     return ranks.without_launcher()

@@ -4,7 +4,7 @@ Nothing here imports torch: the command line asks before it knows whether there 
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,6 +69,11 @@ def num_local(trainer: Mapping[Any, Any], num_visible: int) -> int:
     if devices in (None, "auto", -1, "-1"):
         return max(1, num_visible)
     return len([part for part in devices.split(",") if part.strip()] if isinstance(devices, str) else devices)
+
+
+def make_alone(trainer: MutableMapping[Any, Any]) -> None:
+    """Let a training or evaluation be one of one process, whatever the settings of its run are."""
+    trainer.update({"devices": 1, "num_nodes": 1, "strategy": "auto"})
 
 
 @contextmanager

@@ -28,6 +28,9 @@ _MOMENT = 0.02
 _LONGEST_NAME = 40  # characters
 _RUNS = Path("outputs/runs")
 
+# Folders that the user has named for a new run, and that another process was faster to take.
+_TAKEN: list[Path] = []
+
 
 class ClaimRunFolder(Callback):
     """Hydra callback that makes the run folder before Hydra writes to it, so that no two runs share one.
@@ -37,12 +40,28 @@ class ClaimRunFolder(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if value_of("hydra.run.dir", list(config.hydra.overrides.hydra)) is not None:
-            return
         HydraConfig.instance().set_config(config)  # the folder's name contains the names of the chosen groups
+        if value_of("hydra.run.dir", list(config.hydra.overrides.hydra)) is not None:
+            self._claim_named(config)
+            return
         # Hydra meets the same OSError next, and reports it.
         with contextlib.suppress(OSError), read_write(config.hydra.run):
             config.hydra.run.dir = str(claim(_named_after_own_data(Path(config.hydra.run.dir), config)))
+
+    @staticmethod
+    def _claim_named(config: DictConfig) -> None:
+        """Let Hydra write nothing to a folder that another process has taken for its run in this moment."""
+        if config.hydra.output_subdir in (None, RESUMED_SUBDIR):
+            return
+        folder = Path(config.hydra.run.dir)
+        try:
+            (folder / config.hydra.output_subdir).mkdir(parents=True)
+        except FileExistsError:
+            _TAKEN.append(folder)  # `refuse_taken` raises it: Hydra turns errors of callbacks into warnings
+            with read_write(config.hydra):
+                config.hydra.output_subdir = None
+        except OSError:  # Hydra meets it next, and reports it
+            pass
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         given = list(config.hydra.overrides.hydra)
@@ -76,6 +95,13 @@ def _named_after_own_data(folder: Path, config: DictConfig) -> Path:
 def is_plain_grid(hydra: Any) -> bool:
     """Return whether Hydra's own sweeper, which runs every combination, is what `-m` starts."""
     return bool(hydra.sweeper["_target_"].endswith("BasicSweeper"))
+
+
+def refuse_taken() -> None:
+    """Raise UserError if another process has taken the named folder since `refuse_used` looked."""
+    if _TAKEN:
+        folder = _TAKEN.pop()
+        raise UserError(f"hydra.run.dir={folder} holds a run that another process has just begun; name another folder")
 
 
 def refuse_used(overrides: list[str]) -> None:

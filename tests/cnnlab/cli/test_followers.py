@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from cnnlab.cli import followers
+from cnnlab.cli.arguments import with_runs_found
 from cnnlab.errors import Interrupted, UserError
 from cnnlab.overrides import value_of
 from conftest import PROJECT, Finished
@@ -80,3 +81,28 @@ def test_a_launcher_has_as_many_processes_as_the_run(
     )
     grid = train("-m", "trainer=ddp_cpu", "data.train_size=256", "seed=0,1")
     assert "torchrun starts the processes of one run; start each run of this grid by its own torchrun" in grid.err
+
+
+@pytest.mark.parametrize("local_rank", ["0", "1"])
+def test_a_grid_of_runs_on_many_devices_is_refused_before_it_has_a_folder(
+    local_rank: str, command: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"TORCHELASTIC_RUN_ID": "none", "RANK": local_rank, "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    refused = command("train.py", "-m", "trainer=ddp_cpu", "seed=0,1")
+    line = (
+        "error: torchrun starts the processes of one run; start each run of this grid by its own torchrun, or the grid "
+        "without it\n"
+    )
+    assert (refused.status, refused.err) == (1, "" if local_rank == "1" else line)
+    assert list(tmp_path.iterdir()) == []
+    followers.refuse_grid(PROJECT / "conf", "train", ["-m", "seed=0,1"])  # each process makes a grid of its own
+    followers.refuse_grid(PROJECT / "conf", "train", ["-m", "sweep=tinyvgg", "trainer=ddp_cpu"])
+
+
+@pytest.mark.usefixtures("as_second")
+def test_the_latest_run_could_be_another_to_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="init_from=latest could mean another run to each process that torchrun has"):
+        with_runs_found(["init_from=latest", "trainer=ddp_cpu"])
+    assert is_follower("init_from=latest", "trainer=ddp_cpu")  # so the first process tells it

@@ -183,6 +183,19 @@ def test_a_stop_amid_an_exchange_ends_both(
     assert code == 143
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_a_process_that_waits_for_a_frozen_one(signum: int, start: Callable[..., Run]) -> None:
+    run = start([])
+    os.kill(run.rank(1), signal.SIGSTOP)
+    time.sleep(1)  # the first process waits for it by now, and runs no handler of Python's
+    run.process.send_signal(signum)
+    code, errors = run.ended(40)
+    (line,) = errors.splitlines()
+    assert line.startswith("stopped by ")
+    assert "; continue with: " in line
+    assert code == 128 + signum
+
+
 def test_a_process_that_is_lost_before_the_training_ends_the_other(tmp_path: Path, environment: dict[str, str]) -> None:
     run = Run(tmp_path, environment, [])
     wait_until(lambda: any("distributed.child" in command for command in run.alive().values()), 60)

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_dir
 
 from cnnlab.errors import UserError
-from cnnlab.workbench.inspection.range_test import read
-from conftest import Finished
+from cnnlab.runs import ranks
+from cnnlab.workbench.inspection.range_test import _for_a_test, read
+from conftest import PROJECT, Finished
 
 SMALL = ["model=linear", "trainer=cpu", "data.train_size=400", "steps=60"]
 
@@ -35,6 +37,13 @@ def test_the_script_suggests_a_rate_and_leaves_only_its_own_folder(
     assert table["smoothed_loss"].min() < 0.6 * table["smoothed_loss"].iloc[0]
     refused = command("scripts/find_lr.py", *SMALL, "lowest=1.0")
     assert refused.err == "error: expected 0 < lowest < highest, got lowest=1.0 and highest=1.0\n"
+
+
+def test_it_takes_one_process_whatever_the_run_takes() -> None:
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        config = compose("train", ["trainer=ddp_cpu"])
+    assert not ranks.is_alone(config.trainer)
+    assert ranks.is_alone(_for_a_test(config, 60).trainer)
 
 
 def curve(best: float, noise: float = 0.05) -> tuple[list[float], list[float]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -21,6 +21,7 @@ from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import UserError
 from cnnlab.instantiation import build
 from cnnlab.overrides import for_hydra
+from cnnlab.runs import ranks
 from cnnlab.speed import hardware
 from cnnlab.workbench.benchmark.measuring import Row
 
@@ -46,6 +47,8 @@ class Bench:
     def __init__(self, overrides: Sequence[str], device: str = "auto") -> None:
         self.config = compose_config([*overrides, *([] if device == "auto" else [f"trainer.accelerator={device}"])])
         trainer = self.config.trainer
+        with open_dict(trainer):
+            ranks.make_alone(trainer)
         self.machine = hardware.choose(trainer.accelerator, trainer.precision, trainer.num_threads)
         hardware.apply(self.machine)
         self.device = torch.device(self.machine.accelerator)

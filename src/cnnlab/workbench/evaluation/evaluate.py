@@ -15,7 +15,7 @@ from cnnlab.callbacks.outputs import Outputs
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.loggers.event_files import add_images
-from cnnlab.runs import run_record
+from cnnlab.runs import ranks, run_record
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.runs.commands import short_path
 from cnnlab.runs.json_files import noun_of
@@ -204,7 +204,7 @@ def _alone(config: DictConfig, seed: int) -> DictConfig:
         config.callbacks = {"progress": {"_target_": "cnnlab.callbacks.progress.Progress"}}
         target = "cnnlab.callbacks.outputs.Outputs"
         config.callbacks.outputs = {"_target_": target, "num_kept": _NUM_SHOWN, "seed": seed}
-        config.trainer.update(devices=1, num_nodes=1, strategy="auto")
+        ranks.make_alone(config.trainer)
     return config
 
 

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 from cnnlab.building import build_classifier, build_data, build_model, check_top_level
 from cnnlab.errors import UserError
 from cnnlab.pretrained import load_pretrained  # only: zoo
+from cnnlab.runs import ranks
 from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.schedules import RATE_FACTOR
 from cnnlab.speed import hardware
@@ -151,5 +152,6 @@ def _for_a_test(config: DictConfig, steps: int) -> DictConfig:
         }
         copy.trainer.update({"max_steps": steps, "max_epochs": -1, "limit_val_batches": 0})
         copy.trainer.update({"fast_loop": False, "cuda_graph": False, "compile": False})
+        ranks.make_alone(copy.trainer)
         copy.trainer.pop("limit_train_batches", None)
     return copy
