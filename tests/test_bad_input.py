@@ -57,6 +57,8 @@ MISTAKES = {
     "classifier.label_smoothing=2": "label_smoothing must be between 0 and 1, got 2",
     "trainer.max_epochs=-5": "trainer.max_epochs must be at least 1, or -1 for no end, got -5",
     "trainer.max_epochs=-1": r"a run without an end .* needs scheduler=none or scheduler=step",
+    "trainer.devices=0": "trainer.devices on a CPU is the number of processes, at least 1, got 0",
+    "trainer=ddp_cpu trainer.devices=[0,1]": r"the number of processes, at least 1, got \[0, 1\]",
     "trainer.max_epoch=3": "unknown key trainer.max_epoch: Trainer has no such argument; did you mean max_epochs",
     "trainer.gradient_clip_val=abc": "trainer.gradient_clip_val: expected .*float.*, got 'abc'",
     "trainer.precision=foo": "trainer: Precision 'foo' is invalid",

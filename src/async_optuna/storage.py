@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -56,8 +57,11 @@ def open_storage(storage: str | Mapping[str, Any] | None, sweep_dir: Path) -> Ba
     except (ImportError, SearchError) as error:
         raise SearchError(f"{told}: {_reason(error)}") from None
     except Exception as error:  # each database driver has its own
-        expected = "expected a URL such as sqlite:///study.db or postgresql://user@host/name"
-        raise SearchError(f"{told} cannot be opened ({_reason(error)}); {expected}") from None
+        reason = _reason(error)
+        advice = "expected a URL such as sqlite:///study.db or postgresql://user@host/name"
+        if re.search(r'database ".*" does not exist|Unknown database', reason):
+            advice = "make the database first, with createdb or CREATE DATABASE"
+        raise SearchError(f"{told} cannot be opened ({reason}); {advice}") from None
 
 
 def open_journal(path: Path) -> JournalStorage:
@@ -208,4 +212,5 @@ def _construct(config: Mapping[str, Any]) -> BaseStorage:
 
 
 def _reason(error: Exception) -> str:
-    return message_without_passwords(on_one_line(error))[:300]
+    line = re.sub(r"\s*\(Background on this error at: \S+\)", "", on_one_line(error))  # SQLAlchemy's, of no use here
+    return message_without_passwords(line)[:300]

@@ -1,6 +1,7 @@
 """Builds the Trainer of a run from conf/trainer, conf/callbacks and conf/logger."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,9 @@ _PROFILERS: dict[str, type[Profiler]] = {
 def choose_hardware(settings: DictConfig) -> hardware.Hardware:
     """Choose what this process computes on by conf/trainer; the processes on a machine share its CPU cores out."""
     accelerator = hardware.resolve_accelerator(settings.accelerator, for_processes=not ranks.is_alone(settings))
+    devices = settings.get("devices")
+    if accelerator == "cpu" and devices not in (None, "auto") and not re.fullmatch("[1-9][0-9]*", str(devices)):
+        raise UserError(f"trainer.devices on a CPU is the number of processes, at least 1, got {devices}")
     num_processes = ranks.num_local(settings, torch.cuda.device_count() if accelerator == "cuda" else 1)
     return hardware.choose(accelerator, settings.precision, settings.num_threads, num_processes=num_processes)
 

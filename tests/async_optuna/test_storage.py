@@ -195,6 +195,21 @@ def test_storages_that_cannot_be(config: Any, expected: str, tmp_path: Path) -> 
     assert "hydra.sweeper.storage" in str(told.value)
 
 
+def test_a_database_that_nobody_has_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(url: str) -> None:
+        raise OSError(
+            '(psycopg.OperationalError) FATAL:  database "nosuch" does not exist\n'
+            "(Background on this error at: https://sqlalche.me/e/21/e3q8)"
+        )
+
+    monkeypatch.setattr("optuna.storages.get_storage", refused)
+    with pytest.raises(SearchError) as told:
+        open_storage("sqlite:///nosuch", tmp_path)
+    assert str(told.value).endswith(
+        'database "nosuch" does not exist); make the database first, with createdb or CREATE DATABASE'
+    )
+
+
 def test_a_database_that_restarts_or_is_just_being_made_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
