@@ -2,10 +2,14 @@
 
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
 from pathlib import Path
+
+if __name__ == "__main__":  # Ctrl-C comes to the first process too, which ends this one; so it need not end its imports
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 from cnnlab.cli.signals import signals_raise
 from cnnlab.distributed import reporting
