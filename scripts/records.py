@@ -76,7 +76,8 @@ def train(name: str, numbers: str, folder: Path) -> None:
         UserError: if one fails; it has been told.
     """
     script = [sys.executable, str(_PROJECT / "scripts/seeds.py")]
-    done = subprocess.run([*script, "--seeds", numbers, "--out", str(folder), "--", f"experiment={name}"], check=False)
+    overrides = [f"experiment={name}", "trainer.num_threads=1"]
+    done = subprocess.run([*script, "--seeds", numbers, "--out", str(folder), "--", *overrides], check=False)
     if done.returncode != 0:
         raise UserError(f"the runs of {name} have ended with exit status {done.returncode}")
 
