@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -34,6 +35,12 @@ _BLOCK = "records"
 _DIGITS = 12  # of a checksum
 _SHOWN_DATA = "mnist"
 _MARKERS = {"mean": "s", "one run": "D", "best on test": "X"}
+_PLACES = {"mean": (0, -6), "one run": (0, -6), "best on test": (0, 5)}  # of names, in points from the middle
+_KINDS = {
+    "mean": "published: mean or median of several runs",
+    "one run": "published: one run",
+    "best on test": "published: best by the test images",
+}
 
 
 @console.script()
@@ -55,7 +62,8 @@ def main() -> None:
     if arguments.figure:
         published = tomllib.loads((_PROJECT / "scripts/published.toml").read_text(encoding="utf-8"))["point"]
         with canvas.project_style():
-            draw(table, published).savefig(arguments.figure, dpi=150)
+            defaults = rows_of(marked_block.read(arguments.results, "seeds"))
+            draw(table, defaults, published).savefig(arguments.figure, dpi=150)
         print(arguments.figure)
 
 
@@ -108,53 +116,63 @@ def row_of(name: str, folder: Path) -> dict[str, str]:
     return {"recipe": f"`{name}`"} | {key: row[key] for key in shown} | {"best.ckpt, SHA-256": " ".join(checksums)}
 
 
-def draw(table: pd.DataFrame, published: list[Mapping[str, Any]]) -> Figure:
-    """Accuracy over parameters, ours with standard deviations, beside what others have published."""
-    drawn = canvas.figure(4.2)
+def draw(table: pd.DataFrame, defaults: list[dict[str, str]], published: list[Mapping[str, Any]]) -> Figure:
+    """Accuracy over parameters, ours with standard deviations, beside what others have published.
+
+    Args:
+        defaults: rows of scripts/seeds.py, networks with their default settings.
+    """
+    drawn = canvas.figure(4.6)
     axes = drawn.subplots()
-    ours = table[table["data"] == _SHOWN_DATA]
-    for _, row in ours.iterrows():
-        accuracy, _, deviation = row["test %"].partition(" ± ")
-        parameters = int(row["parameters"].replace(",", ""))
-        axes.errorbar(
-            parameters, 100 - float(accuracy), float(deviation or 0), fmt="o", color=canvas.BLUE, capsize=3, zorder=3
-        )
-        label = re.sub("^`record_|`$", "", row["recipe"]).replace("_", " ")
-        _name(axes, label, parameters, 100 - float(accuracy), canvas.BLUE, -10)
+    records = [(re.sub("^`record_|`$", "", row["recipe"]), row) for _, row in table.iterrows()]
+    simple = [(match[1], row) for row in defaults if (match := re.search(r"model=(\w+)", row["command"]))]
+    for rows, colour in ((simple, canvas.SKY), (records, canvas.BLUE)):
+        for name, row in rows:
+            if row["data"] != _SHOWN_DATA:
+                continue
+            accuracy, _, deviation = row["test %"].partition(" ± ")
+            parameters, error = int(row["parameters"].replace(",", "")), 100 - float(accuracy)
+            axes.errorbar(parameters, error, float(deviation or 0), fmt="o", color=colour, capsize=3, zorder=3)
+            _name(axes, name.replace("_", " "), (parameters, error), colour, (6, 0))
     for point in published:
         error = 100 - point["accuracy"]
         axes.plot(point["parameters"], error, _MARKERS[point["chosen"]], color=canvas.VERMILION, markerfacecolor="none")
-        _name(axes, point["name"], point["parameters"], error, canvas.GREY, 5)
-    axes.set_xscale("log")
+        _name(axes, point["name"], (point["parameters"], error), canvas.GREY, _PLACES[point["chosen"]])
+    canvas.log_axis(axes.xaxis, (1, 3))
+    axes.margins(x=0.1)
     axes.set_yscale("log")
     axes.invert_yaxis()
-    canvas.mark_logarithms(axes.yaxis, axes.get_ylim(), most=9)
+    canvas.mark_logarithms(axes.yaxis, sorted(axes.get_ylim()), most=9)
     axes.yaxis.set_major_formatter(lambda error, _: f"{100 - error:.4g}")
     axes.set_xlabel("trainable parameters")
     axes.set_ylabel("accuracy on MNIST's test images in %")
-    kinds = {
-        "mean": "published: mean of several runs",
-        "one run": "one run",
-        "best on test": "best epoch on the test set",
-    }
-    handles = [Line2D([], [], marker="o", color=canvas.BLUE, label="this project: mean ± sd of 5 seeds or more")]
+    handles = [
+        Line2D([], [], marker="o", ls="", color=canvas.BLUE, label="this project: mean ± sd over seeds"),
+        Line2D([], [], marker="o", ls="", color=canvas.SKY, label="the same, default settings, 5 or 10 epochs"),
+    ]
     handles += [
         Line2D([], [], marker=_MARKERS[kind], ls="", color=canvas.VERMILION, markerfacecolor="none", label=text)
-        for kind, text in kinds.items()
+        for kind, text in _KINDS.items()
         if any(point["chosen"] == kind for point in published)
     ]
     axes.legend(handles=handles, loc="lower right")
     return drawn
 
 
-def _name(axes: Any, text: str, x: float, y: float, colour: str, above: float) -> None:
+def _name(axes: Axes, text: str, place: tuple[float, float], colour: str, beside: tuple[int, int]) -> None:
+    """Write a name above, below or to the right of a point.
+
+    Args:
+        beside: by so many points of the page.
+    """
+    right, up = beside
     axes.annotate(
         text,
-        (x, y),
+        place,
         textcoords="offset points",
-        xytext=(0, above),
-        ha="center",
-        va="bottom" if above > 0 else "top",
+        xytext=beside,
+        ha="left" if right else "center",
+        va="center" if right else "bottom" if up > 0 else "top",
         color=colour,
         fontsize=7,
     )

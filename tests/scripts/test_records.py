@@ -68,8 +68,11 @@ def test_every_point_of_the_figure_has_its_source_and_how_it_was_chosen(records:
     for point in points:
         assert {"name", "parameters", "accuracy", "chosen", "source"} == point.keys()
         assert point["chosen"] in records._MARKERS
-    (axes,) = records.draw(records.updated(results, ["record_big"], tmp_path), points).axes
+    defaults = [
+        {"command": "`python train.py model=tinyvgg`", "data": "mnist", "parameters": "7,740", "test %": "99.18 ± 0.02"}
+    ]
+    (axes,) = records.draw(records.updated(results, ["record_big"], tmp_path), defaults, points).axes
     texts = {text.get_text() for text in axes.texts}
-    assert texts == {"big", *(point["name"] for point in points)}
+    assert texts == {"big", "tinyvgg", *(point["name"] for point in points)}
     low, high = sorted(axes.get_ylim())
     assert low < 0.8 < high
