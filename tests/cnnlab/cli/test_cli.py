@@ -130,7 +130,7 @@ def test_ddp_without_a_gpu_says_so_in_one_line(train: Callable[..., Finished]) -
     run = train("trainer=ddp", "data.train_size=256")
     assert run.status == 1
     (line,) = run.err.splitlines()
-    assert re.search("trainer=gpu cannot be used: .*; trainer=auto or trainer=cpu will run here", line)
+    assert re.search("trainer=ddp cannot be used: .*; trainer=auto or trainer=ddp_cpu will run here", line)
 
 
 @pytest.mark.gpu

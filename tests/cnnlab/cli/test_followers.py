@@ -98,7 +98,7 @@ def test_a_grid_of_runs_on_many_devices_is_refused_before_it_has_a_folder(
     assert (refused.status, refused.err) == (1, "" if local_rank == "1" else line)
     assert list(tmp_path.iterdir()) == []
     followers.refuse_grid(PROJECT / "conf", "train", ["-m", "seed=0,1"])  # each process makes a grid of its own
-    followers.refuse_grid(PROJECT / "conf", "train", ["-m", "sweep=tinyvgg", "trainer=ddp_cpu"])
+    followers.refuse_grid(PROJECT / "conf", "train", ["-m", "sweep=tinyvgg", "trainer=ddp_cpu"])  # only: sweep
 
 
 @pytest.mark.usefixtures("as_second")
