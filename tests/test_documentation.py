@@ -139,7 +139,7 @@ def smoke_for(arguments: list[str]) -> list[str]:
     if any(argument.startswith("trainer=") for argument in arguments):
         return ["trainer.max_epochs=2"] if "trainer=overfit" in arguments else ["data.train_size=256"]
     # only: zoo
-    if "experiment=fast99" in arguments:
+    if {"experiment=fast99", "experiment=record_separable_cnn"} & set(arguments):
         return ["data.allow_subset=true", "data.train_size=256", "trainer.limit_val_batches=1"]
     # end only
     if "data.batch_size=512" in arguments:
