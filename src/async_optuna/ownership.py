@@ -1,7 +1,6 @@
 """Records which search process runs a trial, and finds out whether that process is still alive."""
 
 import contextlib
-import math
 import os
 import re
 import socket
@@ -54,7 +53,6 @@ class Owner:
         self._is_shared = is_shared
         self._dead_after = dead_after_seconds
         self._last_beat = 0.0
-        self._last_look = -math.inf
         self._marks: Mapping[str, object] = {}
         self._last_seen: dict[str, tuple[object, float]] = {}
         self._has_left = threading.Event()
@@ -67,17 +65,11 @@ class Owner:
         self._last_beat = time.monotonic()
 
     def look(self) -> None:
-        """Read the marks of all controllers, if there may be some on other machines.
-
-        Twice in the time of a beat is enough until one of them seems dead: where there are hundreds, it would cost more
-        than all else that each reads every other one's mark at each claim.
-        """
-        now = time.monotonic()
+        """Read the marks of all controllers, if there may be some on other machines."""
         if self._is_shared:
-            if now - self._last_beat > 2 * self._dead_after / _BEATS:
+            if time.monotonic() - self._last_beat > 2 * self._dead_after / _BEATS:
                 self.forget_the_silence()
-            if now - self._last_look > self._dead_after / _BEATS / 2:
-                self._read_marks()
+            self._marks = self._study.user_attrs
 
     def lives(self, name: str | None, number: int) -> bool:
         """Whether the controller of that name lives.
@@ -93,23 +85,14 @@ class Owner:
         if not self._is_shared:
             return False
         # On another machine: dead once its mark has not moved for a while, by this machine's clock alone.
-        key = name or f"the owner of trial {number}"
-        if time.monotonic() - self._unmoved_since(name, key) < self._dead_after:
-            return True
-        self._read_marks()
-        return time.monotonic() - self._unmoved_since(name, key) < self._dead_after
-
-    def _read_marks(self) -> None:
-        self._marks, self._last_look = self._study.user_attrs, time.monotonic()
-
-    def _unmoved_since(self, name: str | None, key: str) -> float:
-        """Return when the mark of this name, as it was read last, was first seen."""
         mark = self._marks.get(f"alive:{name}") if name else None
+        key = name or f"the owner of trial {number}"
         before, since = self._last_seen.get(key, (object(), 0.0))
+        now = time.monotonic()
         if mark != before:
-            since = time.monotonic()
-            self._last_seen[key] = (mark, since)
-        return since
+            self._last_seen[key] = (mark, now)
+            return True
+        return now - since < self._dead_after
 
     def _can_be_seen_locked(self, name: str) -> bool:
         """Whether its lock tells that it lives: not every file system that several machines share shares its locks."""

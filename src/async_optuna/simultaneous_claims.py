@@ -12,8 +12,7 @@ from async_optuna.tally import Tally
 # So long a trial with a lower number may choose its point. Who has taken half of that gives way to everybody: the
 # others may soon go on without it.
 _CHOOSING_SECONDS = 10.0
-# A look at the study costs as much as many others are at it. So who has many before him waits for longer.
-_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_PAUSE = 0.05
 
 
 class SimultaneousClaims:
@@ -31,7 +30,7 @@ class SimultaneousClaims:
 
     def why_not_needed(self, number: int) -> str:
         """Why a trial that has just been asked for is not needed after all, "" if it is."""
-        until = time.monotonic() + _CHOOSING_SECONDS
+        pause, until = _PAUSE, time.monotonic() + _CHOOSING_SECONDS
         while self._tally.most_before(number) >= self._n_trials:
             self._tally.read()
             undecided = len(self._choosing(number))  # some of these will be given back
@@ -39,7 +38,8 @@ class SimultaneousClaims:
             if is_certain or time.monotonic() > until:
                 break
             if undecided:
-                _let(undecided)
+                time.sleep(pause)
+                pause *= 2
         if self._tally.num_before(number) >= self._n_trials:
             return "not needed: others had taken the last trials"
         return "not needed: its point was queued twice" * self._tally.is_queued_twice(number)
@@ -68,7 +68,7 @@ class SimultaneousClaims:
                 break
             if time.monotonic() > until:
                 self._not_waited_for |= choosing
-            _let(len(choosing))
+            time.sleep(_PAUSE)
         return self._is_held_before(number, point)
 
     def _choosing(self, number: int) -> set[int]:
@@ -76,8 +76,3 @@ class SimultaneousClaims:
 
     def _is_held_before(self, number: int, point: Point) -> bool:
         return any(other < number for other in self._tally.holders(point))
-
-
-def _let(num_others: int) -> None:
-    """Wait for a while in which so many others may choose their points."""
-    time.sleep(min(_PAUSE * num_others, _LONGEST_PAUSE))

@@ -84,39 +84,6 @@ def test_an_owner_on_another_machine_lives_while_its_mark_moves(
         owner.leave()
 
 
-def test_marks_are_read_twice_a_beat_and_before_anybody_is_taken_for_dead(
-    tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now, num_reads = 1000.0, 0
-    attributes = type(study).user_attrs
-
-    def counted(study: optuna.Study) -> object:
-        nonlocal num_reads
-        num_reads += 1
-        return attributes.__get__(study)
-
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    monkeypatch.setattr(type(study), "user_attrs", property(counted))
-    for name in ("here", "there"):
-        (tmp_path / name).mkdir()
-    here = Owner(tmp_path / "here", study, is_shared=True)
-    there = Owner(tmp_path / "there", study, is_shared=True)
-    for _ in range(80):  # a claim every second
-        assert lives(here, there)
-        now += 1
-        here.beat()
-    assert num_reads == 5
-    now += 9
-    there.beat()  # after 89 s, which was not read when the 90 s are over
-    now += 1
-    here.beat()
-    here._last_look = now
-    assert lives(here, there)
-    assert num_reads == 6
-    for owner in (here, there):
-        owner.leave()
-
-
 def test_its_mark_moves_whatever_the_process_does(tmp_path: Path, study: optuna.Study) -> None:
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
