@@ -1,5 +1,6 @@
 """The order of images in memory suits network, threads and device, and stays what it was when the run began."""
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
+from cnnlab.building import build_model
+from cnnlab.errors import UserError
 from cnnlab.memory_format import keeps_channels_last, settle_memory_format
+from test_config import composed
 
 
 @pytest.fixture
@@ -46,6 +50,38 @@ def test_a_gpu_always_has_channels_last(threads: Callable[[int], None], monkeypa
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     config = OmegaConf.create({"trainer": {"channels_last": "auto", "accelerator": "auto"}})
     assert keeps_channels_last(config, network(20))
+
+
+@pytest.mark.parametrize(("in_channels", "stride", "expected"), [(6, 2, False), (16, 2, True), (6, 1, True)])
+def test_what_onednn_computes_wrongly_is_contiguous(
+    in_channels: int, stride: int, expected: bool, threads: Callable[[int], None]
+) -> None:
+    threads(1)
+    model = nn.Sequential(nn.Conv2d(1, in_channels, 3), nn.Conv2d(in_channels, 8, 1, stride=stride))
+    config = OmegaConf.create({"trainer": {"channels_last": "auto", "accelerator": "cpu"}})
+    assert keeps_channels_last(config, model) == expected
+
+
+def test_wrong_gradients_are_refused_to_a_training_but_not_to_an_evaluation(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Conv2d(6, 8, 1, stride=2))
+    config = OmegaConf.create({"trainer": {"channels_last": True, "accelerator": "cpu"}})
+    assert keeps_channels_last(config, model)
+    with pytest.raises(UserError, match="layer 1 is .*; add trainer.channels_last=false"):
+        settle_memory_format(config, tmp_path, model)
+
+
+def test_a_narrow_resnet_has_the_gradient_of_float64() -> None:
+    """In channels_last order this ended the process, or gave another gradient."""
+    overrides = ["model=resnet", "model.widths=[6,8,10]", "model.blocks_per_stage=2", "trainer.accelerator=cpu"]
+    torch.manual_seed(0)
+    model = build_model(composed(*overrides), (1, 28, 28), 10)
+    exact = copy.deepcopy(model).double().to(memory_format=torch.contiguous_format)
+    images, labels = torch.randn(16, 1, 28, 28), torch.arange(16) % 10
+    ours = torch.autograd.grad(nn.functional.cross_entropy(model(images), labels), list(model.parameters()))
+    loss = nn.functional.cross_entropy(exact(images.double()), labels)
+    theirs = torch.autograd.grad(loss, list(exact.parameters()))
+    for number, (gradient, expected) in enumerate(zip(ours, theirs, strict=True)):
+        torch.testing.assert_close(gradient.double(), expected, rtol=1e-2, atol=1e-4, msg=f"parameter {number}")
 
 
 def test_what_auto_means_is_saved_with_the_run(threads: Callable[[int], None], tmp_path: Path) -> None:
