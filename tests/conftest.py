@@ -238,11 +238,13 @@ def white_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that do not look at figures: a white picture stands for each, at a fraction of the time."""
 
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     def save(figure: Figure, target: Any, *, format: str, **settings: Any) -> None:
         Image.new("RGB", (700, 700), "white").save(target, format)
 
     monkeypatch.setattr(Figure, "savefig", save)
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *arguments: None)  # nobody sees where things lie
 
 
 @pytest.fixture

@@ -33,6 +33,12 @@ OF_A_RUN = [line for line in COMMANDS if re.match(r"python (evaluate|predict|scr
 OTHERS = [line for line in COMMANDS if re.match(r"python scripts/(inspect_model|shuffle_study).py", line)]
 
 
+def slow_apart(lines: list[str]) -> list[Any]:
+    """Another network for data that are trained on anyway, and a study that has tests of its own, are slow."""
+    slow = [line for line in lines if re.search(r"data=(volumes|fsdd) model=|shuffle_study", line)]
+    return [pytest.param(line, marks=pytest.mark.slow) if line in slow else line for line in lines]
+
+
 def rows(first_column: str) -> list[list[str]]:
     """The cells of the table whose header begins so."""
     (table,) = re.findall(rf"^\| {first_column} \|.*\n\|[-:|]+\|\n((?:\|.*\n)+)", PAGE, flags=re.MULTILINE)
@@ -148,7 +154,7 @@ def test_pictures_are_there() -> None:
 
 
 @pytest.mark.usefixtures("white_figures")
-@pytest.mark.parametrize("line", TRAIN)
+@pytest.mark.parametrize("line", slow_apart(TRAIN))
 def test_train(line: str, smoke: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_data(tmp_path, monkeypatch)
     is_small = "organmnist3d" in line or "fsdd" in line
@@ -173,7 +179,7 @@ def test_what_can_be_made_of_a_run(
 
 
 @pytest.mark.usefixtures("white_figures")
-@pytest.mark.parametrize("line", OTHERS)
+@pytest.mark.parametrize("line", slow_apart(OTHERS))
 def test_study_and_layers(
     line: str, command: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,10 +82,24 @@ def test_links_lead_somewhere(page: str) -> None:
             assert heading in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles], link
 
 
+def is_slow(line: str) -> bool:
+    """Processes of their own, and what only varies a command that is run anyway or has tests of its own."""
+    words = line.split()
+    if "-m" in words:
+        quick = ["trainer.channels_last=true,false"]
+        quick += ["sweep=tinyvgg"]  # only: sweep
+        return len(words) > 4 or words[3] not in quick
+    return bool({"trainer=ddp_cpu", "trainer.compile=eager", "index=7"} & set(words)) or (
+        "model.hidden_units=32" in words and len(words) > 3
+    )
+
+
+def slow_apart(lines: list[str]) -> list[Any]:
+    return [pytest.param(line, marks=pytest.mark.slow) if is_slow(line) else line for line in lines]
+
+
 @pytest.mark.usefixtures("white_figures")
-@pytest.mark.parametrize(
-    "line", [pytest.param(line, marks=pytest.mark.slow) if "trainer=ddp_cpu" in line else line for line in TRAIN]
-)
+@pytest.mark.parametrize("line", slow_apart(TRAIN))
 def test_train(
     line: str,
     train: Callable[..., Finished],
@@ -140,7 +154,8 @@ def smoke_for(arguments: list[str]) -> list[str]:
         return ["trainer.max_epochs=2"] if "trainer=overfit" in arguments else ["data.train_size=256"]
     # only: zoo
     if {"experiment=fast99", "experiment=record_separable_cnn"} & set(arguments):
-        return ["data.allow_subset=true", "data.train_size=256", "trainer.limit_val_batches=1"]
+        few = ["trainer.limit_val_batches=1", "trainer.limit_test_batches=1", "trainer.max_epochs=2"]
+        return ["data.allow_subset=true", "data.train_size=256", *few]
     # end only
     if "data.batch_size=512" in arguments:
         return ["trainer=smoke", "data.train_size=1024"]
@@ -213,8 +228,11 @@ def test_data_are_looked_at_and_converted(line: str, command: Callable[..., Fini
 
 
 @pytest.mark.usefixtures("white_figures")
-@pytest.mark.parametrize("line", [line for line in OF_A_RUN if "evaluate.py run=pretrained:" not in line])
-def test_what_can_be_made_of_a_run(line: str, trained: Path, command: Callable[..., Finished], tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", slow_apart([line for line in OF_A_RUN if "evaluate.py run=pretrained:" not in line]))
+def test_what_can_be_made_of_a_run(
+    line: str, trained: Path, command: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cnnlab.workbench.evaluation.figures._NUM_SPOILT", 50)
     pixels, _ = embedded_digits()
     (tmp_path / "scans").mkdir()
     for number in range(0, 5000, 1000):

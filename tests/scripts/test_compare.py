@@ -18,6 +18,7 @@ def written(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_from_runs_to_files(train: Callable[..., Finished], command: Callable[..., Finished]) -> None:
     assert train("-m", *SMOKE, "model=linear,tinyvgg", "seed=0,1", "hydra.sweep.dir=grid").status == 0
     done = command("scripts/compare.py", "grid")

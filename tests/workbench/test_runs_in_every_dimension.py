@@ -31,6 +31,7 @@ def make_data(folder: Path, kind: str) -> str:
     return f"data.path={folder / 'own.npz'}"
 
 
+@pytest.mark.usefixtures("white_figures")
 @pytest.mark.parametrize("kind", SAMPLES)
 @pytest.mark.parametrize(
     "model", [pytest.param(model, marks=pytest.mark.slow) if model != "tinyvgg" else model for model in MODELS]

@@ -50,6 +50,7 @@ def run(train: Callable[..., Finished], tmp_path: Path) -> Path:
     return finished.folder
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_a_run_on_texts_can_be_evaluated_asked_and_exported(
     run: Path, command: Callable[..., Finished], tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ def another(run: Path, seed: int) -> Path:
     return copy
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_runs_answer_together(command: Callable[..., Finished], trained: Path) -> None:
     others = [another(trained, seed) for seed in (1, 2)]
     names = ",".join(f"'outputs/runs/{other.name}'" for other in others)

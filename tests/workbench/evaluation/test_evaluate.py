@@ -159,6 +159,7 @@ def test_one_page_holds_everything(evaluated: Path) -> None:
     assert "trainer.max_epochs=3" in page
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_the_training_split_of_files_with_wrong_labels(
     smoke: Callable[..., Finished], evaluate: Callable[..., Finished], tmp_path: Path
 ) -> None:
@@ -217,6 +218,7 @@ def test_another_seed_draws_other_lots(evaluate: Callable[..., Finished], evalua
     assert one.read_bytes() != other.read_bytes()
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_a_run_without_a_test_can_be_tested(evaluate: Callable[..., Finished], smoke: Callable[..., Finished]) -> None:
     folder = smoke("test=false").folder
     assert folder is not None
@@ -249,6 +251,7 @@ def test_data_of_any_shape(
     assert drawn == ALL - {"robustness.png"}  # corruptions are of images
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_a_model_without_convolutions(evaluate: Callable[..., Finished], smoke: Callable[..., Finished]) -> None:
     folder = smoke("model=linear").folder
     assert folder is not None
@@ -256,6 +259,7 @@ def test_a_model_without_convolutions(evaluate: Callable[..., Finished], smoke: 
     assert (folder / "evaluation/test/filters.png").is_file()
 
 
+@pytest.mark.usefixtures("white_figures")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -309,7 +313,7 @@ def test_a_run_without_a_checkpoint(evaluate: Callable[..., Finished], trained: 
 
 
 @pytest.mark.usefixtures("white_figures")
-@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+@pytest.mark.parametrize("precision", [pytest.param("64-true", marks=pytest.mark.slow), "bf16-true"])
 def test_a_run_in_another_precision_than_float32(
     precision: str, command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
 ) -> None:

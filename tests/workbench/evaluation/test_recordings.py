@@ -29,7 +29,7 @@ def size_of(path: Path) -> tuple[int, int]:
         return picture.size
 
 
-@pytest.fixture(scope="module", params=["waveform", "log_mel"])
+@pytest.fixture(scope="module", params=[pytest.param("waveform", marks=pytest.mark.slow), "log_mel"])
 def run_on_tones(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that tells two tones apart."""
     folder = tmp_path_factory.mktemp("tones")

@@ -42,6 +42,7 @@ def test_the_mean_over_all_moves(shape: tuple[int, ...], size: int) -> None:
     torch.testing.assert_close(MeanOverShifts(network, size, BACKGROUND)(samples).exp(), mean)
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_a_run_with_shifts(command: Callable[..., Finished], trained: Path) -> None:
     done = command("evaluate.py", "shifts=1")
     assert (done.status, done.err) == (0, "")

@@ -28,7 +28,7 @@ from conftest import PROJECT
 
 DEEP = "tinyvgg"
 DEEP = "resnet"  # only: zoo
-QUICK = ("tinyvgg", "mlp", DEEP)
+QUICK = ("tinyvgg", DEEP)
 MODELS = sorted(path.stem for path in (PROJECT / "conf/model").glob("*.yaml"))
 # only: zoo
 # textcnn reads texts: tests/workbench/test_texts.py exports it.
@@ -96,14 +96,21 @@ def test_every_network_computes_the_same_in_onnxruntime(model: str, digits: Tens
     exported(saved_model(model), "onnx", tmp_path / "model.onnx", digits)
 
 
-@pytest.mark.parametrize("name", ["torch_export", "safetensors"])
-@pytest.mark.parametrize("model", ["linear", DEEP])
-def test_networks_compute_the_same_elsewhere(name: str, model: str, digits: Tensor, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("linear", "torch_export"),
+        ("linear", "safetensors"),
+        pytest.param(DEEP, "torch_export", marks=pytest.mark.slow),
+        (DEEP, "safetensors"),
+    ],
+)
+def test_networks_compute_the_same_elsewhere(model: str, name: str, digits: Tensor, tmp_path: Path) -> None:
     exported(saved_model(model), name, tmp_path / f"model{formats.FORMATS[name].suffix}", digits)
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
-@pytest.mark.parametrize("shape", [(2, 100), (1, 12, 14, 16)])
+@pytest.mark.parametrize("shape", [pytest.param((2, 100), marks=pytest.mark.slow), (1, 12, 14, 16)])
 def test_signals_and_volumes(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
     saved = saved_model("tinyvgg", shape)
     path = tmp_path / f"model{formats.FORMATS[name].suffix}"
@@ -112,7 +119,11 @@ def test_signals_and_volumes(name: str, shape: tuple[int, ...], tmp_path: Path) 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
 @pytest.mark.parametrize(
-    ("kind", "axis", "shape"), [("series", "time", (2, 100)), ("volume", "pixels", (1, 12, 14, 16))]
+    ("kind", "axis", "shape"),
+    [
+        ("series", "time", (2, 100)),
+        pytest.param("volume", "pixels", (1, 12, 14, 16), marks=pytest.mark.slow),
+    ],
 )
 def test_of_shuffled_data_the_order_goes_along(
     kind: str, axis: str, shape: tuple[int, ...], name: str, tmp_path: Path
@@ -132,7 +143,9 @@ def test_of_shuffled_data_the_order_goes_along(
     assert ("are put in the order that is told" in about["input"]) == (name == "safetensors")
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "torch_export" else name for name in formats.FORMATS]
+)
 def test_weights_with_their_channels_last(name: str, digits: Tensor, tmp_path: Path) -> None:
     saved = saved_model("tinyvgg", channels_last=True)
     strides = [value.stride() for value in saved.model.state_dict().values()]

@@ -22,7 +22,9 @@ def size(png: bytes) -> tuple[int, int]:
         return picture.size
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 16, 24), (2, 64), (1, 8, 8, 8)])
+@pytest.mark.parametrize(
+    "shape", [(1, 28, 28), pytest.param((3, 16, 24), marks=pytest.mark.slow), (2, 64), (1, 8, 8, 8)]
+)
 def test_a_column_for_every_layer(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     model, sample = TinyVGG(shape, 10).eval(), torch.randn(shape)

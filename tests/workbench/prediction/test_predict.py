@@ -226,7 +226,8 @@ class Regression(LightningModule):
         return optimization(self, self.optimizer, self.scheduler)
 
 
-@pytest.mark.parametrize("names", [("brightness",), ("brightness", "darkness")])
+@pytest.mark.usefixtures("white_figures")
+@pytest.mark.parametrize("names", [pytest.param(("brightness",), marks=pytest.mark.slow), ("brightness", "darkness")])
 def test_a_regression_gives_values_by_their_names(
     names: tuple[str, ...],
     command: Callable[..., Finished],

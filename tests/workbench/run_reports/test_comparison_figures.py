@@ -193,7 +193,10 @@ def test_models_look_alike_in_all_panels_and_unlike_each_other(drawn: list[Figur
     assert looks[0] == looks[1][::-1]
 
 
-@pytest.mark.parametrize(("number", "length"), [(2, 40), (9, 3), (16, 3)])
+@pytest.mark.parametrize(
+    ("number", "length"),
+    [pytest.param(2, 40, marks=pytest.mark.slow), pytest.param(9, 3, marks=pytest.mark.slow), (16, 3)],
+)
 def test_nothing_is_cut_off_and_no_label_covers_anything(number: int, length: int, drawn: list[Figure]) -> None:
     points = [
         replace(p, label=(f"{p.number}" + "mW" * length)[:length], model=f"{p.number}M" * 5, device="Processor " * 4)
