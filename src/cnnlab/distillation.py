@@ -105,7 +105,7 @@ class _Teacher(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.factor is not None and self.shift is not None:
-            inputs = inputs * self.factor + self.shift
+            inputs = (inputs * self.factor + self.shift).to(self.factor.dtype)  # the samples of 64-true are double
         logits: Tensor = self.model(inputs)
         return logits
 

@@ -93,12 +93,14 @@ def test_a_run_goes_on_as_if_it_had_not_stopped_and_is_used_without_its_teacher(
     assert load_model(whole.folder).config.classifier.teacher == str(teacher.folder)
 
 
-def test_mixed_samples_have_teachers_too() -> None:
+def test_mixed_samples_and_doubles_have_teachers_too() -> None:
     classifier, data = built("classifier.teacher=pretrained:lenet5", "augment=mixup")
     classifier.on_fit_start()
     inputs, labels = next(iter(data.train_dataloader()))
     assert labels.shape == (len(inputs), 10)
-    assert math.isfinite(classifier.training_loss(inputs, classifier(inputs), labels).item())
+    for dtype in (torch.float32, torch.float64):
+        inputs = inputs.to(dtype)
+        assert math.isfinite(classifier.training_loss(inputs, classifier.to(dtype)(inputs), labels).item())
 
 
 @pytest.mark.parametrize(
