@@ -30,7 +30,7 @@ from seeds import SMALL, check_earlier, seed_list
 
 NETWORKS = {
     "mnist1d": {"CNN": "mnist1d_cnn", "MLP": "mnist1d_mlp"},
-    "mnist": {"CNN": "fast99", "MLP": "mnist_mlp"},
+    "mnist": {"CNN": "mnist_cnn", "MLP": "mnist_mlp"},
 }
 AXES = {"mnist1d": "time", "mnist": "pixels"}
 COLOURS = {"CNN": BLUE, "MLP": VERMILION}

@@ -19,7 +19,7 @@ def tinyvgg(hidden_units: int = 10) -> nn.Sequential:
 
 
 def compact_cnn() -> nn.Sequential:
-    """The network of experiment=fast99: 24,658 parameters."""
+    """The network of experiment=mnist_cnn: 24,658 parameters."""
     return nn.Sequential(
         *[nn.Conv2d(1, 8, kernel_size=5, padding=2, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(8), nn.ReLU()],
         *[nn.Conv2d(8, 24, kernel_size=3, padding=1, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(24), nn.ReLU()],

@@ -189,6 +189,7 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModul
         )
     known = {"input_shape": datamodule.input_shape, "num_classes": datamodule.num_classes}
     known |= {"class_counts": datamodule.class_counts(), "num_samples": len(datamodule.training)}
+    known |= {"datamodule": datamodule}
     wanted = {name: value for name, value in known.items() if takes_argument(module, name)}
     config = _with_filled_metrics(config, datamodule.num_classes)
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, **wanted}

@@ -57,7 +57,8 @@ class Classifier(Task):
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
         weights = losses.class_weights(class_weights, class_counts, num_classes)
-        train_loss: Loss
+        # Functions, because the call of a module costs some microseconds.
+        train_loss: Loss = partial(functional.cross_entropy, label_smoothing=label_smoothing)
         eval_loss: Loss = functional.cross_entropy
         if loss is not None:
             if label_smoothing:
@@ -66,8 +67,6 @@ class Classifier(Task):
             train_loss, eval_loss = losses.weighted(chosen, weights, "weight"), chosen
         elif weights is not None:
             train_loss = nn.CrossEntropyLoss(weights, label_smoothing=label_smoothing)
-        else:  # a function, because the call of a module costs some microseconds
-            train_loss = partial(functional.cross_entropy, label_smoothing=label_smoothing)
         super().__init__(model, optimizer, scheduler, input_shape, num_classes, train_loss, eval_loss, metrics)
         self.confusion = MulticlassConfusionMatrix(num_classes)
         self.test_confusion: Tensor | None = None

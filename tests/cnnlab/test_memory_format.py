@@ -1,6 +1,6 @@
 """The order of images in memory suits network, threads and device, and stays what it was when the run began."""
 
-import copy
+import copy  # only: zoo
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,10 +9,10 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from cnnlab.building import build_model
+from cnnlab.building import build_model  # only: zoo
 from cnnlab.errors import UserError
 from cnnlab.memory_format import keeps_channels_last, settle_memory_format
-from test_config import composed
+from test_config import composed  # only: zoo
 
 
 @pytest.fixture
@@ -70,6 +70,7 @@ def test_wrong_gradients_are_refused_to_a_training_but_not_to_an_evaluation(tmp_
         settle_memory_format(config, tmp_path, model)
 
 
+# only: zoo
 def test_a_narrow_resnet_has_the_gradient_of_float64() -> None:
     """In channels_last order this ended the process, or gave another gradient."""
     overrides = ["model=resnet", "model.widths=[6,8,10]", "model.blocks_per_stage=2", "trainer.accelerator=cpu"]
@@ -84,6 +85,7 @@ def test_a_narrow_resnet_has_the_gradient_of_float64() -> None:
         torch.testing.assert_close(gradient.double(), expected, rtol=1e-2, atol=1e-4, msg=f"parameter {number}")
 
 
+# end only
 def test_what_auto_means_is_saved_with_the_run(threads: Callable[[int], None], tmp_path: Path) -> None:
     saved = tmp_path / ".hydra/config.yaml"
     saved.parent.mkdir()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from cnnlab.blocks.head import flatten_and_classify
-from cnnlab.blocks.layers import activation, at_least_one, conv, norm, pool
+from cnnlab.blocks.layers import Padding, activation, at_least_one, conv, norm, pool
 
 
 class CompactCNN(nn.Module):
@@ -18,6 +18,8 @@ class CompactCNN(nn.Module):
     Args:
         widths: channels of each stage's conv.
         stem_kernel_size: of the first conv, whose few input channels make a large kernel cheap; the others are 3 wide.
+        padding: of the convs: same, or valid, which leaves out the borders, so that there are fewer positions to work
+            on: 12x12, 5x5 and 3x3 instead of 14x14, 7x7 and 7x7.
     """
 
     def __init__(
@@ -26,6 +28,7 @@ class CompactCNN(nn.Module):
         num_classes: int,
         widths: Sequence[int] = (8, 24, 32),
         stem_kernel_size: int = 5,
+        padding: Padding = "same",
     ) -> None:
         super().__init__()
         at_least_one(stem_kernel_size=stem_kernel_size, **{"number of widths": len(widths)})
@@ -35,7 +38,7 @@ class CompactCNN(nn.Module):
         for stage, width in enumerate(widths):
             at_least_one(widths=width)
             layers = [
-                conv(dims, channels, width, stem_kernel_size if stage == 0 else 3, bias=False),
+                conv(dims, channels, width, stem_kernel_size if stage == 0 else 3, padding=padding, bias=False),
                 pool(dims, "max") if stage < len(widths) - 1 else None,
                 norm(dims, "batch", width),
                 activation("relu"),

@@ -87,9 +87,13 @@ class Task(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         inputs, targets = batch
         outputs = self(inputs)
-        loss = self.loss(outputs, targets)
+        loss = self.training_loss(inputs, outputs, targets)
         self.train_totals.add(loss, self.score_sum(outputs.detach(), targets), len(targets))
         return loss
+
+    def training_loss(self, inputs: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of a batch, from what the network was given, what it answered and what is right."""
+        return self.loss(outputs, targets)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch, self.val_totals, self.val_metrics)

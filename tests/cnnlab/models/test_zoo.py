@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
+from cnnlab.models.compact_cnn import CompactCNN  # only: zoo
+
 CONF = Path(__file__).parents[3] / "conf/model"
 ALL_NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
 # What reads texts takes numbers of words; the tests of it are in a file of its own.
@@ -106,6 +108,22 @@ def test_same_seed_gives_the_same_network(name: str) -> None:
 @pytest.mark.parametrize(("name", "count"), [("tinyvgg", 7_740), ("linear", 7_850)])
 def test_number_of_parameters(name: str, count: int) -> None:
     assert num_parameters(build(name)) == count
+
+
+# only: zoo
+@pytest.mark.parametrize(
+    ("settings", "count", "inputs"),
+    [({}, 24_658, 32 * 7 * 7), ({"widths": [8, 32, 64], "padding": "valid"}, 26_914, 64 * 3 * 3)],
+)
+def test_without_its_borders_a_compact_cnn_has_a_smaller_linear_layer(
+    settings: dict[str, Any], count: int, inputs: int
+) -> None:
+    network = CompactCNN((1, 28, 28), 10, **settings)
+    assert num_parameters(network) == count
+    assert [layer.in_features for layer in network.modules() if isinstance(layer, nn.Linear)] == [inputs]
+
+
+# end only
 
 
 # only: zoo

@@ -12,7 +12,7 @@ from cnnlab.workbench.benchmark.bench import PROJECT
 from cnnlab.workbench.benchmark.measuring import Row, Settings
 from cnnlab.workbench.benchmark.peer_data import mnist_folder
 from cnnlab.workbench.benchmark.peer_environment import NotInstallable, Peer
-from cnnlab.workbench.benchmark.time_to_accuracy import RECIPES, SMALL
+from cnnlab.workbench.benchmark.time_to_accuracy import FAST98, SMALL
 from cnnlab.workbench.benchmark.timed_process import TimedProcess
 
 OURS = "cnnlab"
@@ -24,8 +24,18 @@ PEERS = (
     Peer("Keras on torch", "train_keras.py", "keras", packages=("keras>=3,<4",)),
     Peer("fastai, 0 workers", "train_fastai.py", "fastai", packages=("fastai>=2.8,<3",)),
 )
-FAST99 = ("--batch-size", "128", "--network", "compact_cnn", "--lr", "0.02", "--one-cycle", "--label-smoothing", "0.1")
-FAST98_STEPS = ("--steps", "150")
+MNIST_CNN = (
+    "--batch-size",
+    "128",
+    "--network",
+    "compact_cnn",
+    "--lr",
+    "0.02",
+    "--one-cycle",
+    "--label-smoothing",
+    "0.1",
+)
+MNIST_CNN_98 = ("--steps", "150")
 
 
 BY_NAME = {OURS: None, **{peer.name: peer for peer in PEERS}}
@@ -38,9 +48,10 @@ def epoch(settings: Settings, tool: str, batch_size: int, repeat: int) -> list[R
 
 
 def to_accuracy(settings: Settings, tool: str, accuracy_aim: int, repeat: int) -> list[Row]:
-    """The network and the recipe of experiment=fast99 in every tool."""
-    theirs = [*FAST99, *(FAST98_STEPS if accuracy_aim == 98 else [])]
-    return [train(settings, tool, RECIPES[accuracy_aim], theirs, repeat)]
+    """The network and the recipe of experiment=mnist_cnn in every tool."""
+    is_short = accuracy_aim == 98
+    ours = ["experiment=mnist_cnn", *(FAST98 if is_short else [])]
+    return [train(settings, tool, ours, [*MNIST_CNN, *(MNIST_CNN_98 if is_short else [])], repeat)]
 
 
 def train(settings: Settings, tool: str, ours: Sequence[str], theirs: Sequence[str], repeat: int) -> Row:

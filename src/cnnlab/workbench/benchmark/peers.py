@@ -18,8 +18,8 @@ EPOCH_TITLE = (
     "Enter to the score on the test images, one thread each (workers are processes beside it)"
 )
 ACCURACY_TITLE = (
-    "The network and recipe of experiment=fast99 in every tool, from Enter to the score on the test images; for 98 % "
-    "the first 150 steps of it"
+    "The network and recipe of experiment=mnist_cnn in every tool, from Enter to the score on the test images; for "
+    "98 % the first 150 steps of it"
 )
 SEARCH_TITLE = (
     "The same TinyVGG trials, a grid in the same order, with two workers of one thread; utilisation is the seconds in "
