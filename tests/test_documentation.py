@@ -194,7 +194,8 @@ def make_data(folder: Path) -> None:
 def test_measured(line: str, command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", fork_server.Popen)
     program, *arguments = shlex.split(line)[1:]
-    measured = command(program, "--smoke", *arguments)
+    two = ["0-1" if word == "0-4" else word for word in arguments]
+    measured = command(program, "--smoke", *two)
     assert measured.status == 0, measured.err
     assert "| --- |" in measured.out
 

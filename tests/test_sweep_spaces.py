@@ -56,7 +56,7 @@ def test_random_points_build_a_model_on_28x28(name: str) -> None:
     dice = random.Random(0)
     models: dict[str, DictConfig] = {}  # composed once for each choice of the group model
     built = set()
-    for _ in range(30):
+    for _ in range(20):
         point, overrides = random_point(space, dice)
         settings = [override.lstrip("+") for override in overrides if override.lstrip("+").startswith("model.")]
         choice = {"model": point["model"]} if "model" in point else {}

@@ -283,7 +283,10 @@ def test_jobs_may_change_into_their_folders(apps: Apps) -> None:
     assert Path.cwd() == apps.folder
 
 
-@pytest.mark.parametrize(("per_gpu", "expected"), [(1, ["GPU-7", "3"]), (2, ["GPU-7", "3", "GPU-7", "3"])])
+@pytest.mark.parametrize(
+    ("per_gpu", "expected"),
+    [pytest.param(1, ["GPU-7", "3"], marks=pytest.mark.slow), (2, ["GPU-7", "3", "GPU-7", "3"])],
+)
 def test_each_trial_sees_its_gpu_by_the_name_inherited(
     per_gpu: int, expected: list[str], apps: Apps, monkeypatch: pytest.MonkeyPatch
 ) -> None:

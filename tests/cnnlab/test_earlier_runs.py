@@ -21,7 +21,7 @@ from conftest import PROJECT, Finished, embedded_digits
 RESUMED = {"train/loss": 0.597352, "val/loss": 0.650246, "test/loss": 0.616189, "test/accuracy": 0.826}
 
 
-@pytest.fixture(params=["finished_run", "stopped_run"])
+@pytest.fixture(params=["finished_run", pytest.param("stopped_run", marks=pytest.mark.slow)])
 def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return Path(shutil.copytree(PROJECT / "tests/fixtures" / request.param, tmp_path / request.param))
 

@@ -55,7 +55,10 @@ def used() -> Iterator[list[Tensor]]:
     hook.remove()
 
 
-@pytest.mark.parametrize("precision", [pytest.param("bf16-mixed", marks=pytest.mark.slow), "32-true", "64-true"])
+@pytest.mark.parametrize(
+    "precision",
+    [pytest.param("bf16-mixed", marks=pytest.mark.slow), "32-true", pytest.param("64-true", marks=pytest.mark.slow)],
+)
 def test_gradients_are_clipped_with_every_optimizer(
     precision: str, used: list[Tensor], without_data: None, tmp_path: Path
 ) -> None:

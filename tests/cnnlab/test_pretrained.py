@@ -107,7 +107,14 @@ def test_a_runs_checkpoint_is_a_start_too(finetuned: Path, data: DataModule) -> 
     assert list(data.mean) == pytest.approx(IMAGENET[0])
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        pytest.param("module.", marks=pytest.mark.slow),
+        pytest.param("_orig_mod.", marks=pytest.mark.slow),
+        "module._orig_mod.",
+    ],
+)
 def test_what_trained_the_network_around_it_is_taken_off(
     prefix: str, data: DataModule, weights: Path, tmp_path: Path
 ) -> None:

@@ -159,7 +159,10 @@ def test_every_change_in_memory_and_read_by_workers(tmp_path: Path, in_memory: b
     assert not torch.equal(first[0], epoch(2)[0])
 
 
-@pytest.mark.parametrize("name", ["flip", "photo", "randaugment", "erasing", "mixup", "cutmix"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("flip", "erasing", "cutmix")]
+
+
+@pytest.mark.parametrize("name", ["photo", "randaugment", "mixup", *SLOW])
 def test_a_run_with_each(name: str, train: Callable[..., Finished], tmp_path: Path) -> None:
     root = colours(tmp_path / "colours")
     size = ["data.image_size=16", "data.batch_size=10", "trainer.max_epochs=2", "logger=none"]

@@ -35,7 +35,7 @@ def ready(**loading: Any) -> Fake:
     return data
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_torchvisions_datasets_work_both_ways(num_workers: int) -> None:
     held, read = ready(), ready(in_memory=False, num_workers=num_workers)
     assert held.input_shape == read.input_shape == (3, 12, 10)

@@ -42,6 +42,7 @@ def evaluate(command: Callable[..., Finished]) -> Callable[..., Finished]:
     return lambda *arguments: command("evaluate.py", *arguments)
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_the_test_split_of_the_latest_run(evaluate: Callable[..., Finished], trained: Path) -> None:
     before = content(trained / "metrics.json")
     done = evaluate()
@@ -59,8 +60,6 @@ def test_the_test_split_of_the_latest_run(evaluate: Callable[..., Finished], tra
     written = done.out.partition("evaluation/test\n")[2]
     for path in folder.glob("*.png"):
         assert path.name in written
-        with Image.open(path) as picture:
-            assert min(picture.size) > 300
     assert content(trained / "metrics.json") == before
 
 
@@ -146,8 +145,10 @@ def test_one_page_holds_everything(evaluated: Path) -> None:
     assert f"<b>{metrics['test/accuracy']:.2%}</b>" in page
     assert "$" not in page.partition("<h2")[0].partition("</style>")[2]
     for name in DEFAULT:
-        picture = base64.b64encode((evaluated / "evaluation/test" / name).read_bytes()).decode()
-        assert f"data:image/png;base64,{picture}" in page
+        content_of_file = (evaluated / "evaluation/test" / name).read_bytes()
+        assert f"data:image/png;base64,{base64.b64encode(content_of_file).decode()}" in page
+        with Image.open(io.BytesIO(content_of_file)) as picture:
+            assert min(picture.size) > 300
     linked = re.findall(r"(?:src|href)=\"([^\"]{0,40})", page)
     assert all(target.startswith(("data:", "#")) for target in linked)
     assert "split=test" in page

@@ -176,6 +176,7 @@ def test_the_mean_over_seeds_is_crowned_and_not_the_luckiest_seed(tmp_path: Path
     assert ranking[1].split()[:5] == ["1", "5", "COMPLETE", "93.00%", "92.00%"]
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_the_page_holds_everything_and_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path.parent)
     maker = SweepMaker(tmp_path, ["val/accuracy", "num_parameters"], ["maximize", "minimize"], name="a<b")
@@ -348,6 +349,7 @@ def test_words_of_figures_are_readable_and_apart(tmp_path: Path) -> None:
     assert not times.legends[0].get_window_extent().overlaps(title.get_window_extent())
 
 
+@pytest.mark.usefixtures("white_figures")
 def test_a_metric_without_a_name_and_choices_that_terminals_obey(tmp_path: Path) -> None:
     maker = SweepMaker(tmp_path, metrics=["value 0"])
     maker.trial({"a": "\x1b[31mred"}, 0.25, distributions={"a": CategoricalDistribution(("\x1b[31mred", "b"))})
