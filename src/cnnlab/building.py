@@ -168,11 +168,16 @@ def _check_loss_of_mixtures(classifier: LightningModule, num_classes: int) -> No
         ) from error
 
 
-def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModule) -> LightningModule:
+def build_classifier(
+    config: DictConfig, model: nn.Module, datamodule: DataModule, for_training: bool = True
+) -> LightningModule:
     """Put the model into its LightningModule, and check the settings of optimizer, scheduler and monitor.
 
     Lightning builds the optimizer and the schedule when the training begins. They are built once here too, so that a
     mistake in their settings is reported before, and by a search before its first trial.
+
+    Args:
+        for_training: False for what is only evaluated, which then has no need of another run.
     """
     mode = plateau_mode(target(config, "scheduler"), config.scheduler.get("mode"), config.monitor, config.mode)
     optimizer, scheduler = build(config, "optimizer"), build(config, "scheduler", **mode)
@@ -189,7 +194,7 @@ def build_classifier(config: DictConfig, model: nn.Module, datamodule: DataModul
         )
     known = {"input_shape": datamodule.input_shape, "num_classes": datamodule.num_classes}
     known |= {"class_counts": datamodule.class_counts(), "num_samples": len(datamodule.training)}
-    known |= {"datamodule": datamodule}
+    known |= {"datamodule": datamodule, "for_training": for_training}
     wanted = {name: value for name, value in known.items() if takes_argument(module, name)}
     config = _with_filled_metrics(config, datamodule.num_classes)
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, **wanted}

@@ -33,6 +33,7 @@ class DistilledClassifier(Classifier):
         datamodule: the data of this training, which say how its samples are normalised.
         temperature: by which all logits are divided; above 1 the small probabilities count more.
         weight: the share of the teachers' answers in the loss, above 0 and at most 1.
+        for_training: False leaves out the teachers, which an evaluation does not need.
 
     Raises:
         ValueError: for a temperature or a weight out of range.
@@ -52,6 +53,7 @@ class DistilledClassifier(Classifier):
         weight: float = 0.9,
         label_smoothing: float = 0.0,
         metrics: Sequence[str | Metric] = (),
+        for_training: bool = True,
     ) -> None:
         if temperature <= 0:
             raise ValueError(f"temperature must be above 0, got {temperature}")
@@ -65,7 +67,7 @@ class DistilledClassifier(Classifier):
         if not runs:
             raise ValueError("teacher must name at least one run")
         # In a list, so that they are no part of this module: neither its parameters nor its checkpoint have them.
-        self._teachers = [_Teacher(_loaded(run, datamodule)) for run in runs]
+        self._teachers = [_Teacher(_loaded(run, datamodule)) for run in runs] if for_training else []
         self._datamodule = datamodule
 
     def on_fit_start(self) -> None:

@@ -1,6 +1,7 @@
 """A trial's config, composed in two steps, is what Hydra makes of the same overrides."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from hydra.version import Version
+from hydra.version import Version, VersionBase
 from omegaconf import DictConfig, OmegaConf
 
 from async_optuna.errors import SearchError
@@ -58,6 +59,18 @@ def test_same_as_hydra(overrides: list[str], job: HydraJob) -> None:
 
 def test_what_cannot_be_composed_is_left_to_the_trial(job: HydraJob) -> None:
     assert not job.bound(Job(0, ["no_such_key=1"], Path("0"))).is_composed
+
+
+def test_a_process_that_only_runs_what_was_composed_knows_hydras_version(
+    job: HydraJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise Hydra changes into the trial's folder as in earlier versions, and relative paths lead nowhere."""
+    monkeypatch.chdir(tmp_path)
+    places: list[Path] = []
+    bound = replace(job, task=lambda config: places.append(Path.cwd())).bound(Job(0, ["seed=1"], tmp_path / "0"))
+    monkeypatch.setattr(VersionBase.instance(), "version_base", Version("1.1"))
+    bound(Job(0, ["seed=1"], tmp_path / "0"))
+    assert places == [tmp_path]
 
 
 def composed(overrides: list[str]) -> DictConfig:

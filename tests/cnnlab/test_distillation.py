@@ -14,7 +14,7 @@ from cnnlab.building import build_classifier, build_data, build_model
 from cnnlab.data.datamodule import DataModule
 from cnnlab.distillation import DistilledClassifier
 from cnnlab.errors import UserError
-from cnnlab.saved_run import load_model
+from cnnlab.saved_run import load_model, load_run
 from conftest import Finished, embedded_digits
 from test_config import composed
 
@@ -90,7 +90,11 @@ def test_a_run_goes_on_as_if_it_had_not_stopped_and_is_used_without_its_teacher(
     assert first.metrics["test/loss"] == whole.metrics["test/loss"]
     assert math.isfinite(whole.metrics["train/loss"])
     shutil.rmtree(teacher.folder)
-    assert load_model(whole.folder).config.classifier.teacher == str(teacher.folder)
+    saved = load_run(whole.folder)
+    assert saved.config.classifier.teacher == str(teacher.folder)
+    alone = build_classifier(saved.config, saved.model, saved.datamodule, for_training=False)
+    assert isinstance(alone, DistilledClassifier)
+    assert not alone._teachers
 
 
 def test_mixed_samples_and_doubles_have_teachers_too() -> None:

@@ -113,6 +113,7 @@ class HydraJob:
         return not self._is_group[key] and override.package is None
 
     def _run(self, job: Job) -> JobReturn:
+        self._set_up()  # here too, for this may be another process than the one that has composed
         config = self.config if self.is_composed else self.compose(list(job.overrides))
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = job.number

@@ -170,7 +170,7 @@ def _scored(
     machine = hardware.choose(accelerator, config.trainer.precision, config.trainer.num_threads, "accelerator")
     hardware.apply(machine)
     datamodule.accelerator = machine.accelerator
-    classifier = build_classifier(config, saved.model, datamodule)
+    classifier = build_classifier(config, saved.model, datamodule, for_training=False)
     trainer = build_trainer(_alone(config, seed), saved.folder, machine, classifier)
     if split == "train":  # in their order and without augmentation, as a validation takes its samples
         datamodule.validation = datamodule.training
