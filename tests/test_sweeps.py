@@ -20,7 +20,7 @@ import fork_server
 from conftest import PROJECT, Finished
 
 # Small enough for a test: a few batches of a few images.
-SMALL = ["data.allow_subset=true", "data.train_size=256", "data.val_size=100", "trainer.max_epochs=2"]
+SMALL = ["data.allow_subset=true", "data.train_size=512", "data.val_size=100", "trainer.max_epochs=2"]
 # Every setting that is fixed is one panel less in the figures, and fewer configs to compose.
 FIXED = ["augment=none", "model.kernel_size=3", "model.stride=1", "model.padding=same", "model.pool=max"]
 FIXED += ["model.norm=none", "model.activation=relu"]
@@ -97,7 +97,7 @@ def test_the_retrain_command_is_the_full_training_with_its_test(finished: tuple[
     results = yaml.safe_load((finished[0] / "optimization_results.yaml").read_text())
     arguments = shlex.split(results["retrain"])
     assert {"test=true", "data.train_size=null", "trainer.max_epochs=5", "trainer.num_threads=null"} <= set(arguments)
-    assert not {"test=false", "data.train_size=256", "sweep=tinyvgg"} & set(arguments)
+    assert not {"test=false", "data.train_size=512", "sweep=tinyvgg"} & set(arguments)
 
 
 @pytest.mark.parametrize(
