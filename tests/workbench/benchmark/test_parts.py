@@ -158,7 +158,7 @@ def test_a_recipe_is_judged_by_its_mean_accuracy_over_the_seeds() -> None:
     )
     header, line = lines(time_to_accuracy.as_markdown(runs))
     told = dict(zip(header, line, strict=True))
-    judged = "mean ≥ 99 %: yes, process ≤ 15 s: no, training ≤ 6 s: no"
+    judged = "mean ≥ 99 %: yes, process ≤ 15 s: no, training ≤ 3 s: no"
     assert (told["seeds"], told["test %"], told["aim"]) == ("2", "99.03 ± 0.18", judged)
     assert time_to_accuracy.draw(runs).startswith(b"\x89PNG")
 
