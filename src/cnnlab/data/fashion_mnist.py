@@ -10,6 +10,7 @@ class FashionMNIST(IdxDataModule):
 
     dataset_name = "fashion_mnist"
     source = "FashionMNIST"
+    debian_package = "dataset-fashion-mnist"
     class_names = (
         "T-shirt/top",
         "Trouser",

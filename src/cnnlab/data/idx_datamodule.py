@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torchvision import datasets
 
 NUM_VALIDATION = 5_000
+INSTALLED = Path("/usr/share/datasets")  # by Debian's packages
 
 
 class IdxDataModule(DownloadedDataModule):
@@ -37,6 +38,7 @@ class IdxDataModule(DownloadedDataModule):
         known_md5: the checksums of the unpacked files by name, where they are known.
         is_transposed: whether the files hold the images transposed.
         first_label: the number of the first class in the files.
+        debian_package: the package of Debian and its relatives that has the files, if there is one.
     """
 
     has_known_splits = True
@@ -48,6 +50,7 @@ class IdxDataModule(DownloadedDataModule):
     known_md5: ClassVar[dict[str, str]] = {}
     is_transposed = False
     first_label = 0
+    debian_package: ClassVar[str | None] = None
 
     def __init__(self, root: str | None = None, **loading: Any) -> None:
         super().__init__(**loading)
@@ -68,6 +71,7 @@ class IdxDataModule(DownloadedDataModule):
                 f"{self.dataset_name} is neither under {data_dirs(self.root)[0]} nor can it be downloaded "
                 f"({self.download_failure}); put torchvision's folder {self.source}/raw there, or name its "
                 f"parent with data.root= or {ENVIRONMENT_VARIABLE}"
+                + (f"; Debian's and Ubuntu's package {self.debian_package} has it, too" if self.debian_package else "")
             ) from self.download_failure
         checksums = self._check(folder)
         train_prefix, test_prefix = self.file_prefixes
@@ -84,7 +88,9 @@ class IdxDataModule(DownloadedDataModule):
     def locate(self) -> Path | None:
         """Return the folder that holds all four files, packed or not, or None if there is none yet."""
         names = self.files()
-        return next((folder for folder in self._folders() if all(idx_files.find(folder, name) for name in names)), None)
+        installed = [INSTALLED / self.debian_package.removeprefix("dataset-")] if self.debian_package else []
+        folders = [*self._folders(), *installed]
+        return next((folder for folder in folders if all(idx_files.find(folder, name) for name in names)), None)
 
     def files(self) -> dict[str, int]:
         """Return the names of the four files with the number of images or labels in each."""

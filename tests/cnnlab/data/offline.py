@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnnlab.data import idx_datamodule
 from cnnlab.data.files.locations import cache_dir
 
 CLOSED_PORT = "http://127.0.0.1:9"
@@ -19,6 +20,7 @@ CLOSED_PORT = "http://127.0.0.1:9"
 def isolate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Hide the data and the network of this machine; return the cache folder, which does not exist yet."""
     monkeypatch.delenv("CNNLAB_DATA_DIR", raising=False)
+    monkeypatch.setattr(idx_datamodule, "INSTALLED", tmp_path / "datasets")
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):  # Linux, Windows, macOS
         monkeypatch.setenv(name, str(tmp_path / "cache"))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):

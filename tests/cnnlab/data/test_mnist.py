@@ -197,6 +197,23 @@ def test_fashion_mnist_as_it_is_downloaded() -> None:
     assert data.checksums == FashionMNIST.known_md5
 
 
+def test_what_a_package_of_the_system_has_is_found(tmp_path: Path) -> None:
+    data = FashionMNIST()
+    assert data.locate() is None
+    with pytest.raises(UserError, match="Debian's and Ubuntu's package dataset-fashion-mnist has it, too"):
+        data.setup()
+    folder = tmp_path / "datasets/fashion-mnist"
+    folder.mkdir(parents=True)
+    for name in data.files():
+        (folder / f"{name}.gz").touch()
+    assert data.locate() == folder
+    data.target_folder().mkdir(parents=True)
+    for name in data.files():
+        (data.target_folder() / name).touch()
+    assert data.locate() == data.target_folder()  # the user's own files come first
+    assert KMNIST(root=str(tmp_path)).locate() is None
+
+
 # end only
 
 
