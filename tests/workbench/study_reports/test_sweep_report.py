@@ -74,7 +74,7 @@ def is_drawn(path: Path) -> bool:
 
 def test_everything_is_written_and_nothing_in_the_study_is_changed(tmp_path: Path) -> None:
     folder = searched(tmp_path / "study", 36).finish()
-    settings = dict(matplotlib.rcParams)
+    settings, opened = dict(matplotlib.rcParams), pyplot.get_fignums()
     before = {path: hashlib.sha256(path.read_bytes()).digest() for path in folder.rglob("*") if path.is_file()}
     text = write(folder)
     assert all(hashlib.sha256(path.read_bytes()).digest() == digest for path, digest in before.items())
@@ -85,7 +85,7 @@ def test_everything_is_written_and_nothing_in_the_study_is_changed(tmp_path: Pat
     assert all(is_drawn(folder / name) for name in drawn)
     assert "Not drawn" not in text
     assert dict(matplotlib.rcParams) == settings
-    assert pyplot.get_fignums() == []
+    assert pyplot.get_fignums() == opened
 
 
 def test_the_printed_text(tmp_path: Path) -> None:
