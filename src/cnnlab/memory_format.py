@@ -1,14 +1,16 @@
 """The order in which images and their features lie in memory: trainer.channels_last."""
 
+import logging
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from cnnlab.errors import UserError
 from cnnlab.runs.atomic import write_atomically
 from cnnlab.speed.hardware import resolve_accelerator
+
+log = logging.getLogger(__name__)
 
 _CACHE_LINE = 16  # numbers in float32
 _LANES = 16  # numbers in float32 that the widest registers of a CPU hold
@@ -54,17 +56,17 @@ def settle_memory_format(config: DictConfig, run_dir: Path, model: nn.Module) ->
 
     A resumed run and an evaluation have the same order then, whatever threads and device they have.
 
-    Raises:
-        UserError: if channels_last is asked for, or was the order on a GPU, where a CPU's gradients would be wrong.
+    Where a CPU's gradients would be wrong, the network is contiguous even if the run has asked for the other order, or
+    had it on a GPU before.
     """
     if isinstance(config.trainer.channels_last, bool):
         on_cpu = resolve_accelerator(config.trainer.accelerator) == "cpu"
         if config.trainer.channels_last and on_cpu and (layers := _overrun(model)):
-            raise UserError(
-                f"trainer.channels_last=true would give wrong gradients on a CPU: the model's layer {layers[0]} is a "
-                f"convolution of kernel size 1 with a stride and fewer than {_LANES} input channels, which PyTorch's "
-                "oneDNN computes wrongly in this order; add trainer.channels_last=false"
+            log.info(
+                "note    trainer.channels_last: not on this CPU, where oneDNN computes the layer %s wrongly", layers[0]
             )
+            config.trainer.channels_last = False
+            model.to(memory_format=torch.contiguous_format)
         return
     config.trainer.channels_last = keeps_channels_last(config, model)
     saved = run_dir / ".hydra/config.yaml"

@@ -276,13 +276,6 @@ def test_a_folder_named_after_the_time_is_warned_of(apps: Apps) -> None:
 # --- Where trials run -------------------------------------------------------------------------------------------------
 
 
-def test_jobs_stay_where_the_command_was_given(apps: Apps) -> None:
-    """So that a path that was typed means the same in every trial."""
-    ended = apps.here(APP, "x=1,2", "hydra.sweeper.n_trials=2", GRID)
-    assert ended.status == 0, ended.err
-    assert [one["cwd"] for one in seen(apps.folder / "sweep")] == [str(apps.folder)] * 2
-
-
 def test_jobs_may_change_into_their_folders(apps: Apps) -> None:
     ended = apps.here(APP, "x=1,2", "hydra.job.chdir=true", "hydra.sweeper.n_trials=2", GRID)
     assert ended.status == 0, ended.err

@@ -10,7 +10,6 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from cnnlab.building import build_model  # only: zoo
-from cnnlab.errors import UserError
 from cnnlab.memory_format import keeps_channels_last, settle_memory_format
 from test_config import composed  # only: zoo
 
@@ -62,12 +61,16 @@ def test_what_onednn_computes_wrongly_is_contiguous(
     assert keeps_channels_last(config, model) == expected
 
 
-def test_wrong_gradients_are_refused_to_a_training_but_not_to_an_evaluation(tmp_path: Path) -> None:
-    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Conv2d(6, 8, 1, stride=2))
+def test_a_run_that_asks_for_wrong_gradients_is_contiguous_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Conv2d(6, 8, 1, stride=2)).to(memory_format=torch.channels_last)
     config = OmegaConf.create({"trainer": {"channels_last": True, "accelerator": "cpu"}})
-    assert keeps_channels_last(config, model)
-    with pytest.raises(UserError, match="layer 1 is .*; add trainer.channels_last=false"):
+    with caplog.at_level("INFO"):
         settle_memory_format(config, tmp_path, model)
+    assert "not on this CPU, where oneDNN computes the layer 1 wrongly" in caplog.text
+    assert config.trainer.channels_last is False
+    assert all(parameter.is_contiguous() for parameter in model.parameters())
 
 
 # only: zoo
