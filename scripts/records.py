@@ -11,6 +11,7 @@ epoch and stop by training and validation images alone; the official test images
 
 import argparse
 import hashlib
+import math
 import re
 import subprocess
 import sys
@@ -36,6 +37,7 @@ _DIGITS = 12  # of a checksum
 _SHOWN_DATA = "mnist"
 _MARKERS = {"mean": "s", "one run": "D", "best on test": "X"}
 _PLACES = {"mean": (0, -6), "one run": (0, -6), "best on test": (0, 5)}  # of names, in points from the middle
+_NAME_WIDTH, _NAME_HEIGHT = 1.6, 0.1  # of a name beside a point: a factor of parameters, a logarithm of errors
 _KINDS = {
     "mean": "published: mean or median of several runs",
     "one run": "published: one run",
@@ -126,14 +128,18 @@ def draw(table: pd.DataFrame, defaults: list[dict[str, str]], published: list[Ma
     axes = drawn.subplots()
     records = [(re.sub("^`record_|`$", "", row["recipe"]), row) for _, row in table.iterrows()]
     simple = [(match[1], row) for row in defaults if (match := re.search(r"model=(\w+)", row["command"]))]
-    for rows, colour in ((simple, canvas.SKY), (records, canvas.BLUE)):
-        for name, row in rows:
-            if row["data"] != _SHOWN_DATA:
-                continue
-            accuracy, _, deviation = row["test %"].partition(" ± ")
-            parameters, error = int(row["parameters"].replace(",", "")), 100 - float(accuracy)
-            axes.errorbar(parameters, error, float(deviation or 0), fmt="o", color=colour, capsize=3, zorder=3)
-            _name(axes, name.replace("_", " "), (parameters, error), colour, (6, 0))
+    ours = [
+        (name, int(row["parameters"].replace(",", "")), row["test %"].partition(" ± "), colour)
+        for rows, colour in ((simple, canvas.SKY), (records, canvas.BLUE))
+        for name, row in rows
+        if row["data"] == _SHOWN_DATA
+    ]
+    places = [(parameters, 100 - float(accuracy)) for _, parameters, (accuracy, _, _), _ in ours]
+    places += [(point["parameters"], 100 - point["accuracy"]) for point in published]
+    for name, parameters, (accuracy, _, deviation), colour in ours:
+        place = parameters, 100 - float(accuracy)
+        axes.errorbar(*place, float(deviation or 0), fmt="o", color=colour, capsize=3, zorder=3)
+        _name(axes, name.replace("_", " "), place, colour, (-6 if _is_in_the_way(place, places) else 6, 0))
     for point in published:
         error = 100 - point["accuracy"]
         axes.plot(point["parameters"], error, _MARKERS[point["chosen"]], color=canvas.VERMILION, markerfacecolor="none")
@@ -159,8 +165,13 @@ def draw(table: pd.DataFrame, defaults: list[dict[str, str]], published: list[Ma
     return drawn
 
 
+def _is_in_the_way(place: tuple[int, float], places: list[tuple[int, float]]) -> bool:
+    """Whether one of the points stands where the name to the right of this one would be."""
+    return any(1 < x / place[0] < _NAME_WIDTH and abs(math.log(y / place[1])) < _NAME_HEIGHT for x, y in places)
+
+
 def _name(axes: Axes, text: str, place: tuple[float, float], colour: str, beside: tuple[int, int]) -> None:
-    """Write a name above, below or to the right of a point.
+    """Write a name above, below or beside a point.
 
     Args:
         beside: by so many points of the page.
@@ -171,7 +182,7 @@ def _name(axes: Axes, text: str, place: tuple[float, float], colour: str, beside
         place,
         textcoords="offset points",
         xytext=beside,
-        ha="left" if right else "center",
+        ha="left" if right > 0 else "right" if right else "center",
         va="center" if right else "bottom" if up > 0 else "top",
         color=colour,
         fontsize=7,
