@@ -14,12 +14,14 @@ import sys
 from itertools import combinations
 from pathlib import Path
 
+from cnnlab.cli import console  # before torch, whose threads it sets up
+
+# isort: split
 import pandas as pd
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from cnnlab.cli import console
 from cnnlab.errors import UserError
 from cnnlab.saved_run import load_data, load_model
 from cnnlab.workbench import marked_block
