@@ -1,7 +1,7 @@
 """Find the recipes whose networks answer best together, by validation alone, and score that ensemble.
 
     python scripts/ensembles.py outputs/records/record_vgg outputs/records/record_resnet outputs/records/record_lenet5
-    python scripts/ensembles.py outputs/records/record_* --test --results RESULTS.md
+    python scripts/ensembles.py outputs/records/record_{lenet5,vgg,resnet} --test --results RESULTS.md
 
 Each folder holds the runs of one recipe, made by scripts/seeds.py, all on the same data. An ensemble takes one run from
 each of 3 to 5 folders, all of one seed, and answers by the mean of their probabilities; ensembles of different seeds
@@ -35,40 +35,35 @@ _BLOCK = "ensembles"
 @console.script()
 def main() -> None:
     arguments = parse_arguments()
-    try:
-        if arguments.results:
-            marked_block.read(arguments.results, _BLOCK)  # before anything is computed
-        seeds = shared_seeds(arguments.folders)
-        first, *others = (path / seeds[0] for path in arguments.folders)
-        with_others(load_model(first), [str(path) for path in others])  # that they fit together
-        answers = {path: Answers(path, seeds, "val") for path in tqdm_of(arguments.folders)}
-        sets = [members for size in _SIZES for members in combinations(answers, size)]
-        accuracies = {members: accuracy([answers[path] for path in members]) for members in sets}
-        best = max(sets, key=lambda members: (accuracies[members].mean(), -len(members)))
-        print(markdown([("networks", "val %"), *((words(set_), spread(accuracies[set_])) for set_ in sets)]))
-        if not arguments.test:
-            print(f"best by validation: {words(best)}; --test scores it on the test samples")
-            return
-        of_test = accuracy([Answers(path, seeds, "test") for path in tqdm_of(best)])
-        row = {
-            "networks": words(best),
-            "data": answers[best[0]].dataset,
-            "parameters": f"{sum(answers[path].num_parameters for path in best):,}",
-            "seeds": ", ".join(seeds),
-            "chosen of": f"{len(sets)} sets",
-            "val %": spread(accuracies[best]),
-            "test %": spread(of_test),
-        }
-        print(markdown([row, row.values()]))
-        if arguments.results:
-            kept = marked_block.read(arguments.results, _BLOCK).strip().splitlines()[2:]
-            kept = [line for line in kept if f"| {row['data']} |" not in line]
-            marked_block.write(arguments.results, _BLOCK, markdown([row, row.values()]) + "\n".join(kept))
-            print(f"Row written to {arguments.results}")
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    if arguments.results:
+        marked_block.read(arguments.results, _BLOCK)  # before anything is computed
+    seeds = shared_seeds(arguments.folders)
+    first, *others = (path / seeds[0] for path in arguments.folders)
+    with_others(load_model(first), [str(path) for path in others])  # that they fit together
+    answers = {path: Answers(path, seeds, "val") for path in tqdm_of(arguments.folders)}
+    sets = [members for size in _SIZES for members in combinations(answers, size)]
+    accuracies = {members: accuracy([answers[path] for path in members]) for members in sets}
+    best = max(sets, key=lambda members: (accuracies[members].mean(), -len(members)))
+    print(markdown([("networks", "val %"), *((words(set_), spread(accuracies[set_])) for set_ in sets)]))
+    if not arguments.test:
+        print(f"best by validation: {words(best)}; --test scores it on the test samples")
+        return
+    of_test = accuracy([Answers(path, seeds, "test") for path in tqdm_of(best)])
+    row = {
+        "networks": words(best),
+        "data": answers[best[0]].dataset,
+        "parameters": f"{sum(answers[path].num_parameters for path in best):,}",
+        "seeds": ", ".join(seeds),
+        "chosen of": f"{len(sets)} sets",
+        "val %": spread(accuracies[best]),
+        "test %": spread(of_test),
+    }
+    print(markdown([row, row.values()]))
+    if arguments.results:
+        kept = marked_block.read(arguments.results, _BLOCK).strip().splitlines()[2:]
+        kept = [line for line in kept if f"| {row['data']} |" not in line]
+        marked_block.write(arguments.results, _BLOCK, markdown([row, row.values()]) + "\n".join(kept))
+        print(f"Row written to {arguments.results}")
 
 
 def parse_arguments() -> argparse.Namespace:
