@@ -27,6 +27,7 @@ from cnnlab.saved_run import load_data, load_model
 from cnnlab.workbench import marked_block
 from cnnlab.workbench.evaluation.ensemble import with_others
 from cnnlab.workbench.notation import markdown, shown_spread
+from seeds import read_table
 
 _SIZES = (3, 4, 5)
 _BLOCK = "ensembles"
@@ -72,8 +73,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--test", action="store_true", help="score the best set by validation on the test samples")
     parser.add_argument("--results", type=Path, help="with --test: put its row into this Markdown file's table")
     arguments = parser.parse_args()
-    if len(arguments.folders) < _SIZES[0]:
-        parser.error(f"an ensemble has at least {_SIZES[0]} networks, got {len(arguments.folders)} folders")
+    different = {folder.resolve() for folder in arguments.folders}
+    if len(different) < len(arguments.folders):
+        parser.error("a folder is named twice; an ensemble takes one run from each")
+    if len(different) < _SIZES[0]:
+        parser.error(f"an ensemble has at least {_SIZES[0]} networks, got {len(different)} folders")
     if arguments.results and not arguments.test:
         parser.error("--results takes the row that --test makes")
     return arguments
@@ -85,11 +89,7 @@ def shared_seeds(folders: list[Path]) -> list[str]:
     Raises:
         UserError: if there are none, or a folder is not one of seeds.
     """
-    found = []
-    for folder in folders:
-        if not (folder / "seeds.csv").is_file():
-            raise UserError(f"{folder} has no seeds.csv: expected a folder made by scripts/seeds.py --out {folder}")
-        found.append(pd.read_csv(folder / "seeds.csv")["seed"].astype(str).tolist())
+    found = [read_table(folder)["seed"].astype(str).tolist() for folder in folders]
     shared = [seed for seed in found[0] if all(seed in others for others in found)]
     if not shared:
         raise UserError(f"{', '.join(map(str, folders))} have no seed in common")
@@ -120,7 +120,13 @@ class Answers:
 
 
 def accuracy(members: list[Answers]) -> Tensor:
-    """Of each seed's ensemble, (seeds,)."""
+    """Of each seed's ensemble, (seeds,).
+
+    Raises:
+        UserError: if they have not answered to the same samples.
+    """
+    if not all(torch.equal(answers.labels, members[0].labels) for answers in members):
+        raise UserError("the runs do not answer to the same samples; data.val_size and data.fold must agree")
     mean = torch.stack([answers.probabilities for answers in members]).mean(dim=0)
     return (mean.argmax(dim=2) == members[0].labels).double().mean(dim=1)
 

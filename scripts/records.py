@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import math
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -28,6 +30,7 @@ from matplotlib.lines import Line2D
 import seeds
 from cnnlab.cli import console
 from cnnlab.errors import UserError, did_you_mean
+from cnnlab.overrides import as_typed, for_hydra
 from cnnlab.workbench import canvas, marked_block
 from cnnlab.workbench.notation import markdown
 
@@ -86,16 +89,29 @@ def train(name: str, numbers: str, folder: Path) -> None:
         UserError: if one fails; it has been told.
     """
     script = [sys.executable, str(_PROJECT / "scripts/seeds.py")]
-    overrides = [f"experiment={name}", "trainer.num_threads=1"]
-    done = subprocess.run([*script, "--seeds", numbers, "--out", str(folder), "--", *overrides], check=False)
+    done = subprocess.run([*script, "--seeds", numbers, "--out", str(folder), "--", *words_of(name)], check=False)
     if done.returncode != 0:
         raise UserError(f"the runs of {name} have ended with exit status {done.returncode}")
+
+
+def words_of(name: str) -> list[str]:
+    """What train.py is given for each run of a recipe, beside the seed."""
+    return [f"experiment={name}", "trainer.num_threads=1"]
 
 
 def updated(results: Path, recipes: list[str], out: Path) -> pd.DataFrame:
     """The table, with the rows of those recipes made anew that have runs in `out`; by data and parameters."""
     rows = {row["recipe"].strip("`"): row for row in rows_of(marked_block.read(results, _BLOCK))}
-    rows |= {name: row_of(name, out / name) for name in recipes if (out / name / "seeds.csv").is_file()}
+    for name in recipes:
+        if (out / name / "seeds.csv").is_file():
+            row = row_of(name, out / name)
+            before, now = (len(one["seeds"].split()) for one in (rows.get(name, row), row))
+            if now < before:
+                raise UserError(
+                    f"{out / name} has {now} seeds and the row in {results} has {before}; "
+                    f"--train {name} --seeds makes the row of all that are named"
+                )
+            rows[name] = row
     if not rows:
         raise UserError(f"{results} has no row of a record yet, and {out} has no runs; --train makes them")
     table = pd.DataFrame([row for name, row in rows.items() if name in recipes])
@@ -110,7 +126,21 @@ def rows_of(text: str) -> list[dict[str, str]]:
 
 
 def row_of(name: str, folder: Path) -> dict[str, str]:
-    runs = pd.read_csv(folder / "seeds.csv")
+    """The row of a recipe from its runs.
+
+    Raises:
+        UserError: if these are not runs of the recipe as it is, a seed each.
+    """
+    runs = seeds.read_table(folder)
+    if "fold" in runs:
+        raise UserError(f"{folder} holds folds, and a row has one run of each seed")
+    for seed in runs["seed"]:
+        made_by = yaml.safe_load((folder / str(seed) / ".hydra/overrides.yaml").read_text(encoding="utf-8"))
+        if made_by != (wanted := for_hydra([*words_of(name), f"seed={seed}"])):
+            raise UserError(
+                f"{folder / str(seed)} was made by train.py {shlex.join(as_typed(made_by))}, not by "
+                f"{shlex.join(as_typed(wanted))}"
+            )
     row = seeds.summarise(runs, "")
     checkpoints = [folder / str(seed) / "checkpoints/best.ckpt" for seed in runs["seed"]]
     checksums = [hashlib.sha256(path.read_bytes()).hexdigest()[:_DIGITS] for path in checkpoints]

@@ -7,7 +7,7 @@
 
 Every run is an ordinary `python train.py seed=<seed> …` in its own process, one after the other, so that its seconds
 are those a user would see. A second call with the same --out runs only those that are missing and goes on with one
-that was stopped; what lies there must come of the same command, code, packages and data.
+that was stopped or has failed; what lies there must come of the same command, settings, code, packages and data.
 
 --folds N is cross-validation: N runs of each seed, with data.num_folds=N and data.fold=0 to N-1. A fold is a stratified
 part, the same for every seed, of training and validation samples together. The run of a fold validates on it and trains
@@ -32,12 +32,17 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from cnnlab.cli import console
 from cnnlab.errors import UserError
 from cnnlab.overrides import for_hydra, parsed, quoted, value_of
+from cnnlab.runs import resuming
 from cnnlab.runs.json_files import read_json
+from cnnlab.runs.resuming import as_written
+from cnnlab.runs.run_folder import load_config
 from cnnlab.workbench import marked_block
 from cnnlab.workbench.notation import decimals_of, markdown, shown_spread
 from cnnlab.workbench.run_reports.run_table import state_of
@@ -77,7 +82,7 @@ def main() -> None:
     columns = [name for name in [*known, "train_seconds", "images_per_second"] if name in runs]
     print(runs[columns].to_string(index=False))
     script = ["scripts/seeds.py", "--folds", str(arguments.folds), "--"] if arguments.folds else ["train.py"]
-    row = summarise(runs, shlex.join(["python", *script, *arguments.overrides]))
+    row = summarise(runs, shlex.join(["python", *script, *overrides]))
     print(f"\n{markdown([row, row.values()])}\nRuns and table: {out}")
     if arguments.results:
         update_results(arguments.results, row)
@@ -112,9 +117,12 @@ def parse_arguments() -> argparse.Namespace:
 def seed_list(text: str) -> list[int]:
     """0-4 is 0, 1, 2, 3, 4; 0,3,7 is itself."""
     first, dash, last = text.partition("-")
-    seeds = list(range(int(first), int(last) + 1)) if dash else [int(seed) for seed in text.split(",")]
+    try:
+        seeds = list(range(int(first), int(last) + 1)) if dash else [int(seed) for seed in text.split(",")]
+    except ValueError:
+        seeds = []
     if not seeds:
-        raise ValueError("the last seed comes before the first")
+        raise argparse.ArgumentTypeError(f"expected seeds like 0-4 or 0,3,7, got {text!r}")
     return list(dict.fromkeys(seeds))
 
 
@@ -159,8 +167,10 @@ def check_earlier(commands: dict[Path, list[str]]) -> None:
             raise UserError(
                 f"{folder} was made by train.py {shlex.join(made_by)}, not by {shlex.join(wanted)}; name another --out"
             )
-        if state_of(folder) == "running":
-            raise UserError(f"{folder} is still running in another process; wait for it, or name another --out")
+        check_idle(folder)
+        for key, before, now in resuming.differences(as_written(load_config(folder)), as_written(composed(command))):
+            if now != "auto":  # which a run replaces by what it has found
+                raise UserError(f"{folder} was made with {key}={before}, and now it is {now}; name another --out")
     recorded = [folder for folder in found if (folder / "environment.json").is_file()]
     if not recorded:
         return
@@ -172,12 +182,23 @@ def check_earlier(commands: dict[Path, list[str]]) -> None:
             raise UserError(f"{folder} was made with {what} {old}, and here is {new}; name another --out")
 
 
+def check_idle(folder: Path) -> None:
+    if state_of(folder) == "running":
+        raise UserError(f"{folder} is still running in another process; wait for it, or name another --out")
+
+
+def composed(overrides: list[str]) -> DictConfig:
+    """The config that a run with these overrides would have now."""
+    words = [word for word in for_hydra(overrides) if not word.lstrip("+~").startswith(("hydra.", "hydra/"))]
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        return compose("train", words)
+
+
 def environment_now(folder: Path) -> dict[str, Any]:
     """What environment.json would hold, were the run of this folder started now."""
     from cnnlab.building import build_data
     from cnnlab.runs import run_record
     from cnnlab.runs.quiet import quieten_libraries
-    from cnnlab.runs.run_folder import load_config
     from cnnlab.runs.trust import trusted
     from cnnlab.speed import hardware
 
@@ -195,7 +216,10 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[s
     for package, version in now["versions"].items():
         if before["versions"].get(package) != version:
             yield package, before["versions"].get(package), version
-    if before["git"] and now["git"] and before["git"]["commit"] != now["git"]["commit"]:
+    if "code" in before:
+        if before["code"] != now["code"]:
+            yield "the code", before["code"], now["code"]
+    elif before["git"] and now["git"] and before["git"]["commit"] != now["git"]["commit"]:
         code = ["git", "-C", str(PROJECT), "diff", "--quiet", before["git"]["commit"], "--", "src", "conf", "train.py"]
         if subprocess.run(code, capture_output=True, check=False).returncode != 0:
             yield "the code of commit", before["git"]["commit"][:8], now["git"]["commit"][:8]
@@ -209,11 +233,11 @@ def train(run_dir: Path, overrides: list[str]) -> None:
     """
     if (run_dir / "metrics.json").is_file():
         return
-    can_go_on = (run_dir / "checkpoints/last.ckpt").is_file() and state_of(run_dir) == "interrupted"
-    if can_go_on:
+    check_idle(run_dir)  # another call may have come to this seed in the meantime
+    if (run_dir / "checkpoints/last.ckpt").is_file():
         command = [f"resume={run_dir}"]
     else:
-        if (run_dir / ".hydra").is_dir():  # an attempt that failed, or was stopped in its first epoch
+        if (run_dir / ".hydra").is_dir():  # an attempt that ended in its first epoch
             shutil.rmtree(run_dir)
         command = [*overrides, f"hydra.run.dir={quoted(str(run_dir))}"]
     program = [sys.executable, str(PROJECT / "train.py")]
@@ -223,6 +247,26 @@ def train(run_dir: Path, overrides: list[str]) -> None:
         _, errors = process.communicate()
     if process.returncode != 0:
         raise UserError(f"{run_dir} failed with exit status {process.returncode}: {errors.strip()}")
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """The runs of a folder that this script has made, a row each.
+
+    Raises:
+        UserError: if it is no such folder, or one of the runs is not there.
+    """
+    path = folder / "seeds.csv"
+    try:
+        runs = pd.read_csv(path)
+        seeds = runs["seed"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{folder} has no seeds.csv with a column seed: expected a folder made by scripts/seeds.py --out {folder}"
+        ) from error
+    for seed in seeds if "fold" not in runs else ():
+        if not (folder / str(seed) / "checkpoints/best.ckpt").is_file():
+            raise UserError(f"{path} lists the seed {seed}, but {folder / str(seed)} holds no run with a best.ckpt")
+    return runs
 
 
 def summarise(runs: pd.DataFrame, command: str) -> dict[str, str]:

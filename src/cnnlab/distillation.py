@@ -1,5 +1,8 @@
 """A classifier that also learns from the answers of trained networks: classifier=distillation."""
 
+import hashlib
+import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -11,12 +14,16 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
 from cnnlab.classifier import Classifier
+from cnnlab.data import agreement
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import UserError
 from cnnlab.overrides import LATEST
 from cnnlab.saved_run import SavedModel, load_model
 
-_SAME = {"input_shape": "samples of shape", "class_names": "the classes", "vocabulary": "words:"}
+log = logging.getLogger(__name__)
+
+# Deviations of data on one scale, like pixels from 0 to 1, do not differ by as much.
+_MOST_SPREAD = 10
 
 
 class DistilledClassifier(Classifier):
@@ -55,8 +62,8 @@ class DistilledClassifier(Classifier):
         metrics: Sequence[str | Metric] = (),
         for_training: bool = True,
     ) -> None:
-        if temperature <= 0:
-            raise ValueError(f"temperature must be above 0, got {temperature}")
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"temperature must be a number above 0, got {temperature}")
         if not 0 < weight <= 1:
             raise ValueError(f"weight must be above 0 and at most 1, got {weight}")
         super().__init__(
@@ -66,22 +73,64 @@ class DistilledClassifier(Classifier):
         runs = [teacher] if isinstance(teacher, str) else list(teacher)
         if not runs:
             raise ValueError("teacher must name at least one run")
-        # In a list, so that they are no part of this module: neither its parameters nor its checkpoint have them.
-        self._teachers = [_Teacher(_loaded(run, datamodule)) for run in runs] if for_training else []
-        self._datamodule = datamodule
+        self._teachers = _Teachers(runs if for_training else [], datamodule)
 
     def on_fit_start(self) -> None:
-        for teacher in self._teachers:
-            teacher.takes_samples_of(self._datamodule)  # not before: pretrained weights may have changed how
-            teacher.to(self.device)
+        self._teachers.prepare(self.device)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["teachers"] = self._teachers.digests
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let a run go on with the teachers that it has learnt from so far.
+
+        Raises:
+            UserError: if other weights lie where theirs were.
+        """
+        before = checkpoint.get("teachers", self._teachers.digests)
+        for run, digest, now in zip(self._teachers.runs, before, self._teachers.digests, strict=False):
+            if digest != now:
+                raise UserError(
+                    f"teacher: {run} has other weights than those that this run has learnt from so far; put them back, "
+                    "or start a new run"
+                )
 
     def training_loss(self, inputs: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
-        with torch.no_grad():
-            answers = [(teacher(inputs).float() / self.temperature).softmax(dim=1) for teacher in self._teachers]
-        expected = answers[0] if len(answers) == 1 else torch.stack(answers).mean(dim=0)
+        expected = self._teachers.probabilities(inputs, self.temperature)
         logs = (outputs.float() / self.temperature).log_softmax(dim=1)
         distance = functional.kl_div(logs, expected, reduction="batchmean") * self.temperature**2
         return self.loss(outputs, targets) * (1 - self.weight) + distance * self.weight
+
+
+class _Teachers:
+    """The trained networks that answer to the samples of a training.
+
+    This is no module, so that the classifier has neither their parameters nor, in its checkpoint, their weights. Copies
+    of a classifier (callbacks=ema makes one) share them.
+
+    Attributes:
+        digests: of each network's weights.
+    """
+
+    def __init__(self, runs: Sequence[str], datamodule: DataModule) -> None:
+        self.runs = runs
+        self.networks = [_Teacher(_loaded(run, datamodule)) for run in runs]
+        self.digests = [_digest(teacher.model) for teacher in self.networks]
+        self._datamodule = datamodule
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Teachers":
+        return self
+
+    def prepare(self, device: torch.device) -> None:
+        for teacher in self.networks:
+            teacher.takes_samples_of(self._datamodule)  # not before: pretrained weights may have changed how
+            teacher.to(device)
+
+    @torch.no_grad()
+    def probabilities(self, inputs: Tensor, temperature: float) -> Tensor:
+        """Their mean probabilities, (N, num_classes), of logits that are divided by the temperature."""
+        answers = [(teacher(inputs).float() / temperature).softmax(dim=1) for teacher in self.networks]
+        return answers[0] if len(answers) == 1 else torch.stack(answers).mean(dim=0)
 
 
 class _Teacher(nn.Module):
@@ -116,18 +165,34 @@ def _loaded(run: str, datamodule: DataModule) -> SavedModel:
     """The trained network of a run.
 
     Raises:
-        UserError: if there is none, or if it has learnt from other samples or other classes.
+        UserError: if there is none, if its training has not ended, or if it has learnt other samples or other classes.
     """
     if run == LATEST:
         raise UserError("teacher must be the folder of a run, for the latest run is another one each time")
-    saved = load_model(run)
+    try:
+        saved = load_model(run)
+    except UserError as error:
+        raise UserError(f"teacher: {error}") from error
+    if not (saved.folder / "metrics.json").is_file():
+        raise UserError(f"teacher: {run} is not finished, its weights may still change; resume={run} goes on with it")
     if not saved.learns_classes:
         raise UserError(f"teacher: {run} has learnt {saved.targets_in_words}, no classes")
-    ours: dict[str, Any] = {"input_shape": datamodule.input_shape, "class_names": datamodule.class_names}
-    ours["vocabulary"] = datamodule.vocabulary or ()
-    for key, what in _SAME.items():
-        theirs, own = list(saved.data.get(key) or ()), list(ours[key])
-        if theirs != own:
-            shown = "other ones" if key == "vocabulary" else f"{theirs}, but this training has {own}"
-            raise UserError(f"teacher: {run} knows {what} {shown}")
+    ours = datamodule.description()
+    if different := agreement.difference(saved.data, ours):
+        raise UserError(f"teacher: {run} knows {agreement.in_words(different, saved.data, ours)}")
+    for before, now in zip(saved.data["std"], datamodule.std, strict=True):
+        if datamodule.vocabulary is None and not 1 / _MOST_SPREAD < now / before < _MOST_SPREAD:
+            raise UserError(
+                f"teacher: {run} knows values with a standard deviation of {before:.3g}, but those of this training "
+                f"have {now:.3g}; bring them to the same scale"
+            )
+    if seen := agreement.learnt_from_evaluated(saved.data, ours):
+        log.warning("WARNING: the teacher %s has learnt %s; the scores may be too good", run, seen)
     return saved
+
+
+def _digest(network: nn.Module) -> str:
+    total = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        total.update(name.encode() + value.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 # Values of these keys are paths and are taken literally: commas, spaces, "=" and umlauts in a path have another meaning
@@ -17,9 +17,15 @@ LATEST, PRETRAINED = "latest", "pretrained:"
 # This key takes a path too, or a name like DEFAULT, which has none of these characters.
 _WEIGHTS, _OF_A_PATH = "model.weights", set("./\\~")
 
+# This key takes runs: one, a list of them, or, in a search, one after the other.
+_TEACHER = "classifier.teacher"
+
 # The classes behind these groups take more arguments than their YAML files list. `++` lets any be given; the class's
 # signature then refuses the unknown ones with the nearest name. Any network may start from weights.
 _OPEN = ("trainer.", "optimizer.", "scheduler.", "classifier.", "callbacks.", "logger.", "data.", "augment.", _WEIGHTS)
+
+_QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_RUNS = re.compile(rf"\s*(?:{_QUOTED}|[^,]+)")
 
 _OVERRIDE = re.compile(r"(?P<prefix>\+{0,2}|~)(?P<key>[\w./@]+)=(?P<value>.*)", re.DOTALL)
 
@@ -81,11 +87,13 @@ def _rewrite(argument: str) -> str:
     prefix, key, value = match["prefix"], match["key"], match["value"]
     if key.startswith(_OPEN):
         prefix = prefix or "++"
+    if key == _TEACHER:
+        return f"{prefix}{key}={_with_each_run(value, _absolute)}"
     is_file_of_weights = key == _WEIGHTS and not _OF_A_PATH.isdisjoint(value)
     if (key in _LITERAL or is_file_of_weights) and value not in ("null", ""):
         value = unquoted(value)
-        if (key in _MADE_ABSOLUTE or is_file_of_weights) and not is_name(value):
-            value = os.path.abspath(os.path.expanduser(value))
+        if key in _MADE_ABSOLUTE or is_file_of_weights:
+            value = _absolute(value)
         return f"{prefix}{key}={quoted(value)}"
     return f"{prefix}{key}={value}"
 
@@ -95,7 +103,28 @@ def _undo(override: str) -> str:
     if match is None:
         return override
     prefix = "" if match["prefix"] == "++" and match["key"].startswith(_OPEN) else match["prefix"]
-    value = unquoted(match["value"]) if match["key"] in {*_LITERAL, _WEIGHTS} else match["value"]
-    if match["key"] in _MADE_ABSOLUTE and Path(value).is_relative_to(Path.cwd()):
-        value = str(Path(value).relative_to(Path.cwd()))
-    return f"{prefix}{match['key']}={value}"
+    key, value = match["key"], match["value"]
+    if key == _TEACHER:
+        return f"{prefix}{key}={_with_each_run(value, _relative, quote=False)}"
+    value = unquoted(value) if key in {*_LITERAL, _WEIGHTS} else value
+    return f"{prefix}{key}={_relative(value) if key in _MADE_ABSOLUTE else value}"
+
+
+def _absolute(run: str) -> str:
+    return run if is_name(run) else os.path.abspath(os.path.expanduser(run))
+
+
+def _relative(path: str) -> str:
+    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
+
+
+def _with_each_run(value: str, change: Callable[[str], str], quote: bool = True) -> str:
+    """Change each path in a run, a list of runs like [a,b], or a choice of runs like a,b."""
+    is_list = value.startswith("[") and value.endswith("]")
+    inner = value[1:-1] if is_list else value
+    is_more = re.match(r"\w+\(", value) or "[" in re.sub(_QUOTED, "", inner)  # choice(a,b), or a choice of lists
+    if value in ("null", "", "???") or "${" in value or is_more:
+        return value
+    runs = [change(unquoted(run.strip())) for run in _RUNS.findall(inner)]
+    changed = ",".join(quoted(run) if quote or "," in run else run for run in runs)
+    return f"[{changed}]" if is_list else changed

@@ -1,8 +1,6 @@
 """Checks before a search: the data exist, and a run could start with every choice of the search space."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,7 +9,7 @@ from cnnlab.building import build_classifier, build_data, build_model, check_top
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import Infeasible, UserError, did_you_mean
 from cnnlab.pretrained import load_pretrained  # only: zoo
-from cnnlab.runs import ranks
+from cnnlab.runs import ranks, run_record
 from cnnlab.runs.quiet import quieten_libraries
 from cnnlab.speed import hardware
 
@@ -41,17 +39,7 @@ def check_search(candidates: Iterable[tuple[str, Iterable[DictConfig]]]) -> dict
     for label, configs in candidates:
         _check_choice(label, iter(configs), data)
     first = next(iter(data.values()))
-    return {"dataset": first.dataset, "checksums": dict(first.checksums), "code_version": _code_version()}
-
-
-def _code_version() -> str:
-    """A short hash of all that a training may run of this package, whether it is committed or not."""
-    package = Path(__file__).parent
-    total = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        if path.relative_to(package).parts[0] != "workbench":
-            total.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    return f"source {total.hexdigest()[:12]}"
+    return {"dataset": first.dataset, "checksums": dict(first.checksums), "code_version": run_record.code_version()}
 
 
 def _check_choice(label: str, configs: Iterator[DictConfig], data: dict[str, DataModule]) -> None:

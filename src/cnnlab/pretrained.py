@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cnnlab.blocks.library_network import Published, is_file
 from cnnlab.blocks.weights import first_convolution, load_fitting
 from cnnlab.colours import labelled
+from cnnlab.data import agreement
 from cnnlab.data.datamodule import DataModule
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.instantiation import takes_argument, target
@@ -57,12 +58,14 @@ class _Start(NamedTuple):
         shown: what to call it in messages.
         state: the weights by their names in the network.
         statistics: mean and deviation of each channel that they expect; None: the data's own.
+        data: what they were trained on, as far as that is known, see DataModule.description.
         other_settings: in which the network differs from the one that was trained, as far as that is known.
     """
 
     shown: str
     state: dict[str, Tensor]
     statistics: Statistics | None
+    data: Mapping[str, Any]
     other_settings: Sequence[str] = ()
 
 
@@ -86,11 +89,13 @@ def load_pretrained(config: DictConfig, model: nn.Module, datamodule: DataModule
     except ValueError as error:
         advice = _advice(model, error, start.other_settings)
         raise UserError(f"model.weights: {start.shown} does not fit the network: {error}; {advice}") from error
+    _check_origin(start, datamodule)
     head = "; the last layer starts anew, for other classes or sizes" if head_is_new else ""
     log.info(labelled(f"weights  {start.shown}{head}"))
     if start.other_settings:
-        log.info("         they were trained with %s", ", ".join(start.other_settings))
-    if start.statistics is not None:
+        settings = ", ".join(start.other_settings)
+        log.warning("WARNING: they were trained with %s, without which they may be worth nothing", settings)
+    if start.statistics is not None and datamodule.vocabulary is None:  # texts are numbers of words
         _normalise(datamodule, start.statistics)
 
 
@@ -99,7 +104,8 @@ def _of_library(model: Pretrainable) -> _Start:
     path = downloaded(model.published) if model.published else Path(str(model.weights))
     weights = read_weights(path)
     of_run = {name.removeprefix(_NETWORK): value for name, value in weights.state.items() if name.startswith(_NETWORK)}
-    return _Start(short_path(path), of_run or model.renamed(weights.state), weights.statistics or model.normalisation)
+    state = of_run or model.renamed(weights.state)
+    return _Start(short_path(path), state, weights.statistics or model.normalisation, weights.data)
 
 
 def _of_our_own(config: DictConfig, wanted: str) -> _Start:
@@ -117,7 +123,7 @@ def _of_our_own(config: DictConfig, wanted: str) -> _Start:
         except UserError as error:
             raise UserError(f"model.weights: {error}") from error
         statistics = record["data"]["mean"], record["data"]["std"]
-        return _Start(f"{PRETRAINED}{name}", state, statistics, _other_settings(config, record))
+        return _Start(f"{PRETRAINED}{name}", state, statistics, record["data"], _other_settings(config, record))
     if not is_file(wanted):
         raise UserError(
             f"model.weights must be pretrained or the path of a file (.safetensors, .pth, .ckpt), got {wanted!r}"
@@ -126,8 +132,9 @@ def _of_our_own(config: DictConfig, wanted: str) -> _Start:
     weights = read_weights(Path(wanted))
     state = weights.state
     if weights.is_run:
-        state = {name.removeprefix(_MODEL): value for name, value in state.items() if name.startswith(_MODEL)}
-    return _Start(short_path(Path(wanted)), state, weights.statistics)
+        of_run = {name.removeprefix(_MODEL): value for name, value in state.items() if name.startswith(_MODEL)}
+        state = of_run or state  # a checkpoint of other code
+    return _Start(short_path(Path(wanted)), state, weights.statistics, weights.data)
 
 
 def _choice(model: Mapping[str, Any] | DictConfig) -> str:
@@ -157,6 +164,23 @@ def _advice(model: nn.Module, error: ValueError, other_settings: Sequence[str]) 
         return f"they were trained with {', '.join(other_settings)}"
     name = "model.name" if isinstance(model, Pretrainable) else "its settings"
     return f"are model and {name} those that it was trained with?"
+
+
+def _check_origin(start: _Start, datamodule: DataModule) -> None:
+    """Refuse weights for other words, and warn of those that know other samples or some that the run is scored on.
+
+    Raises:
+        UserError: if they were trained on texts whose numbers stand for other words.
+    """
+    if "dataset" not in start.data:
+        return
+    ours = datamodule.description()
+    if different := agreement.difference(start.data, ours, ("vocabulary",)):
+        raise UserError(f"model.weights: {start.shown} knows {agreement.in_words(different, start.data, ours)}")
+    if different := agreement.difference(start.data, ours, ("order", "audio")):
+        log.warning("WARNING: %s knows %s", start.shown, agreement.in_words(different, start.data, ours))
+    if seen := agreement.learnt_from_evaluated(start.data, ours):
+        log.warning("WARNING: %s has learnt %s; these scores will be too good", start.shown, seen)
 
 
 def _normalise(datamodule: DataModule, statistics: Statistics) -> None:

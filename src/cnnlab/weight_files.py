@@ -6,10 +6,12 @@ Those that a library publishes are downloaded first.
 import hashlib
 import json
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,6 +31,9 @@ _HASH = re.compile(r"-([0-9a-f]{8,})\.")
 # What torch.nn.parallel.DistributedDataParallel and torch.compile put before the names of weights.
 _WRAPPERS = ("module.", "_orig_mod.", "module.")
 
+# In a run folder.
+_OF_RUN = ("checkpoints/best.ckpt", "checkpoints/last.ckpt")
+
 Statistics = tuple[Sequence[float], Sequence[float]]
 
 
@@ -38,12 +43,21 @@ class Weights(NamedTuple):
     Attributes:
         state: by their names, without those of wrappers.
         is_run: whether they are a run's checkpoint, where the LightningModule's names stand before the network's.
-        statistics: mean and deviation of each channel by which the data were normalised; None if the file does not say.
+        data: what the file says of the data that they were trained on, see DataModule.description; {} for nothing.
     """
 
     state: dict[str, Tensor]
     is_run: bool = False
-    statistics: Statistics | None = None
+    data: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """Mean and deviation of each channel by which the data were normalised; None if the file does not say."""
+        mean, std = self.data.get("mean"), self.data.get("std")
+        if not (isinstance(mean, list | tuple) and isinstance(std, list | tuple) and len(mean) == len(std) > 0):
+            return None
+        numbers = all(isinstance(value, int | float) and math.isfinite(value) for value in (*mean, *std))
+        return (mean, std) if numbers and min(std) > 0 else None
 
 
 def read_weights(path: Path) -> Weights:
@@ -53,19 +67,24 @@ def read_weights(path: Path) -> Weights:
         UserError: if there is no such file, it is damaged or holds anything else, or weights that are not finite.
     """
     if not path.is_file():
-        raise UserError(f"model.weights: there is no file {path}")
+        weights = next((path / file for file in _OF_RUN if (path / file).is_file()), None)
+        hint = f"; {path} is a run, whose weights are {weights}" if weights else ""
+        raise UserError(f"model.weights: there is no file {path}{hint}")
     if path.suffix == ".safetensors":
         state, about = _of_safetensors(path)
         is_run = False
     else:
-        content = load_checkpoint(path)
+        try:
+            content = load_checkpoint(path)
+        except UserError as error:
+            raise UserError(f"model.weights: {error}") from error
         is_run = isinstance(content, dict) and "state_dict" in content
         state, about = (content["state_dict"], content.get("data", {})) if is_run else (content, {})
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"model.weights: {path} does not hold the weights of a network by their names (a state dict)")
     state = _unwrapped(state)
     _check_finite(state, path)
-    return Weights(state, is_run, (about["mean"], about["std"]) if {"mean", "std"} <= about.keys() else None)
+    return Weights(state, is_run, about if isinstance(about, dict) else {})
 
 
 def _of_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Sequence[float]]]:

@@ -1,5 +1,6 @@
 """A network learns from trained ones: the loss by its formula, and runs that need their teachers for training alone."""
 
+import copy
 import math
 import shutil
 from collections.abc import Callable
@@ -69,7 +70,7 @@ def test_the_teacher_is_neither_trained_nor_saved() -> None:
     classifier.train()
     inputs = torch.rand(4, 1, 28, 28)
     classifier.training_loss(inputs, classifier(inputs), torch.arange(4)).backward()
-    (teacher,) = classifier._teachers
+    (teacher,) = classifier._teachers.networks
     assert not teacher.model.training
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert all(parameter.grad is not None for parameter in classifier.parameters())
@@ -94,7 +95,40 @@ def test_a_run_goes_on_as_if_it_had_not_stopped_and_is_used_without_its_teacher(
     assert saved.config.classifier.teacher == str(teacher.folder)
     alone = build_classifier(saved.config, saved.model, saved.datamodule, for_training=False)
     assert isinstance(alone, DistilledClassifier)
-    assert not alone._teachers
+    assert not alone._teachers.networks
+
+
+def test_a_run_goes_on_with_the_teacher_that_it_has_learnt_from(train: Callable[..., Finished], tmp_path: Path) -> None:
+    teacher, another = (train("model=linear", *SHORT, "trainer.max_epochs=1", f"seed={seed}") for seed in (0, 1))
+    first = train(DISTILLED, f"classifier.teacher={teacher.folder}", "scheduler=none", *SHORT, "trainer.max_epochs=1")
+    assert first.status == 0, first.err
+    kept = Path(shutil.move(teacher.folder, tmp_path / "kept"))
+    shutil.copytree(another.folder, teacher.folder)
+    refused = train(f"resume={first.folder}", "trainer.max_epochs=2")
+    assert refused.status == 1
+    assert f"teacher: {teacher.folder} has other weights than those that this run has learnt from" in refused.err
+    assert refused.err.count("\n") == 1
+    shutil.rmtree(teacher.folder)
+    shutil.move(kept, teacher.folder)
+    longer = train(f"resume={first.folder}", "trainer.max_epochs=2")
+    assert longer.status == 0, longer.err
+    assert first.metrics["epochs"] == 2
+    (teacher.folder / "metrics.json").unlink()
+    with pytest.raises(UserError, match=f"{teacher.folder} is not finished, its weights may still change; resume="):
+        built(f"classifier.teacher={teacher.folder}")
+
+
+def test_copies_of_a_classifier_share_its_teachers_and_data() -> None:
+    """As callbacks=ema makes one; of the data there would be two in memory otherwise."""
+    classifier, data = built("classifier.teacher=pretrained:lenet5")
+    shared = copy.deepcopy(classifier)._teachers
+    assert shared is classifier._teachers
+    assert shared._datamodule is data
+
+
+def test_a_run_is_told_that_its_teacher_knows_the_answers(caplog: pytest.LogCaptureFixture) -> None:
+    built("classifier.teacher=pretrained:lenet5")  # on 5,000 training images of MNIST
+    assert "the teacher pretrained:lenet5 has learnt all of mnist-5k, which is a part of mnist's" in caplog.text
 
 
 def test_mixed_samples_and_doubles_have_teachers_too() -> None:
@@ -111,10 +145,15 @@ def test_mixed_samples_and_doubles_have_teachers_too() -> None:
     ("overrides", "message"),
     [
         (["classifier.teacher=latest"], "teacher must be the folder of a run, .* another one each time"),
-        (["classifier.teacher=nowhere"], "nowhere is not a run folder"),
+        (["classifier.teacher=nowhere"], "teacher: .*nowhere is not a run folder"),
         (["classifier.teacher=pretrained:lenet"], "did you mean lenet5"),
         (["classifier.teacher=[]"], "at least one run"),
-        (["classifier.teacher=pretrained:lenet5", "classifier.temperature=0"], "temperature must be above 0, got 0"),
+        (
+            ["classifier.teacher=pretrained:lenet5", "classifier.temperature=0"],
+            "temperature must be a .* got 0",
+        ),
+        (["classifier.teacher=pretrained:lenet5", "classifier.temperature=nan"], "temperature must be .* got nan"),
+        (["classifier.teacher=pretrained:lenet5", "data.shuffle_axis=rows"], "knows samples in the order .*none, but"),
         (["classifier.teacher=pretrained:lenet5", "classifier.weight=1.5"], "weight must be above 0 and .* got 1.5"),
         ([], "classifier.teacher is missing"),
     ],
@@ -132,6 +171,10 @@ def test_a_teacher_of_other_classes_or_other_samples_is_refused(tmp_path: Path) 
     np.savez(tmp_path / "small.npz", **halves)
     data = ("data=npz", "data.path=small.npz", "classifier.teacher=pretrained:lenet5")
     with pytest.raises(UserError, match=r"lenet5 knows samples of shape \[1, 28, 28\], but this training has \[1, 14"):
+        built(*data)
+    loud = {f"x_{split}": 255 * digits[::10].astype(np.float32) / 255 for split in ("train", "test")}
+    np.savez(tmp_path / "small.npz", **halves | loud)
+    with pytest.raises(UserError, match=r"deviation of 0.308, but those of this training have 7\d.\d; bring them to"):
         built(*data)
     names = [f"number {label}" for label in range(10)]
     whole = {f"x_{split}": digits[::10] for split in ("train", "test")}

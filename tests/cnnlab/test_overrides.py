@@ -43,6 +43,28 @@ def test_run_folders_and_data_folders_become_absolute(monkeypatch: pytest.Monkey
     assert for_hydra(["resume=null", "data.root=null"]) == ["resume=null", "++data.root=null"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "rewritten"),
+    [
+        ("a", "'{0}/a'"),
+        ("pretrained:vgg", "'pretrained:vgg'"),
+        ("[a b,pretrained:vgg]", "['{0}/a b','pretrained:vgg']"),
+        ("a,~/b", "'{0}/a','/home/someone/b'"),
+        ("'a,b'", "'{0}/a,b'"),
+        ("it's", r"'{0}/it\'s'"),
+        *((same, same) for same in ("[]", "null", "${seed}", "[a],[b]", "choice(a,b)")),
+    ],
+)
+def test_each_teacher_becomes_absolute(
+    typed: str, rewritten: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setenv("HOME", "/home/someone")
+    argument = f"++classifier.teacher={rewritten.replace('{0}', str(tmp_path))}"
+    assert for_hydra([f"classifier.teacher={typed}"]) == for_hydra([argument]) == [argument]
+    OverridesParser.create().parse_override(argument)
+
+
 def test_arguments_of_other_libraries_need_no_plus() -> None:
     assert for_hydra(["trainer.max_time=1", "model.pool=avg", "-m", "+trainer.x=1"]) == [
         "++trainer.max_time=1",
@@ -56,6 +78,7 @@ def test_what_was_rewritten_is_shown_as_it_was_typed(monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(str(tmp_path))
     typed = ["data.root=my, photos", "data.path=/else/x=1.npz", "trainer.max_time=1", "model.pool=avg", "+a=1", "word"]
     typed += ["model.weights=/else/w.pth", "model.weights=DEFAULT"]
+    typed += ["classifier.teacher=a", "classifier.teacher=[a,pretrained:vgg]", "classifier.teacher='a,b'"]
     assert as_typed(for_hydra(typed)) == typed
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -132,12 +133,43 @@ def test_values_that_are_no_pictures_keep_their_own_statistics(data: DataModule,
     assert (data.mean, data.std) == ((-3.0,), (2.0,))
 
 
+@pytest.mark.parametrize("about", [None, {"mean": 0.1, "std": 0.3}, {"mean": [0.1], "std": [0.0]}, {"mean": ["a"]}])
+def test_a_file_that_says_nothing_of_use_about_its_data(about: Any, data: DataModule, tmp_path: Path) -> None:
+    before, path = data.std, tmp_path / "other_code.ckpt"
+    model = build_model(composed("model=linear"), data.input_shape, data.num_classes)
+    torch.save({"state_dict": model.state_dict(), "data": about}, path)
+    config = composed("model=linear", f"+model.weights='{path}'")
+    start = build_model(config, data.input_shape, data.num_classes)
+    load_pretrained(config, start, data)
+    assert data.std == before
+    for name, value in model.state_dict().items():
+        assert torch.equal(start.state_dict()[name], value)
+
+
+def test_numbers_of_other_words_are_refused(tmp_path: Path) -> None:
+    texts = {name: [f"{name}{number} " + 6 * f"{name}{number % 3} " for number in range(40)] for name in ("a", "b")}
+    for name, lines in texts.items():
+        rows = [f"{text},{number % 2}" for number, text in enumerate(lines)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *rows]))
+    overrides = ("data=text_csv", "model=textcnn", "data.text_column=text", "data.label_column=label")
+    theirs, ours = (build_data(composed(*overrides, f"data.path={tmp_path / name}.csv")) for name in texts)
+    assert len(theirs.vocabulary or ()) == len(ours.vocabulary or ())
+    config = composed(*overrides, f"data.path={tmp_path}/b.csv", f"+model.weights='{tmp_path}/a.ckpt'")
+    model = build_model(config, ours.input_shape, ours.num_classes, ours.vocabulary)
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    torch.save({"state_dict": state, "data": theirs.description()}, tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match="a.ckpt knows other words"):
+        load_pretrained(config, model, ours)
+    torch.save({"state_dict": state, "data": ours.description()}, tmp_path / "a.ckpt")
+    load_pretrained(config, model, ours)
+
+
 def test_what_does_not_fit_is_refused_in_one_line(data: DataModule, weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     config, model = build(data, f"model.weights='{path}'")
     state = torch.load(weights)
     for content, message in (
-        (None, "there is no file .*x.pth"),
+        (None, "there is no file .*x.pth$"),
         ({**state, "conv1.0.weight": torch.zeros(24, 3, 5, 5)}, "24x1x5x5 in the file .*; model.stem=small builds the"),
         (nn.Conv2d(1, 1, 3).state_dict(), "conv1.0.weight is missing; .* and [0-9]+ more; are model and model.name"),
         ({**state, "fc.bias": state["fc.bias"].log()}, "x.pth holds NaN or infinity, in fc.bias; its training went"),

@@ -117,7 +117,7 @@ def test_another_activation_is_told_and_other_classes_get_a_new_last_layer(
     state = shipped.read_weights("tinyvgg", shipped.read_record("tinyvgg"))
     assert torch.equal(model.state_dict()["features.0.0.0.weight"], state["features.0.0.0.weight"])
     assert model.state_dict()["classifier.1.weight"].shape == (7, 490)
-    assert 'they were trained with model.activation="relu"' in caplog.text
+    assert 'WARNING: they were trained with model.activation="relu", without' in caplog.text
     assert "pretrained:tinyvgg; the last layer starts anew" in caplog.text
 
 
@@ -143,6 +143,8 @@ def test_any_network_starts_from_a_run(train: Callable[..., Finished], command: 
     """From its checkpoint, and from what it was exported to; both know how the data were normalised."""
     first = train("model=linear", *SMOKE)
     assert first.folder is not None
+    folder = train("model=linear", f"model.weights={first.folder}", *SMOKE)
+    assert f"there is no file {first.folder}; {first.folder} is a run, whose weights are" in folder.err
     files = [first.folder / "checkpoints/best.ckpt"]
     # only: workbench
     assert command("scripts/export.py", f"run={first.folder}", "format=safetensors").status == 0

@@ -1,5 +1,6 @@
 """Ensembles over recipes: chosen by validation, one for each seed, scored once."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +78,28 @@ def test_what_is_no_ensemble_is_told_in_one_line(command: Callable[..., Finished
     assert "at least 3 networks, got 2 folders" in two.err
     alone = command("scripts/ensembles.py", *map(str, [*recipes[:2], recipes[2] / "0"]))
     assert alone.status == 1
-    assert alone.err.startswith(f"error: {recipes[2] / '0'} has no seeds.csv: expected a folder made by scripts/seeds")
+    assert alone.err.startswith(f"error: {recipes[2] / '0'} has no seeds.csv with a column seed: expected a folder")
+    twice = command("scripts/ensembles.py", *map(str, [*recipes[:3], recipes[2]]))
+    assert twice.status == 2
+    assert "a folder is named twice" in twice.err
+    table = (recipes[2] / "seeds.csv").read_text()
+    for wrong, message in (
+        ("", "has no seeds.csv with a column seed"),
+        ("seed\n0\n9\n", "lists the seed 9, but .*/9 holds no"),
+    ):
+        (recipes[2] / "seeds.csv").write_text(wrong)
+        damaged = command("scripts/ensembles.py", *map(str, recipes[:3]))
+        assert damaged.status == 1
+        assert re.search(message, damaged.err)
+        assert damaged.err.count("\n") == 1
+    (recipes[2] / "seeds.csv").write_text(table)
+    for seed in (0, 1):
+        config = recipes[2] / f"{seed}/.hydra/config.yaml"
+        config.write_text(re.sub("val_size: .*", "val_size: 20", config.read_text()))
+    others = command("scripts/ensembles.py", *map(str, recipes[:3]))
+    assert others.status == 1
+    assert others.err == "error: the runs do not answer to the same samples; data.val_size and data.fold must agree\n"
+    shutil.copytree(recipes[2] / "0", recipes[2] / "7")
     pd.DataFrame({"seed": [7]}).to_csv(recipes[2] / "seeds.csv", index=False)
     nothing_shared = command("scripts/ensembles.py", *map(str, recipes[:3]))
     assert nothing_shared.status == 1

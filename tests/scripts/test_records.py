@@ -1,6 +1,7 @@
 """The table and the picture of the records: rows come from runs, and stay where there are none."""
 
 import importlib
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -37,6 +38,9 @@ def made(folder: Path) -> None:
     for seed in range(3):
         (folder / f"{seed}/checkpoints").mkdir(parents=True)
         (folder / f"{seed}/checkpoints/best.ckpt").write_text(str(seed))
+        (folder / f"{seed}/.hydra").mkdir()
+        words = f"- experiment={folder.name}\n- ++trainer.num_threads=1\n- seed={seed}\n"
+        (folder / f"{seed}/.hydra/overrides.yaml").write_text(words)
     runs.to_csv(folder / "seeds.csv", index=False)
 
 
@@ -51,6 +55,33 @@ def test_a_row_is_made_of_the_runs_and_others_stay(records: ModuleType, tmp_path
     assert small["best.ckpt, SHA-256"].split() == ["5feceb66ffc8", "6b86b273ff34", "d4735e3a265e"]
     assert table.iloc[1]["best.ckpt, SHA-256"] == "ab cd"
     assert list(records.updated(results, ["record_small"], tmp_path)["recipe"]) == ["`record_small`"]
+
+
+def test_only_runs_of_the_recipe_and_no_fewer_make_its_row(records: ModuleType, tmp_path: Path) -> None:
+    results = tmp_path / "RESULTS.md"
+    results.write_text(BLOCK.format(OLD))
+
+    def refused(message: str) -> None:
+        with pytest.raises(records.UserError, match=message):
+            records.updated(results, ["record_big"], tmp_path)
+
+    made(tmp_path / "record_small")
+    (tmp_path / "record_small").rename(tmp_path / "record_big")
+    small, big = "experiment=record_small trainer.num_threads=1 seed=0", "experiment=record_big trainer.num_threads=1"
+    refused(f"record_big/0 was made by train.py {small}, not by {big}")
+    shutil.rmtree(tmp_path / "record_big")
+    made(tmp_path / "record_big")
+    table = tmp_path / "record_big/seeds.csv"
+    runs = pd.read_csv(table)
+    runs.assign(fold=0).to_csv(table, index=False)
+    refused("record_big holds folds")
+    runs[:1].to_csv(table, index=False)
+    refused("record_big has 1 seeds and the row in .* has 2; --train record_big --seeds makes")
+    table.write_text("")
+    refused("record_big has no seeds.csv with a column seed")
+    runs.to_csv(table, index=False)
+    (tmp_path / "record_big/1/checkpoints/best.ckpt").unlink()
+    refused("seeds.csv lists the seed 1, but .*/1 holds no run with a best.ckpt")
 
 
 def test_without_rows_and_runs_one_line_says_what_to_do(records: ModuleType, tmp_path: Path) -> None:

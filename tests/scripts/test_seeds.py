@@ -12,6 +12,7 @@ from typing import Any, Self
 import pandas as pd
 import pytest
 
+from cnnlab.runs.locks import locked
 from conftest import PROJECT, SMOKE, Finished
 
 
@@ -88,6 +89,8 @@ def test_every_fold_is_run_with_every_seed(seeds: ModuleType) -> None:
         (["--folds", "5", "--", "data.fold=1"], "error: --folds 5 sets data.fold and data.num_folds for every run; "),
         (["--folds", "1"], "error: --folds must be at least 2, got 1"),
         (["--compare", "a", "b", "--", "model=linear"], "error: --compare reads finished runs; beside A and B it "),
+        (["--seeds", "4-0"], "expected seeds like 0-4 or 0,3,7, got '4-0'"),
+        (["--seeds", "0-2,4"], "expected seeds like 0-4 or 0,3,7, got '0-2,4'"),
         (["--metric", "val/loss"], "error: --metric belongs to --compare"),
         (["--compare", "a", "b"], "error: no folder a"),
     ],
@@ -167,24 +170,60 @@ def test_what_lies_there_must_be_of_the_same_command_packages_and_data(
     assert both.out.count("±") == 3
     assert [words[-1] for words in started] == ["hydra.run.dir='out (1)/0'", "hydra.run.dir='out (1)/1'"]
 
-    # One that was stopped goes on; one that had not finished an epoch, or failed, begins again.
-    (folder / "metrics.json").unlink()
-    assert run().status == 0
-    assert started[-1] == ["resume=out (1)/0"]
+    # One that was stopped or failed goes on; one that had not finished an epoch begins again.
     for reason in ("stopped", "failed"):
         (folder / "metrics.json").unlink()
-        if reason == "stopped":
-            shutil.rmtree(folder / "checkpoints")
-        else:
-            (folder / "error.txt").write_text("the loss became nan")
+        if reason == "failed":
+            (folder / "error.txt").write_text("no space left on device")
         assert run().status == 0
-        assert started[-1][-1] == "hydra.run.dir='out (1)/0'"
+        assert started[-1] == ["resume=out (1)/0"]
         assert not (folder / "error.txt").exists()
+    (folder / "metrics.json").unlink()
+    shutil.rmtree(folder / "checkpoints")
+    assert run().status == 0
+    assert started[-1][-1] == "hydra.run.dir='out (1)/0'"
+    assert len(started) == 5
+
+    # A recipe that has changed since makes other runs, and so does other code.
+    config = folder / ".hydra/config.yaml"
+    for file, old, new in ((config, "hidden_units: 10", "hidden_units: 11"), (record, "source ", "source 0")):
+        content = file.read_text()
+        file.write_text(content.replace(old, new))
+        refused = run(seeds="0,2")
+        file.write_text(content)
+        assert refused.status == 1
+        assert re.fullmatch(
+            r"error: out \(1\)/0 was made with (model.hidden_units=11, and now it is 10|the code .*); .*\n", refused.err
+        )
+
+    # Another call may have come to a seed since this one looked.
+    (folder / "metrics.json").unlink()
+    with locked(folder), pytest.raises(seeds.UserError, match="0 is still running in another process"):
+        seeds.train(folder, [])
+    assert (folder / "checkpoints/last.ckpt").is_file()
     assert len(started) == 5
 
     failed = run("model.hidden_units=0", seeds="7")
     assert failed.status == 1
     assert re.match(r"error: out \(1\)/7 failed with exit status 1: error: model: hidden_units must", failed.err)
+
+
+def test_a_smoke_test_has_a_row_of_its_own(seeds: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def train(folder: Path, overrides: list[str]) -> None:
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(runs().iloc[0].to_json())
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(seeds, "train", train)
+    monkeypatch.setattr(seeds.sys, "argv", ["seeds.py", "--smoke", "--results", "R.md", "--out", "out"])
+    row = "| `python train.py` | mnist |"
+    (tmp_path / "R.md").write_text(
+        f"<!-- seeds: begin -->\n| command | data |\n| --- | --- |\n{row}\n<!-- seeds: end -->\n"
+    )
+    seeds.main()
+    text = (tmp_path / "R.md").read_text()
+    assert row in text
+    assert "| `python train.py trainer=smoke data.train_size=256` |" in text
 
 
 def test_ctrl_c_says_how_to_go_on(

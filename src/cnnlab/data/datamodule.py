@@ -280,6 +280,7 @@ class DataModule(LightningDataModule):
             "noun": self.noun,
             "shuffle_axis": self.shuffle_axis,
             "seed": self.seed,
+            "fold": None if self.fold is None else f"{self.fold} of {self.num_folds}",
             "checksums": dict(self.checksums),
         }
 

@@ -1,5 +1,6 @@
 """Writes the results of a run: its JSON files and its row on the HPARAMS page."""
 
+import hashlib
 import importlib.metadata
 import math
 import platform
@@ -59,12 +60,23 @@ def environment(machine: Hardware, data: dict[str, Any]) -> dict[str, Any]:
         "precision": machine.precision,
         "num_threads": torch.get_num_threads(),
         "git": _git_state(Path(__file__).resolve().parents[3]),
+        "code": code_version(),
         "command": shlex.join(["python", *sys.argv]),
         "dataset": data["dataset"],
         "samples": data.get("noun", "samples"),
         "preprocessing": data.get("preprocessing"),
         "data_checksums": data["checksums"],
     }
+
+
+def code_version() -> str:
+    """A short hash of all that a training may run of this package, whether it is committed or not."""
+    package = Path(__file__).resolve().parents[1]
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] != "workbench":
+            total.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return f"source {total.hexdigest()[:12]}"
 
 
 def hyperparameters(config: DictConfig, dataset: str) -> dict[str, str | int | float | bool]:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cnnlab.data import agreement
 from cnnlab.errors import UserError
 from cnnlab.runs.commands import short_path
 from cnnlab.saved_run import SavedModel, load_model
 
-# What runs must have in common: the same samples, of the same classes, in the same numbers.
-_SHARED = ("dataset", "input_shape", "class_names", "scale", "preprocessing", "mean", "std")
+# What runs must have in common, beside what agreement.difference compares: the same samples, in the same numbers.
+_SHARED = ("dataset", "scale", "preprocessing", "mean", "std")
 
 
 class MeanOverNetworks(nn.Module):
@@ -37,10 +38,10 @@ def with_others(saved: SavedModel, runs: Sequence[str]) -> SavedModel:
         where = short_path(member.folder)
         if not member.learns_classes:
             raise UserError(f"ensemble= takes the mean of probabilities, but {where} learns {member.targets_in_words}")
-        for name in _SHARED:
-            if member.data[name] != saved.data[name]:
-                raise UserError(
-                    f"ensemble= needs runs on the same data, normalised in the same way, but {where} and "
-                    f"{short_path(saved.folder)} differ in {name}"
-                )
+        differing = [name for name in _SHARED if member.data[name] != saved.data[name]]
+        if different := agreement.difference(member.data, saved.data) or next(iter(differing), None):
+            raise UserError(
+                f"an ensemble needs runs on the same data, normalised in the same way, but {where} and "
+                f"{short_path(saved.folder)} differ in {different}"
+            )
     return saved._replace(model=MeanOverNetworks([saved.model, *(other.model for other in others)]).eval())
