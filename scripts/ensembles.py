@@ -55,14 +55,17 @@ def main() -> None:
         "data": answers[best[0]].dataset,
         "parameters": f"{sum(answers[path].num_parameters for path in best):,}",
         "seeds": ", ".join(seeds),
-        "chosen of": f"{len(sets)} sets",
+        "chosen of": f"{len(sets)} set{'s' * (len(sets) > 1)}",
         "val %": spread(accuracies[best]),
         "test %": spread(of_test),
     }
     print(markdown([row, row.values()]))
     if arguments.results:
-        kept = marked_block.read(arguments.results, _BLOCK).strip().splitlines()[2:]
-        kept = [line for line in kept if f"| {row['data']} |" not in line]
+        lines = marked_block.read(arguments.results, _BLOCK).strip().splitlines()[2:]
+        same = [line for line in lines if line.startswith(f"| {row['networks']} | {row['data']} |")]
+        if any(len(line.split("|")[4].split(",")) > len(seeds) for line in same):
+            raise UserError(f"{arguments.results} has a row of these networks with more seeds than {row['seeds']}")
+        kept = [line for line in lines if line not in same]
         marked_block.write(arguments.results, _BLOCK, markdown([row, row.values()]) + "\n".join(kept))
         print(f"Row written to {arguments.results}")
 

@@ -51,19 +51,20 @@ _KINDS = {
 @console.script()
 def main() -> None:
     arguments = parse_arguments()
-    try:
+    if arguments.results:
         marked_block.read(arguments.results, _BLOCK)  # before anything is trained
-        recipes = sorted(path.stem for path in (_PROJECT / "conf/experiment").glob("record_*.yaml"))
-        for name in arguments.train:
-            if name not in recipes:
-                raise UserError(f"{name} is none of the recipes{did_you_mean(name, recipes)}: {', '.join(recipes)}")
-            train(name, arguments.seeds, arguments.out / name)
-        table = updated(arguments.results, recipes, arguments.out)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    recipes = sorted(path.stem for path in (_PROJECT / "conf/experiment").glob("record_*.yaml"))
+    for name in arguments.train:
+        if name not in recipes:
+            raise UserError(f"{name} is none of the recipes{did_you_mean(name, recipes)}: {', '.join(recipes)}")
+        train(name, arguments.seeds, arguments.out / name)
+    table = updated(arguments.results, recipes, arguments.out)
     text = markdown([table, *table.to_numpy(dtype=object)])
+    print(text)
+    if not arguments.results:
+        return
     marked_block.write(arguments.results, _BLOCK, text)
-    print(f"{text}\n\n{arguments.results}")
+    print(f"\n{arguments.results}")
     if arguments.figure:
         published = tomllib.loads((_PROJECT / "scripts/published.toml").read_text(encoding="utf-8"))["point"]
         with canvas.project_style():
@@ -76,10 +77,15 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", nargs="+", default=[], metavar="RECIPE", help="recipes of conf/experiment")
     parser.add_argument("--seeds", default="0-4", help="for --train: 0-4, or 0,3,7")
-    parser.add_argument("--out", type=Path, default=Path("outputs/records"), help="folder of the runs")
-    parser.add_argument("--results", type=Path, default=Path("RESULTS.md"), help="the Markdown file with the table")
-    parser.add_argument("--figure", type=Path, help="also draw accuracy over parameters into this file")
-    return parser.parse_args()
+    parser.add_argument(
+        "--out", type=Path, default=Path("outputs/records"), help="folder of the runs (outputs/records)"
+    )
+    parser.add_argument("--results", type=Path, help="put the rows into the table of this Markdown file")
+    parser.add_argument("--figure", type=Path, help="with --results: draw its table, accuracy over parameters")
+    arguments = parser.parse_args()
+    if arguments.figure and not arguments.results:
+        parser.error("--figure draws the table of --results")
+    return arguments
 
 
 def train(name: str, numbers: str, folder: Path) -> None:
@@ -99,9 +105,10 @@ def words_of(name: str) -> list[str]:
     return [f"experiment={name}", "trainer.num_threads=1"]
 
 
-def updated(results: Path, recipes: list[str], out: Path) -> pd.DataFrame:
+def updated(results: Path | None, recipes: list[str], out: Path) -> pd.DataFrame:
     """The table, with the rows of those recipes made anew that have runs in `out`; by data and parameters."""
-    rows = {row["recipe"].strip("`"): row for row in rows_of(marked_block.read(results, _BLOCK))}
+    text = marked_block.read(results, _BLOCK) if results else ""
+    rows = {row["recipe"].strip("`"): row for row in rows_of(text)}
     for name in recipes:
         if (out / name / "seeds.csv").is_file():
             row = row_of(name, out / name)
@@ -113,7 +120,8 @@ def updated(results: Path, recipes: list[str], out: Path) -> pd.DataFrame:
                 )
             rows[name] = row
     if not rows:
-        raise UserError(f"{results} has no row of a record yet, and {out} has no runs; --train makes them")
+        has_none = f"{results} has no row of a record yet, and " if results else ""
+        raise UserError(f"{has_none}{out} has no runs of the recipes; --train makes them")
     table = pd.DataFrame([row for name, row in rows.items() if name in recipes])
     order = pd.to_numeric(table["parameters"].str.replace(",", ""))
     return table.assign(order=order).sort_values(["data", "order"]).drop(columns="order")

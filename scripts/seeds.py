@@ -48,7 +48,7 @@ from cnnlab.workbench.notation import decimals_of, markdown, shown_spread
 from cnnlab.workbench.run_reports.run_table import state_of
 
 PROJECT = Path(__file__).resolve().parents[1]
-SMALL = ["trainer=smoke", "data.train_size=256"]
+SMALL = ["trainer=smoke", "trainer.max_epochs=1", "data.train_size=256"]
 
 
 @console.script()

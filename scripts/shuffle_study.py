@@ -76,11 +76,7 @@ def plan(data_sets: list[str], seeds: list[int], out: Path, smoke: bool) -> Iter
                 for seed in seeds:
                     words = [f"experiment={experiment}", f"data.shuffle_axis={axis}", f"seed={seed}"]
                     if smoke:
-                        words += [
-                            *SMALL,
-                            "trainer.max_epochs=1",
-                            *(["data.allow_subset=true"] if data == "mnist" else []),
-                        ]
+                        words += [*SMALL, *(["data.allow_subset=true"] if data == "mnist" else [])]
                     yield out / f"{data}-{network.lower()}-{axis}" / str(seed), words
 
 

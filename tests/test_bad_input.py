@@ -91,3 +91,25 @@ def test_one_line_and_nothing_left(mistake: str, smoke: Callable[..., Finished],
     assert len(lines) == 1, finished.err
     assert re.search(f"^error: .*{MISTAKES[mistake]}", lines[0]), lines[0]
     assert finished.folder is None
+
+
+# only: workbench
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("evaluate.py data.batch_size=3", "unknown key data.batch_size: evaluate.py takes run, split, .*; --help"),
+        ("predict.py trainer.num_threads=1", "unknown key trainer.num_threads: predict.py takes run, images, "),
+        ("evaluate.py data=mnist", "unknown key data; --help lists all keys$"),
+        ("scripts/inspect_model.py experiment=tinyvgg_mnist", "unknown key experiment; --help lists all keys$"),
+        ("scripts/inspect_model.py optimizer.lr=1", "unknown key optimizer.lr: inspect_model.py takes model, data, "),
+    ],
+)
+def test_keys_of_another_command(words: str, message: str, command: Callable[..., Finished]) -> None:
+    script, override = words.split()
+    refused = command(script, override)
+    assert refused.status == 1
+    assert re.match(f"error: {message}", refused.err)
+    assert refused.err.count("\n") == 1
+
+
+# end only

@@ -91,8 +91,8 @@ class DistilledClassifier(Classifier):
         for run, digest, now in zip(self._teachers.runs, before, self._teachers.digests, strict=False):
             if digest != now:
                 raise UserError(
-                    f"teacher: {run} has other weights than those that this run has learnt from so far; put them back, "
-                    "or start a new run"
+                    f"teacher: {run} has other weights than those that this run has learnt from so far; "
+                    "classifier.teacher= says where they are now"
                 )
 
     def training_loss(self, inputs: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -80,12 +80,17 @@ def is_name(run: str) -> bool:
     return run == LATEST or run.startswith(PRETRAINED)
 
 
+def is_open(key: str) -> bool:
+    """Whether a key may be given that no YAML file lists: the signature of a class decides whether there is one."""
+    return key.startswith(_OPEN)
+
+
 def _rewrite(argument: str) -> str:
     match = _OVERRIDE.fullmatch(argument)
     if match is None:
         return argument
     prefix, key, value = match["prefix"], match["key"], match["value"]
-    if key.startswith(_OPEN):
+    if is_open(key):
         prefix = prefix or "++"
     if key == _TEACHER:
         return f"{prefix}{key}={_with_each_run(value, _absolute)}"
@@ -102,7 +107,7 @@ def _undo(override: str) -> str:
     match = _OVERRIDE.fullmatch(override)
     if match is None:
         return override
-    prefix = "" if match["prefix"] == "++" and match["key"].startswith(_OPEN) else match["prefix"]
+    prefix = "" if match["prefix"] == "++" and is_open(match["key"]) else match["prefix"]
     key, value = match["key"], match["value"]
     if key == _TEACHER:
         return f"{prefix}{key}={_with_each_run(value, _relative, quote=False)}"

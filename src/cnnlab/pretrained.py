@@ -89,7 +89,7 @@ def load_pretrained(config: DictConfig, model: nn.Module, datamodule: DataModule
     except ValueError as error:
         advice = _advice(model, error, start.other_settings)
         raise UserError(f"model.weights: {start.shown} does not fit the network: {error}; {advice}") from error
-    _check_origin(start, datamodule)
+    _check_origin(start, datamodule, () if head_is_new else ("class_names",))
     head = "; the last layer starts anew, for other classes or sizes" if head_is_new else ""
     log.info(labelled(f"weights  {start.shown}{head}"))
     if start.other_settings:
@@ -166,8 +166,11 @@ def _advice(model: nn.Module, error: ValueError, other_settings: Sequence[str]) 
     return f"are model and {name} those that it was trained with?"
 
 
-def _check_origin(start: _Start, datamodule: DataModule) -> None:
+def _check_origin(start: _Start, datamodule: DataModule, of_last_layer: Sequence[str]) -> None:
     """Refuse weights for other words, and warn of those that know other samples or some that the run is scored on.
+
+    Args:
+        of_last_layer: what the last layer knows of the data, if it keeps its weights.
 
     Raises:
         UserError: if they were trained on texts whose numbers stand for other words.
@@ -177,7 +180,7 @@ def _check_origin(start: _Start, datamodule: DataModule) -> None:
     ours = datamodule.description()
     if different := agreement.difference(start.data, ours, ("vocabulary",)):
         raise UserError(f"model.weights: {start.shown} knows {agreement.in_words(different, start.data, ours)}")
-    if different := agreement.difference(start.data, ours, ("order", "audio")):
+    if different := agreement.difference(start.data, ours, ("order", "audio", *of_last_layer)):
         log.warning("WARNING: %s knows %s", start.shown, agreement.in_words(different, start.data, ours))
     if seen := agreement.learnt_from_evaluated(start.data, ours):
         log.warning("WARNING: %s has learnt %s; these scores will be too good", start.shown, seen)

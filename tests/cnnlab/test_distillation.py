@@ -15,6 +15,7 @@ from cnnlab.building import build_classifier, build_data, build_model
 from cnnlab.data.datamodule import DataModule
 from cnnlab.distillation import DistilledClassifier
 from cnnlab.errors import UserError
+from cnnlab.runs.run_folder import load_config
 from cnnlab.saved_run import load_model, load_run
 from conftest import Finished, embedded_digits
 from test_config import composed
@@ -108,11 +109,10 @@ def test_a_run_goes_on_with_the_teacher_that_it_has_learnt_from(train: Callable[
     assert refused.status == 1
     assert f"teacher: {teacher.folder} has other weights than those that this run has learnt from" in refused.err
     assert refused.err.count("\n") == 1
-    shutil.rmtree(teacher.folder)
-    shutil.move(kept, teacher.folder)
-    longer = train(f"resume={first.folder}", "trainer.max_epochs=2")
+    longer = train(f"resume={first.folder}", "trainer.max_epochs=2", "classifier.teacher=kept")
     assert longer.status == 0, longer.err
     assert first.metrics["epochs"] == 2
+    assert load_config(first.folder).classifier.teacher == str(kept)
     (teacher.folder / "metrics.json").unlink()
     with pytest.raises(UserError, match=f"{teacher.folder} is not finished, its weights may still change; resume="):
         built(f"classifier.teacher={teacher.folder}")

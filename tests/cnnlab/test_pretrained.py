@@ -146,7 +146,7 @@ def test_a_file_that_says_nothing_of_use_about_its_data(about: Any, data: DataMo
         assert torch.equal(start.state_dict()[name], value)
 
 
-def test_numbers_of_other_words_are_refused(tmp_path: Path) -> None:
+def test_other_words_are_refused_and_other_classes_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     texts = {name: [f"{name}{number} " + 6 * f"{name}{number % 3} " for number in range(40)] for name in ("a", "b")}
     for name, lines in texts.items():
         rows = [f"{text},{number % 2}" for number, text in enumerate(lines)]
@@ -162,6 +162,10 @@ def test_numbers_of_other_words_are_refused(tmp_path: Path) -> None:
         load_pretrained(config, model, ours)
     torch.save({"state_dict": state, "data": ours.description()}, tmp_path / "a.ckpt")
     load_pretrained(config, model, ours)
+    assert "knows the classes" not in caplog.text
+    ours.class_names = ("bad", "good")
+    load_pretrained(config, model, ours)
+    assert "a.ckpt knows the classes ['0', '1'], but this training has ['bad', 'good']" in caplog.text
 
 
 def test_what_does_not_fit_is_refused_in_one_line(data: DataModule, weights: Path, tmp_path: Path) -> None:

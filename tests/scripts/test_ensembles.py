@@ -48,7 +48,8 @@ def test_the_best_set_by_validation_is_scored_on_the_test_images(
 ) -> None:
     results = tmp_path / "RESULTS.md"
     block = (
-        "| networks | data | chosen |\n| --- | --- | --- |\n| `old` | {} | no |\n| `other` | fashion_mnist | yes |\n"
+        "| networks | data | parameters | seeds |\n| --- | --- | --- | --- |\n"
+        "| `one` + `two` + `three` | {0} | 9 | 0 |\n| `old` | {0} | 9 | 0 |\n"
     )
     dataset = load_model(recipes[0] / "0").data["dataset"]
     results.write_text(f"<!-- ensembles: begin -->\n{block.format(dataset)}<!-- ensembles: end -->\n")
@@ -68,8 +69,12 @@ def test_the_best_set_by_validation_is_scored_on_the_test_images(
     assert row in done.out
     written = results.read_text()
     assert row in written
-    assert "`old`" not in written  # a row of the same data
-    assert "| `other` | fashion_mnist | yes |" in written
+    assert written.count("`one`") == 1  # in place of its older row
+    assert f"| `old` | {dataset} | 9 | 0 |" in written
+    results.write_text(written.replace("| 0, 1 |", "| 0, 1, 2 |"))
+    fewer = command("scripts/ensembles.py", *map(str, recipes), "--test", "--results", str(results))
+    assert fewer.status == 1
+    assert fewer.err.endswith("RESULTS.md has a row of these networks with more seeds than 0, 1\n")
 
 
 def test_what_is_no_ensemble_is_told_in_one_line(command: Callable[..., Finished], recipes: list[Path]) -> None:

@@ -89,6 +89,8 @@ def test_without_rows_and_runs_one_line_says_what_to_do(records: ModuleType, tmp
     results.write_text(BLOCK.format(""))
     with pytest.raises(records.UserError, match="no row of a record yet.*--train makes them"):
         records.updated(results, ["record_big"], tmp_path)
+    with pytest.raises(records.UserError, match=f"^{tmp_path} has no runs of the recipes; --train makes them"):
+        records.updated(None, ["record_big"], tmp_path)
 
 
 def test_every_point_of_the_figure_has_its_source_and_how_it_was_chosen(records: ModuleType, tmp_path: Path) -> None:

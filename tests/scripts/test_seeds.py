@@ -223,7 +223,7 @@ def test_a_smoke_test_has_a_row_of_its_own(seeds: ModuleType, monkeypatch: pytes
     seeds.main()
     text = (tmp_path / "R.md").read_text()
     assert row in text
-    assert "| `python train.py trainer=smoke data.train_size=256` |" in text
+    assert "| `python train.py trainer=smoke trainer.max_epochs=1 data.train_size=256` |" in text
 
 
 def test_ctrl_c_says_how_to_go_on(

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from cnnlab.cli import console, followers, grid
-from cnnlab.cli.config_errors import in_one_line, refuse_misplaced_header, refuse_unknown_flags
+from cnnlab.cli.config_errors import in_one_line, refuse_foreign_keys, refuse_misplaced_header, refuse_unknown_flags
 from cnnlab.cli.help import help_text, is_wanted
 from cnnlab.cli.jobs import Jobs
 from cnnlab.cli.lazy_help import lazy_help_allowed
@@ -86,6 +86,7 @@ class Command:
         wait_briefly()  # before the task loads torch; the processes that a search starts inherit the setting
         self.arguments = arguments = argv[1:]
         refuse_unknown_flags(self.conf_dir, self.config_name, arguments)
+        refuse_foreign_keys(self.conf_dir, self.config_name, arguments)
         refuse_misplaced_header(self.conf_dir, arguments)
         if is_wanted(arguments):
             print(help_text(self.conf_dir, self.config_name, arguments))

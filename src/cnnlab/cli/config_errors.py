@@ -17,7 +17,7 @@ from cnnlab.cli.torchvision_names import torchvision_classifiers
 
 # end only
 from cnnlab.errors import UserError, did_you_mean, nearest
-from cnnlab.overrides import parsed
+from cnnlab.overrides import is_open, parsed
 
 _MAY_BE_LEFT_OUT = ("callbacks", "logger")
 # Hydra's own flags, which may be shortened.
@@ -136,6 +136,15 @@ def _cannot_compose(error: ConfigCompositionException, conf_dir: Path, config_na
     return f"unknown key {key}" + (f"; did you mean {meant}?" if meant else "; --help lists all keys")
 
 
+def refuse_foreign_keys(conf_dir: Path, config_name: str, arguments: list[str]) -> None:
+    """Raise UserError for a key of another command, as in evaluate.py data.batch_size=3, which Hydra would just add."""
+    names = [name for some in _of_file(conf_dir, config_name) for name in some]
+    for key in parsed(arguments):
+        group, dot, _ = key.partition(".")
+        if dot and is_open(key) and group not in names:
+            raise UserError(f"unknown key {key}: {config_name}.py takes {', '.join(names)}; --help explains them")
+
+
 def refuse_unknown_flags(conf_dir: Path, config_name: str, arguments: list[str]) -> None:
     """Raise UserError for a setting that is written like a flag of another program, as in --model tinyvgg."""
     for flag, following in zip(arguments, [*arguments[1:], ""], strict=False):
@@ -165,7 +174,7 @@ def _nearest_key(key: str, known: list[str]) -> str | None:
 
 def _known_keys(conf_dir: Path, config_name: str, overrides: list[str]) -> list[str]:
     """Return all groups, and all keys of the config with the choices that the user made."""
-    groups = [str(folder.relative_to(conf_dir)) for folder in conf_dir.iterdir() if folder.is_dir()]
+    groups, _ = _of_file(conf_dir, config_name)
     choices = [f"{group}={choice}" for group, choice in parsed(overrides).items() if group in groups]
     try:
         with initialize_config_dir(str(conf_dir), version_base="1.3"):
@@ -173,6 +182,14 @@ def _known_keys(conf_dir: Path, config_name: str, overrides: list[str]) -> list[
     except HydraException:
         return groups
     return [*groups, *_keys(config)]
+
+
+def _of_file(conf_dir: Path, config_name: str) -> tuple[list[str], list[str]]:
+    """Return the groups that a config's file names, and the keys that stand in the file itself."""
+    content = yaml.safe_load((conf_dir / f"{config_name}.yaml").read_text(encoding="utf-8"))
+    entries = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
+    groups = [name for entry in entries for name in entry if not name.startswith("override ")]
+    return groups, [name for name in content if name not in ("defaults", "hydra")]
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:

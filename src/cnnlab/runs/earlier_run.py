@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.colours import coloured
 from cnnlab.direction import direction
@@ -26,6 +26,7 @@ _NO_SETTINGS = (
     "data.allow_subset",
 )
 _MOST_SHOWN = 4
+_WEIGHTS = "model.weights"
 
 
 def change_since(config: DictConfig, metrics: dict[str, Any], run_dir: Path) -> list[str]:
@@ -63,7 +64,7 @@ def _finished_beside(run_dir: Path) -> list[Path]:
 def _changed_settings(
     before: DictConfig, now: DictConfig, chosen_before: dict[str, Any], chosen: dict[str, Any]
 ) -> Iterator[str]:
-    """Yield each setting that differs, as in "model.hidden_units 10 → 32"; of another class only its name.
+    """Yield each setting that differs, as in "model.hidden_units 10 → 32"; of another class its name and its weights.
 
     Args:
         chosen_before, chosen: the names on the command line. Where they do not tell the classes apart, those are named.
@@ -78,6 +79,9 @@ def _changed_settings(
         if group in groups and group not in others
         if len({chosen_before.get(group), chosen.get(group), None}) == 3
     ]
+    weights = [OmegaConf.select(config, _WEIGHTS) for config in (before, now)]  # of another class too
+    if weights[0] != weights[1]:
+        yield f"{_WEIGHTS} {_shown(weights[0])} → {_shown(weights[1])}"
     for group in others:
         names = chosen_before.get(group), chosen.get(group)
         if None in names or names[0] == names[1]:
@@ -88,7 +92,8 @@ def _changed_settings(
         # A resumed run has the value itself in place of ${monitor}, which is compared under its own key.
         is_reference = any(isinstance(one, str) and one.startswith("${") for one in (value_before, value))
         is_newer_key = value_before is None and is_default(now, key, value)  # that earlier versions did not have yet
-        if is_setting and not (is_reference or is_newer_key) and key.partition(".")[0] not in others:
+        is_told = key == _WEIGHTS or key.partition(".")[0] in others
+        if is_setting and not (is_reference or is_newer_key or is_told):
             yield f"{key} {_shown(value_before)} → {_shown(value)}"
 
 

@@ -129,7 +129,8 @@ def _next_commands(config: DictConfig, run_dir: Path) -> list[str]:
     given = as_typed(safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else []
     if config.monitor.startswith("train/"):  # a first check, such as trainer=overfit: the training comes next
         return [*commands, this_script(_without(given, "trainer", "monitor", "resume", "init_from"))]
-    changed = next((key for key in _PROPOSALS if OmegaConf.select(config, key)), None)
+    fixed = "model." if config.model.get("weights") else ()  # weights fit a network of their size only
+    changed = next((key for key in _PROPOSALS if OmegaConf.select(config, key) and not key.startswith(fixed)), None)
     if changed is not None:
         value = OmegaConf.select(config, changed) * _PROPOSALS[changed]
         kept = _without(given, changed, "resume", "init_from")

@@ -19,10 +19,11 @@ from cnnlab.runs.json_files import read_json
 from cnnlab.runs.run_folder import RESUMED_SUBDIR, find, load_config
 from cnnlab.runs.trust import trusted
 
-# The keys that decide where a run ends, and on how many devices it goes on: only these may change.
+# The keys that decide where a run ends, on how many devices it goes on, and where its teacher lies, which may have been
+# moved: only these may change.
 _ENDS = ("max_epochs", "max_steps")
-_MAY_CHANGE = (*_ENDS, "devices", "num_nodes", "strategy")
-_KEYS = " or ".join(f"trainer.{name}" for name in _MAY_CHANGE)
+_TEACHER = "classifier.teacher"
+_MAY_CHANGE = (*(f"trainer.{name}" for name in (*_ENDS, "devices", "num_nodes", "strategy")), _TEACHER)
 
 # Keys that may differ between a run and the one from which init_from= continues, because they do not change its result.
 _SAME_RESULT = (
@@ -60,23 +61,24 @@ def arguments_for_resume(run_dir: Path, arguments: list[str]) -> list[str]:
     if {"-m", "--multirun"} & set(arguments):
         raise UserError("resume continues one run; it cannot be combined with --multirun")
     for key, value in parsed(arguments).items():
-        if key not in ("resume", *(f"trainer.{name}" for name in _MAY_CHANGE)):
+        if key not in ("resume", *_MAY_CHANGE):
             raise UserError(
-                f"resume continues a run with its own config, so {key}={value} is refused; only {_KEYS} may be given"
+                f"resume continues a run with its own config, so {key}={value} is refused; only "
+                f"{' or '.join(_MAY_CHANGE)} may be given"
             )
     return [*arguments, f"hydra.run.dir={quoted(str(run_dir))}", f"hydra.output_subdir={RESUMED_SUBDIR}"]
 
 
 def saved_config(run_dir: Path, composed: DictConfig, overrides: list[str]) -> DictConfig:
-    """Return the config the run was started with, with a new end and other devices if they are given.
+    """Return the config the run was started with, with a new end, other devices or a moved teacher if they are given.
 
     Raises:
         UserError: if it names foreign code, see trust.trusted.
     """
     config = load_config(run_dir)
-    for name in _MAY_CHANGE:
-        if f"trainer.{name}" in parsed(overrides):
-            config.trainer[name] = composed.trainer[name]
+    for key in _MAY_CHANGE:
+        if key in parsed(overrides):
+            OmegaConf.update(config, key, OmegaConf.select(composed, key))
     config = trusted(config, f"the config saved in {short_path(run_dir)}")
     config.resume = str(run_dir)
     return config
@@ -132,14 +134,17 @@ def check(
 
 
 def save_end(config: DictConfig, run_dir: Path) -> None:
-    """Write a new end of a continued run into its saved config."""
+    """Write a new end of a continued run, and the place of its teacher, into its saved config."""
     if not config.resume:
         return
     saved = load_config(run_dir)
-    changed = _new_ends(config, saved)
+    changed = {f"trainer.{name}": end for name, end in _new_ends(config, saved).items()}
+    if (teacher := OmegaConf.select(config, _TEACHER)) != OmegaConf.select(saved, _TEACHER):
+        changed[_TEACHER] = teacher
     if not changed:
         return
-    saved.trainer.update(changed)
+    for key, value in changed.items():
+        OmegaConf.update(saved, key, value)
     write_atomically(run_dir / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved).encode())
     (run_dir / "metrics.json").unlink(missing_ok=True)  # a run that is stopped before its new end counts as unfinished
 

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError, safe_load
 
 from cnnlab.errors import UserError
-from cnnlab.overrides import LATEST, parsed, quoted, value_of
+from cnnlab.overrides import LATEST, PRETRAINED, parsed, quoted, value_of
 from cnnlab.runs import shipped  # only: zoo
 from cnnlab.runs.commands import short_path
 from cnnlab.runs.locks import locked
@@ -142,6 +142,10 @@ def find(run: str | Path) -> Path:
     if not (folder / ".hydra" / "config.yaml").is_file():
         inside = sorted(path.parents[1] for path in folder.glob("*/.hydra/config.yaml"))
         hint = f"; it holds some, such as {inside[0]}" if inside else ""
+        # only: zoo
+        if f"{folder.name}:" == PRETRAINED:
+            hint = f"; {', '.join(PRETRAINED + name for name in shipped.names())} name networks that ship"
+        # end only
         raise UserError(f"{folder} is not a run folder (it has no .hydra/config.yaml){hint}")
     return folder
 

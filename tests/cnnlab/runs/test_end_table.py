@@ -126,6 +126,16 @@ def test_what_next_names_this_run_and_proposes_one_change(tmp_path: Path, monkey
     assert max(map(len, lines[: lines.index("What next?")])) <= 80
 
 
+def test_weights_are_told_first_and_keep_the_size_of_their_network(tmp_path: Path) -> None:
+    finished_run(tmp_path / "before", 1, {"model._target_": "cnnlab.models.linear.Linear"})
+    config = finished_run(tmp_path / "now", 2, {"model.weights": "pretrained"})
+    table = end_table(METRICS, tmp_path / "now", config)
+    assert row(table, "change").endswith(
+        "points: model.weights null → pretrained, model Linear → TinyVGG (against before)"
+    )
+    assert table.splitlines()[-1].endswith(" data.batch_size=64 model.hidden_units=10 optimizer.lr=0.003")
+
+
 def test_after_a_batch_is_learned_the_training_is_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["train.py"])
     config = finished_run(tmp_path / "now", 1, {"monitor": "train/accuracy"})

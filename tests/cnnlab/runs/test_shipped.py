@@ -98,6 +98,11 @@ def test_a_name_that_there_is_not_gets_the_names_that_there_are() -> None:
     assert not Path("outputs").exists()
 
 
+def test_the_word_alone_gets_the_names_that_there_are() -> None:
+    with pytest.raises(UserError, match="pretrained:lenet5, pretrained:tinyvgg, .* name networks that ship$"):
+        find("pretrained")
+
+
 def test_what_is_damaged_is_named_in_one_line(package: Path) -> None:
     weights, record = package / "tinyvgg.safetensors", package / "tinyvgg.yaml"
     content, text = weights.read_bytes(), record.read_text()
