@@ -39,7 +39,7 @@ _BLOCK = "records"
 _DIGITS = 12  # of a checksum
 _SHOWN_DATA = "mnist"
 _MARKERS = {"mean": "s", "one run": "D", "best on test": "X"}
-_PLACES = {"mean": (0, -6), "one run": (0, -6), "best on test": (0, 5)}  # of names, in points from the middle
+_PLACES = {"above": (0, 5), "below": (0, -6), "right": (6, 0), "left": (-6, 0)}  # of names, in points from the middle
 _NAME_WIDTH, _NAME_HEIGHT = 1.6, 0.1  # of a name beside a point: a factor of parameters, a logarithm of errors
 _KINDS = {
     "mean": "published: mean or median of several runs",
@@ -181,18 +181,20 @@ def draw(table: pd.DataFrame, defaults: list[dict[str, str]], published: list[Ma
     for point in published:
         error = 100 - point["accuracy"]
         axes.plot(point["parameters"], error, _MARKERS[point["chosen"]], color=canvas.VERMILION, markerfacecolor="none")
-        _name(axes, point["name"], (point["parameters"], error), canvas.GREY, _PLACES[point["chosen"]])
+        _name(axes, point["name"], (point["parameters"], error), canvas.GREY, _PLACES[point["name_at"]])
     canvas.log_axis(axes.xaxis, (1, 3))
-    axes.margins(x=0.1)
+    axes.margins(x=0.14)
     axes.set_yscale("log")
     axes.invert_yaxis()
     canvas.mark_logarithms(axes.yaxis, sorted(axes.get_ylim()), most=9)
     axes.yaxis.set_major_formatter(lambda error, _: f"{100 - error:.4g}")
     axes.set_xlabel("trainable parameters")
-    axes.set_ylabel("accuracy on MNIST's test images in %")
+    axes.set_ylabel("accuracy on MNIST's test images in % (log of the error)")
     handles = [
         Line2D([], [], marker="o", ls="", color=canvas.BLUE, label="this project: mean ± sd over seeds"),
-        Line2D([], [], marker="o", ls="", color=canvas.SKY, label="the same, default settings, 5 or 10 epochs"),
+        Line2D(
+            [], [], marker="o", ls="", color=canvas.SKY, label="the same, default networks and settings, 5 or 10 epochs"
+        ),
     ]
     handles += [
         Line2D([], [], marker=_MARKERS[kind], ls="", color=canvas.VERMILION, markerfacecolor="none", label=text)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from cnnlab.building import build_data, build_model
@@ -90,6 +90,19 @@ def test_the_accuracy_is_that_of_the_recipe(name: str) -> None:
     mean, deviation = map(float, told.groups())
     measured = 100 * record["files"]["metrics.json"]["test/accuracy"]
     assert measured == pytest.approx(mean, abs=4 * deviation + 0.01)
+
+
+@pytest.mark.parametrize("name", ["tinyvgg", "lenet5", "vgg"])
+def test_the_documentation_tells_the_scores_and_the_settings(name: str) -> None:
+    record = shipped.read_record(name)
+    scores = [f"{100 * record['files']['metrics.json'][f'{split}/accuracy']:.2f}" for split in ("val", "test")]
+    text = (PROJECT / "docs/models.md").read_text(encoding="utf-8")
+    told = re.search(rf"^\| `{name}` \| ([\d.]+) \| ([\d.]+) \| (.*) \|$", text, re.MULTILINE)
+    assert told is not None
+    assert [told[1], told[2]] == scores
+    words = [] if told[3] == "nothing" else told[3].strip("`").split()
+    config = composed(f"model={name}", *words)
+    assert OmegaConf.to_container(config.model) == record["files"][shipped.CONFIG]["model"]
 
 
 @pytest.mark.parametrize("name", ["tinyvgg", "lenet5", "vgg"])

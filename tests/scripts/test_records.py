@@ -99,7 +99,7 @@ def test_every_point_of_the_figure_has_its_source_and_how_it_was_chosen(records:
     points = tomllib.loads((PROJECT / "scripts/published.toml").read_text(encoding="utf-8"))["point"]
     assert points
     for point in points:
-        assert {"name", "parameters", "accuracy", "chosen", "source"} == point.keys()
+        assert {"name", "name_at", "parameters", "accuracy", "chosen", "source"} == point.keys()
         assert point["chosen"] in records._MARKERS
     defaults = [
         {"command": "`python train.py model=tinyvgg`", "data": "mnist", "parameters": "7,740", "test %": "99.18 ± 0.02"}
