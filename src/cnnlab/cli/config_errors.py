@@ -137,7 +137,7 @@ def _cannot_compose(error: ConfigCompositionException, conf_dir: Path, config_na
 
 
 def refuse_foreign_keys(conf_dir: Path, config_name: str, arguments: list[str]) -> None:
-    """Raise UserError for a key of another command, as in evaluate.py data.batch_size=3, which Hydra would just add."""
+    """Raise UserError for a key of another command, like data.batch_size where a run gives the data."""
     names = [name for some in _of_file(conf_dir, config_name) for name in some]
     for key in parsed(arguments):
         group, dot, _ = key.partition(".")

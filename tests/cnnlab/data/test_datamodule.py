@@ -77,6 +77,7 @@ def test_what_the_data_say_of_themselves(shape: tuple[int, ...], dtype: torch.dt
         "noun": {2: "signals", 3: "images", 4: "volumes"}[len(shape)],
         "shuffle_axis": "none",
         "seed": 0,
+        "fold": None,
         "checksums": {"file": "md5"},
     }
 

@@ -53,6 +53,7 @@ def test_every_sample_is_validated_on_once_and_never_beside_its_training(
         assert int((data.validation.labels == 0).sum()) in (4, 5)
         assert numbers(data.test_dataloader(), data) == list(range(NUM_POOLED, 143))
         assert f"own, fold {fold} of 0-4: {len(training)} training and {len(validation)} validation" in data.summary()
+        assert data.description()["fold"] == f"{fold} of 5"
         seen += validation
     assert sorted(seen) == list(range(NUM_POOLED))
 
