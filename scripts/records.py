@@ -11,7 +11,6 @@ epoch and stop by training and validation images alone; the official test images
 
 import argparse
 import hashlib
-import math
 import re
 import shlex
 import subprocess
@@ -40,7 +39,7 @@ _DIGITS = 12  # of a checksum
 _SHOWN_DATA = "mnist"
 _MARKERS = {"mean": "s", "one run": "D", "best on test": "X"}
 _PLACES = {"above": (0, 5), "below": (0, -6), "right": (6, 0), "left": (-6, 0)}  # of names, in points from the middle
-_NAME_WIDTH, _NAME_HEIGHT = 1.6, 0.1  # of a name beside a point: a factor of parameters, a logarithm of errors
+_NAME_WIDTH, _NAME_HEIGHT = 1.6, 0.06  # of a name beside a point: a factor of parameters, a share of the error
 _KINDS = {
     "mean": "published: mean or median of several runs",
     "one run": "published: one run",
@@ -172,12 +171,15 @@ def draw(table: pd.DataFrame, defaults: list[dict[str, str]], published: list[Ma
         for name, row in rows
         if row["data"] == _SHOWN_DATA
     ]
-    places = [(parameters, 100 - float(accuracy)) for _, parameters, (accuracy, _, _), _ in ours]
-    places += [(point["parameters"], 100 - point["accuracy"]) for point in published]
+    bars = [
+        (parameters, 100 - float(accuracy) - float(deviation or 0), 100 - float(accuracy) + float(deviation or 0))
+        for _, parameters, (accuracy, _, deviation), _ in ours
+    ]
+    bars += [(point["parameters"], 100 - point["accuracy"], 100 - point["accuracy"]) for point in published]
     for name, parameters, (accuracy, _, deviation), colour in ours:
         place = parameters, 100 - float(accuracy)
         axes.errorbar(*place, float(deviation or 0), fmt="o", color=colour, capsize=3, zorder=3)
-        _name(axes, name.replace("_", " "), place, colour, (-6 if _is_in_the_way(place, places) else 6, 0))
+        _name(axes, name.replace("_", " "), place, colour, (-6 if _is_in_the_way(place, bars) else 6, 0))
     for point in published:
         error = 100 - point["accuracy"]
         axes.plot(point["parameters"], error, _MARKERS[point["chosen"]], color=canvas.VERMILION, markerfacecolor="none")
@@ -205,9 +207,12 @@ def draw(table: pd.DataFrame, defaults: list[dict[str, str]], published: list[Ma
     return drawn
 
 
-def _is_in_the_way(place: tuple[int, float], places: list[tuple[int, float]]) -> bool:
-    """Whether one of the points stands where the name to the right of this one would be."""
-    return any(1 < x / place[0] < _NAME_WIDTH and abs(math.log(y / place[1])) < _NAME_HEIGHT for x, y in places)
+def _is_in_the_way(place: tuple[int, float], bars: list[tuple[int, float, float]]) -> bool:
+    """Whether one of the points, with its error bar, stands where the name to the right of this one would be."""
+    return any(
+        1 < x / place[0] < _NAME_WIDTH and low * (1 - _NAME_HEIGHT) < place[1] < high * (1 + _NAME_HEIGHT)
+        for x, low, high in bars
+    )
 
 
 def _name(axes: Axes, text: str, place: tuple[float, float], colour: str, beside: tuple[int, int]) -> None:
