@@ -61,12 +61,12 @@ def main() -> None:
     }
     print(markdown([row, row.values()]))
     if arguments.results:
-        lines = marked_block.read(arguments.results, _BLOCK).strip().splitlines()[2:]
-        same = [line for line in lines if line.startswith(f"| {row['networks']} | {row['data']} |")]
-        if any(len(line.split("|")[4].split(",")) > len(seeds) for line in same):
+        rows = marked_block.rows(arguments.results, _BLOCK)
+        same = [one for one in rows if (one["networks"], one["data"]) == (row["networks"], row["data"])]
+        if any(len(one["seeds"].split(",")) > len(seeds) for one in same):
             raise UserError(f"{arguments.results} has a row of these networks with more seeds than {row['seeds']}")
-        kept = [line for line in lines if line not in same]
-        marked_block.write(arguments.results, _BLOCK, markdown([row, row.values()]) + "\n".join(kept))
+        kept = [one.values() for one in rows if one not in same]
+        marked_block.write(arguments.results, _BLOCK, markdown([row, row.values(), *kept]))
         print(f"Row written to {arguments.results}")
 
 

@@ -67,7 +67,7 @@ def main() -> None:
     if arguments.figure:
         published = tomllib.loads((_PROJECT / "scripts/published.toml").read_text(encoding="utf-8"))["point"]
         with canvas.project_style():
-            defaults = rows_of(marked_block.read(arguments.results, "seeds"))
+            defaults = marked_block.rows(arguments.results, "seeds")
             draw(table, defaults, published).savefig(arguments.figure, dpi=150)
         print(arguments.figure)
 
@@ -106,8 +106,8 @@ def words_of(name: str) -> list[str]:
 
 def updated(results: Path | None, recipes: list[str], out: Path) -> pd.DataFrame:
     """The table, with the rows of those recipes made anew that have runs in `out`; by data and parameters."""
-    text = marked_block.read(results, _BLOCK) if results else ""
-    rows = {row["recipe"].strip("`"): row for row in rows_of(text)}
+    table_before = marked_block.rows(results, _BLOCK) if results else []
+    rows = {row["recipe"].strip("`"): row for row in table_before}
     for name in recipes:
         if (out / name / "seeds.csv").is_file():
             row = row_of(name, out / name)
@@ -126,12 +126,6 @@ def updated(results: Path | None, recipes: list[str], out: Path) -> pd.DataFrame
     return table.assign(order=order).sort_values(["data", "order"]).drop(columns="order")
 
 
-def rows_of(text: str) -> list[dict[str, str]]:
-    """The rows of a Markdown table."""
-    lines = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.strip().splitlines()]
-    return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
-
-
 def row_of(name: str, folder: Path) -> dict[str, str]:
     """The row of a recipe from its runs.
 
@@ -142,12 +136,13 @@ def row_of(name: str, folder: Path) -> dict[str, str]:
     if "fold" in runs:
         raise UserError(f"{folder} holds folds, and a row has one run of each seed")
     for seed in runs["seed"]:
-        made_by = yaml.safe_load((folder / str(seed) / ".hydra/overrides.yaml").read_text(encoding="utf-8"))
+        run = folder / str(seed)
+        made_by = yaml.safe_load((run / ".hydra/overrides.yaml").read_text(encoding="utf-8"))
         if made_by != (wanted := for_hydra([*words_of(name), f"seed={seed}"])):
-            raise UserError(
-                f"{folder / str(seed)} was made by train.py {shlex.join(as_typed(made_by))}, not by "
-                f"{shlex.join(as_typed(wanted))}"
-            )
+            typed = [shlex.join(as_typed(words)) for words in (made_by, wanted)]
+            raise UserError(f"{run} was made by train.py {typed[0]}, not by {typed[1]}")
+        for key, before, now in seeds.changed_settings(run, wanted):
+            raise UserError(f"{run} was made with {key}={before}, and now {name} has {now}")
     row = seeds.summarise(runs, "")
     checkpoints = [folder / str(seed) / "checkpoints/best.ckpt" for seed in runs["seed"]]
     checksums = [hashlib.sha256(path.read_bytes()).hexdigest()[:_DIGITS] for path in checkpoints]

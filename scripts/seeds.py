@@ -41,7 +41,6 @@ from cnnlab.errors import UserError
 from cnnlab.overrides import for_hydra, parsed, quoted, value_of
 from cnnlab.runs import resuming
 from cnnlab.runs.json_files import read_json
-from cnnlab.runs.resuming import as_written
 from cnnlab.runs.run_folder import load_config
 from cnnlab.workbench import marked_block
 from cnnlab.workbench.notation import decimals_of, markdown, shown_spread
@@ -168,9 +167,8 @@ def check_earlier(commands: dict[Path, list[str]]) -> None:
                 f"{folder} was made by train.py {shlex.join(made_by)}, not by {shlex.join(wanted)}; name another --out"
             )
         check_idle(folder)
-        for key, before, now in resuming.differences(as_written(load_config(folder)), as_written(composed(command))):
-            if now != "auto":  # which a run replaces by what it has found
-                raise UserError(f"{folder} was made with {key}={before}, and now it is {now}; name another --out")
+        for key, before, now in changed_settings(folder, command):
+            raise UserError(f"{folder} was made with {key}={before}, and now it is {now}; name another --out")
     recorded = [folder for folder in found if (folder / "environment.json").is_file()]
     if not recorded:
         return
@@ -183,8 +181,18 @@ def check_earlier(commands: dict[Path, list[str]]) -> None:
 
 
 def check_idle(folder: Path) -> None:
+    """Raise UserError if a run is under way there."""
     if state_of(folder) == "running":
         raise UserError(f"{folder} is still running in another process; wait for it, or name another --out")
+
+
+def changed_settings(folder: Path, overrides: list[str]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield each setting of the run there that is another one for these overrides now: its key, before and now."""
+    config = composed(overrides)
+    for key, before, now in resuming.differences(resuming.as_written(load_config(folder)), resuming.as_written(config)):
+        is_found = now == "auto"  # which a run replaces by what it has found
+        if not (is_found or (before is None and resuming.is_default(config, key, now))):
+            yield key, before, now
 
 
 def composed(overrides: list[str]) -> DictConfig:

@@ -48,8 +48,8 @@ def test_the_best_set_by_validation_is_scored_on_the_test_images(
 ) -> None:
     results = tmp_path / "RESULTS.md"
     block = (
-        "| networks | data | parameters | seeds |\n| --- | --- | --- | --- |\n"
-        "| `one` + `two` + `three` | {0} | 9 | 0 |\n| `old` | {0} | 9 | 0 |\n"
+        f"| networks | data | parameters | seeds | chosen of | val % | test % |\n|{' --- |' * 7}\n"
+        "| `one` + `two` + `three` | {0} | 9 | 0 | 1 set | 9 | 9 |\n| `old` | {0} | 9 | 0 | 1 set | 9 | 9 |\n"
     )
     dataset = load_model(recipes[0] / "0").data["dataset"]
     results.write_text(f"<!-- ensembles: begin -->\n{block.format(dataset)}<!-- ensembles: end -->\n")
@@ -70,7 +70,7 @@ def test_the_best_set_by_validation_is_scored_on_the_test_images(
     written = results.read_text()
     assert row in written
     assert written.count("`one`") == 1  # in place of its older row
-    assert f"| `old` | {dataset} | 9 | 0 |" in written
+    assert f"| `old` | {dataset} | 9 | 0 | 1 set | 9 | 9 |" in written
     results.write_text(written.replace("| 0, 1 |", "| 0, 1, 2 |"))
     fewer = command("scripts/ensembles.py", *map(str, recipes), "--test", "--results", str(results))
     assert fewer.status == 1

@@ -44,7 +44,10 @@ def made(folder: Path) -> None:
     runs.to_csv(folder / "seeds.csv", index=False)
 
 
-def test_a_row_is_made_of_the_runs_and_others_stay(records: ModuleType, tmp_path: Path) -> None:
+def test_a_row_is_made_of_the_runs_and_others_stay(
+    records: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records.seeds, "changed_settings", lambda run, words: [])
     results = tmp_path / "RESULTS.md"
     results.write_text(BLOCK.format(OLD))
     made(tmp_path / "record_small")
@@ -57,9 +60,14 @@ def test_a_row_is_made_of_the_runs_and_others_stay(records: ModuleType, tmp_path
     assert list(records.updated(results, ["record_small"], tmp_path)["recipe"]) == ["`record_small`"]
 
 
-def test_only_runs_of_the_recipe_and_no_fewer_make_its_row(records: ModuleType, tmp_path: Path) -> None:
+def test_only_runs_of_the_recipe_and_no_fewer_make_its_row(
+    records: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     results = tmp_path / "RESULTS.md"
     results.write_text(BLOCK.format(OLD))
+
+    changed: list[tuple[str, object, object]] = []
+    monkeypatch.setattr(records.seeds, "changed_settings", lambda run, words: changed)
 
     def refused(message: str) -> None:
         with pytest.raises(records.UserError, match=message):
@@ -80,6 +88,8 @@ def test_only_runs_of_the_recipe_and_no_fewer_make_its_row(records: ModuleType, 
     table.write_text("")
     refused("record_big has no seeds.csv with a column seed")
     runs.to_csv(table, index=False)
+    changed.append(("optimizer.lr", 0.1, 0.2))
+    refused("record_big/0 was made with optimizer.lr=0.1, and now record_big has 0.2")
     (tmp_path / "record_big/1/checkpoints/best.ckpt").unlink()
     refused("seeds.csv lists the seed 1, but .*/1 holds no run with a best.ckpt")
 

@@ -138,10 +138,10 @@ def _cannot_compose(error: ConfigCompositionException, conf_dir: Path, config_na
 
 def refuse_foreign_keys(conf_dir: Path, config_name: str, arguments: list[str]) -> None:
     """Raise UserError for a key of another command, like data.batch_size where a run gives the data."""
-    names = [name for some in _of_file(conf_dir, config_name) for name in some]
-    for key in parsed(arguments):
-        group, dot, _ = key.partition(".")
-        if dot and is_open(key) and group not in names:
+    keys = [key for key in parsed(arguments) if is_open(key)]
+    names = [name for some in _of_file(conf_dir, config_name) for name in some] if keys else []
+    for key in keys:
+        if key.partition(".")[0] not in names:
             raise UserError(f"unknown key {key}: {config_name}.py takes {', '.join(names)}; --help explains them")
 
 

@@ -15,6 +15,16 @@ def read(path: Path, name: str) -> str:
     return _parts(path, name)[1]
 
 
+def rows(path: Path, name: str) -> list[dict[str, str]]:
+    """Return the rows of the table there, each as its cells by the names of their columns.
+
+    Raises:
+        UserError: see read.
+    """
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in read(path, name).strip().splitlines()]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+
+
 def write(path: Path, name: str, text: str, append: bool = False) -> None:
     """Put the text between the two comments, in place of what stands there.
 
